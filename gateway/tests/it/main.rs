@@ -1,0 +1,17 @@
+//! The gateway over real sockets: raw bytes in front, a scripted core behind.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking"
+)]
+
+mod answers;
+mod lifecycle;
+mod limits;
+mod logs;
+mod outages;
+mod program;
+mod rotation;
+mod signatures;
+mod support;

@@ -1,0 +1,34 @@
+//! Schema of Spawnpoint, step by step, for SQLite and PostgreSQL.
+//!
+//! A step is SQL text with placeholders for the few types whose names differ
+//! between the engines, because CHECKs and partial indexes matter more here
+//! than a builder's portability. Released steps are never edited: a later one
+//! expands, backfills, then contracts.
+
+pub use sea_orm_migration::{MigrationTrait, MigratorTrait, prelude::DbErr};
+
+mod ddl;
+mod m20261122_000001_catalog;
+mod m20261122_000002_customers;
+mod m20261122_000003_nodes;
+mod m20261122_000004_orders;
+mod m20261122_000005_servers;
+mod m20261122_000006_ledger;
+
+/// All steps, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261122_000001_catalog::Step),
+            Box::new(m20261122_000002_customers::Step),
+            Box::new(m20261122_000003_nodes::Step),
+            Box::new(m20261122_000004_orders::Step),
+            Box::new(m20261122_000005_servers::Step),
+            Box::new(m20261122_000006_ledger::Step),
+        ]
+    }
+}

@@ -1,0 +1,91 @@
+//! Orders and their billing part.
+
+use crate::ddl::step;
+
+step!(
+    [
+        "CREATE TABLE orders (
+            id {uuid} PRIMARY KEY,
+            user_id {uuid} NOT NULL REFERENCES profiles (user_id),
+            plan_id text NOT NULL REFERENCES plans (id),
+            item_type text NOT NULL CHECK (item_type IN ('game', 'vps')),
+            term text NOT NULL CHECK (term IN ('monthly', 'quarterly', 'semiannual', 'yearly')),
+            region text NOT NULL,
+            server_name text NOT NULL,
+            stripe_sub_id text,
+            status text NOT NULL CHECK (status IN
+                ('pending', 'paid', 'provisioning', 'provisioned', 'error', 'canceled')),
+            node_id integer REFERENCES ptero_nodes (id),
+            pterodactyl_server_id bigint,
+            pterodactyl_server_identifier text,
+            addons {json} NOT NULL,
+            created_at {time} NOT NULL,
+            updated_at {time} NOT NULL,
+            request_id {uuid} NOT NULL,
+            referral_code text NOT NULL,
+            environment {json} NOT NULL,
+            cart_sha256 text NOT NULL CHECK (length(cart_sha256) = 64),
+            spec {json} NOT NULL,
+            price_minor bigint NOT NULL CHECK (price_minor >= 0),
+            currency text NOT NULL CHECK (length(currency) = 3),
+            manual_done {json} NOT NULL,
+            server_state text NOT NULL CHECK (server_state IN
+                ('none', 'installing', 'install_failed', 'running', 'suspended', 'deleted')),
+            due_us bigint,
+            facts_seq bigint NOT NULL CHECK (facts_seq >= 0),
+            lease_owner text,
+            lease_until_us bigint,
+            fence bigint NOT NULL CHECK (fence >= 0),
+            attempts integer NOT NULL CHECK (attempts >= 0),
+            waiting_reason text NOT NULL CHECK (waiting_reason IN
+                ('', 'NO_CAPACITY', 'NO_PORTS', 'PANEL_UNAVAILABLE', 'PANEL_REFUSED_KEY',
+                 'PANEL_CHANGED', 'RATE_LIMITED', 'OUTCOME_UNKNOWN', 'STRIPE_UNAVAILABLE',
+                 'AWAITING_PAYMENT', 'INSTALLING')),
+            error_reason text NOT NULL CHECK (error_reason IN
+                ('', 'PANEL_REJECTED', 'PANEL_USER_UNRESOLVED', 'EGG_NOT_FOUND', 'INSTALL_FAILED',
+                 'SERVER_MISSING', 'BILLING_MISMATCH', 'PLAN_MISMATCH', 'STRIPE_PRICE_INVALID',
+                 'INTERNAL')),
+            error_message text NOT NULL,
+            version bigint NOT NULL CHECK (version > 0),
+            CHECK ((lease_owner IS NULL) = (lease_until_us IS NULL))
+        )",
+        "CREATE UNIQUE INDEX orders_subscription ON orders (stripe_sub_id)",
+        "CREATE UNIQUE INDEX orders_server ON orders (pterodactyl_server_id)
+            WHERE server_state <> 'deleted'",
+        "CREATE INDEX orders_due ON orders (due_us) WHERE due_us IS NOT NULL",
+        "CREATE INDEX orders_user ON orders (user_id, id DESC)",
+        "CREATE INDEX orders_status ON orders (status, id DESC)",
+        "CREATE INDEX orders_plan ON orders (plan_id, id DESC)",
+        "CREATE INDEX orders_region ON orders (region, id DESC)",
+        "CREATE TABLE billing (
+            order_id {uuid} PRIMARY KEY REFERENCES orders (id),
+            request {json} NOT NULL,
+            request_expires_us bigint NOT NULL,
+            request_sent_us bigint,
+            session_id text UNIQUE,
+            session_url text,
+            session_expires_us bigint,
+            customer_id text,
+            subscription_id text UNIQUE,
+            hints bigint NOT NULL CHECK (hints >= 0),
+            hints_read bigint NOT NULL CHECK (hints_read >= 0),
+            paid_hint_us bigint,
+            expire_requested {bool} NOT NULL,
+            never_opened {bool} NOT NULL,
+            session_status text,
+            payment_status text,
+            subscription_status text,
+            current_period_end_us bigint,
+            cancel_at_us bigint,
+            past_due_since_us bigint,
+            suspend_since_us bigint,
+            ended_at_us bigint,
+            confirmed_at_us bigint,
+            read_us bigint,
+            CHECK (hints_read <= hints),
+            CHECK (NOT (never_opened AND session_id IS NOT NULL))
+        )",
+        "CREATE INDEX billing_customer ON billing (customer_id)",
+    ],
+    ["DROP TABLE billing", "DROP TABLE orders"]
+);

@@ -1,0 +1,4 @@
+//! Sandbox.
+
+pub mod panel;
+pub mod stripe;

@@ -1,0 +1,258 @@
+//! The panel's database and switches in one place, behind one lock that no wait ever holds.
+//!
+//! Holds rows and what follows from them; the rules of requests live with their nouns.
+
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::{Rng, RngCore, SeedableRng};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::auth::KeySpec;
+use super::calls::CallLog;
+use super::clock::PanelClock;
+use super::config::PanelConfig;
+use super::daemon::DaemonMode;
+use super::faults::Faults;
+use super::rate::RateLimiter;
+use super::rows::{
+    Allocation, Egg, Location, Nest, Node, PendingInstall, Server, Status, User, Variable,
+};
+
+/// A trouble of the panel itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// Taken down on purpose: 503 before anything else.
+    Maintenance,
+    /// Its database is unreachable.
+    Database,
+    /// Its cache is unreachable.
+    Cache,
+    /// Its mailer fails: users are created, yet the answer is a 500.
+    Mail,
+    /// Two-factor log-in has become mandatory and the key's owner has none.
+    TwoFactorRequired,
+}
+
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub install_delay: Option<Duration>,
+    pub daemon_timeout: Duration,
+    pub daemon_connect_timeout: Duration,
+    pub race_window: Duration,
+}
+
+/// The counters behind auto-increment ids. A failed insert uses one up.
+#[derive(Debug, Default)]
+pub(crate) struct Sequences {
+    pub user: i64,
+    pub node: i64,
+    pub allocation: i64,
+    pub variable: i64,
+    pub server: i64,
+}
+
+#[derive(Debug)]
+pub(crate) struct State {
+    pub keys: Vec<KeySpec>,
+    pub users: BTreeMap<i64, User>,
+    pub locations: BTreeMap<i64, Location>,
+    pub nodes: BTreeMap<i64, Node>,
+    pub nests: BTreeMap<i64, Nest>,
+    pub eggs: BTreeMap<i64, Egg>,
+    pub allocations: BTreeMap<i64, Allocation>,
+    pub servers: BTreeMap<i64, Server>,
+    pub sequences: Sequences,
+    pub daemons: HashMap<i64, DaemonMode>,
+    pub settings: Settings,
+    pub outage: Option<Outage>,
+    pub failing_installs: HashSet<String>,
+    pub rate: RateLimiter,
+    pub log: CallLog,
+    pub faults: Faults,
+    /// What the next draws of ports and the next server uuids shall be; random once used up.
+    pub scripted_draws: VecDeque<i64>,
+    pub scripted_uuids: VecDeque<Uuid>,
+    pub rng: StdRng,
+}
+
+impl State {
+    pub(crate) fn new(config: &PanelConfig) -> Self {
+        let mut state = Self {
+            keys: config.keys.clone(),
+            users: BTreeMap::new(),
+            locations: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            nests: BTreeMap::new(),
+            eggs: BTreeMap::new(),
+            allocations: BTreeMap::new(),
+            servers: BTreeMap::new(),
+            sequences: Sequences::default(),
+            daemons: HashMap::new(),
+            settings: Settings {
+                install_delay: config.install_delay,
+                daemon_timeout: config.daemon_timeout,
+                daemon_connect_timeout: config.daemon_connect_timeout,
+                race_window: config.race_window,
+            },
+            outage: None,
+            failing_installs: HashSet::new(),
+            rate: RateLimiter::new(config.rate_limit),
+            log: CallLog::default(),
+            faults: Faults::default(),
+            scripted_draws: VecDeque::new(),
+            scripted_uuids: VecDeque::new(),
+            rng: StdRng::seed_from_u64(config.seed),
+        };
+        super::seeding::fill(&mut state, config);
+        state
+    }
+
+    pub(crate) fn new_uuid(&mut self) -> Uuid {
+        let mut bytes = [0; 16];
+        self.rng.fill_bytes(&mut bytes);
+        uuid::Builder::from_random_bytes(bytes).into_uuid()
+    }
+
+    pub(crate) fn free(&self, allocation: i64) -> bool {
+        self.allocations
+            .get(&allocation)
+            .is_some_and(|row| row.server_id.is_none())
+    }
+
+    /// Everything listed under a server, by id.
+    pub(crate) fn allocations_of(&self, server: i64) -> impl Iterator<Item = &Allocation> {
+        self.allocations
+            .values()
+            .filter(move |row| row.server_id == Some(server))
+    }
+
+    /// Memory and disk of all servers of a node.
+    pub(crate) fn used_on(&self, node: i64) -> (i64, i64) {
+        self.servers
+            .values()
+            .filter(|server| server.node_id == node)
+            .fold((0, 0), |(memory, disk), server| {
+                (memory + server.limits.memory, disk + server.limits.disk)
+            })
+    }
+
+    pub(crate) fn variables_of(&self, egg: i64) -> &[Variable] {
+        self.eggs.get(&egg).map_or(&[], |egg| &egg.variables)
+    }
+
+    /// Removes a server; its ports become free and keep their notes.
+    pub(crate) fn remove_server(&mut self, id: i64) {
+        self.servers.remove(&id);
+        for allocation in self.allocations.values_mut() {
+            if allocation.server_id == Some(id) {
+                allocation.server_id = None;
+            }
+        }
+    }
+
+    /// The daemon has begun an install: when it will report, if ever.
+    pub(crate) fn schedule_install(&mut self, server: i64, reinstall: bool, now: OffsetDateTime) {
+        let delay = self.settings.install_delay;
+        let Some(delay) = delay.and_then(|delay| time::Duration::try_from(delay).ok()) else {
+            return;
+        };
+        if let Some(server) = self.servers.get_mut(&server) {
+            server.install = Some(PendingInstall {
+                due: now.saturating_add(delay),
+                reinstall,
+            });
+        }
+    }
+
+    /// Applies the reports of all installs that are over by now.
+    pub(crate) fn settle(&mut self, now: OffsetDateTime) {
+        let failing = &self.failing_installs;
+        for server in self.servers.values_mut() {
+            let Some(install) = server.install.filter(|install| install.due <= now) else {
+                continue;
+            };
+            let failed = server
+                .external_id
+                .as_ref()
+                .is_some_and(|id| failing.contains(id));
+            apply_report(server, !failed, install.reinstall, now);
+        }
+    }
+
+    /// A daemon that restarts forgets what it was installing.
+    pub(crate) fn daemon_restarted(&mut self, node: i64, now: OffsetDateTime) {
+        for server in self
+            .servers
+            .values_mut()
+            .filter(|server| server.node_id == node)
+        {
+            if server.status == Status::Installing {
+                server.status = Status::Normal;
+                server.install = None;
+                server.updated_at = now;
+            }
+        }
+    }
+
+    /// How long a create rests between its checks and its insert.
+    pub(crate) fn race_pause(&mut self) -> Duration {
+        let half = self.settings.race_window / 2;
+        half.mul_f64(self.rng.random_range(0.0..=1.0))
+    }
+}
+
+/// A daemon's word on an install. A suspended server stays suspended and the word is lost.
+pub(crate) fn apply_report(
+    server: &mut Server,
+    successful: bool,
+    reinstall: bool,
+    now: OffsetDateTime,
+) {
+    server.install = None;
+    server.updated_at = now;
+    if server.status == Status::Suspended {
+        return;
+    }
+    server.status = match (successful, reinstall) {
+        (true, _) => Status::Normal,
+        (false, false) => Status::InstallFailed,
+        (false, true) => Status::ReinstallFailed,
+    };
+}
+
+/// The state with its clock, as all tasks share it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    pub clock: PanelClock,
+}
+
+impl Shared {
+    pub(crate) fn new(config: &PanelConfig) -> Self {
+        Self {
+            state: Mutex::new(State::new(config)),
+            clock: config.clock.clone(),
+        }
+    }
+
+    /// The state with every install that is over settled.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.settle(self.clock.now());
+        state
+    }
+
+    /// Rests as a create does between its checks and its insert.
+    pub(crate) async fn race_pause(&self) {
+        let pause = self.lock().race_pause();
+        if pause.is_zero() {
+            tokio::task::yield_now().await;
+        } else {
+            tokio::time::sleep(pause).await;
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The stand-in for Stripe, looked at from outside: through HTTP, as the shop and a buyer do.
+
+#[cfg(test)]
+#[path = "stripe/billing.rs"]
+mod billing;
+#[cfg(test)]
+#[path = "stripe/buying.rs"]
+mod buying;
+#[cfg(test)]
+#[path = "stripe/events.rs"]
+mod events;
+#[cfg(test)]
+#[path = "stripe/faults.rs"]
+mod faults;
+#[cfg(test)]
+#[path = "stripe/idempotency.rs"]
+mod idempotency;
+#[cfg(test)]
+#[path = "stripe/support.rs"]
+mod support;
+#[cfg(test)]
+#[path = "stripe/validation.rs"]
+mod validation;
+#[cfg(test)]
+#[path = "stripe/webhooks.rs"]
+mod webhooks;

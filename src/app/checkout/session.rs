@@ -1,0 +1,227 @@
+//! Opens the session of an order at Stripe: by the call that made the order, else
+//! by the worker. Both send the same stored bodies under the same keys, so it does
+//! not matter who, nor how often.
+
+use super::form;
+use crate::{
+    app::{App, Error},
+    db::{
+        billing,
+        orders::{self, Note, leases},
+        profiles,
+    },
+    domain::{
+        OrderId, SECOND_US,
+        order::{ErrorReason, Facts},
+    },
+    stripe::{self, Session, SessionFilter},
+};
+
+/// Stripe forgets idempotency keys after 24 h; before that we stop relying on them.
+const KEY_LIFE_US: i64 = 23 * 3600 * SECOND_US;
+/// A user has few sessions: this many pages of 100 are more than enough.
+const PAGES: usize = 10;
+
+/// What came of it.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The session exists.
+    Open(Box<Facts>),
+    /// It was certainly never opened, and the order is over.
+    NeverOpened {
+        /// The parameter of the price that Stripe refused, where that was the cause.
+        price_invalid: Option<String>,
+    },
+    /// Stripe gave no answer to rely on; the same bodies will be sent again.
+    Later {
+        /// What is wrong, for the log.
+        error: String,
+    },
+}
+
+/// Sends the stored requests: the customer's first where the user has none.
+pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error> {
+    let facts = orders::find(app.db.read(), id).await?;
+    let facts = facts.ok_or_else(|| Error::Internal(format!("order {id} was not found")))?;
+    if facts.billing.session_id.is_some() {
+        return Ok(Outcome::Open(Box::new(facts)));
+    }
+    let customer_id = match &facts.billing.customer_id {
+        Some(customer_id) => customer_id.clone(),
+        None => match customer(app, &facts).await? {
+            Ok(customer_id) => customer_id,
+            Err(error) => return Ok(Outcome::Later { error }),
+        },
+    };
+    let body = complete(app, &facts, &customer_id, note).await?;
+    let now_us = app.db.now().await?;
+    let sent_us = facts.billing.request_sent_us.unwrap_or(now_us);
+    if now_us - sent_us > KEY_LIFE_US {
+        return find_or_end(app, &facts, &customer_id, note, "the key is too old").await;
+    }
+    match app.stripe.create_session(&body, &id.to_string()).await {
+        Ok(session) => store(app, id, &session, note).await,
+        Err(stripe::Error::Invalid { code, param, request_id }) => {
+            tracing::error!(order_id = %id, code, param, request_id, "Stripe refused the session");
+            never_opened(app, id, &param, note).await
+        }
+        Err(stripe::Error::Unknown { replayed: true, .. } | stripe::Error::KeyReused { .. }) => {
+            find_or_end(app, &facts, &customer_id, note, "the key only replays an error").await
+        }
+        Err(error) => Ok(Outcome::Later { error: error.to_string() }),
+    }
+}
+
+/// One customer per user, made under one key and stored once.
+async fn customer(app: &App, facts: &Facts) -> Result<Result<String, String>, Error> {
+    let user_id = facts.order.user_id;
+    let profile = profiles::find(app.db.read(), user_id).await?;
+    if let Some(known) = profile.and_then(|profile| profile.stripe_customer_id) {
+        return Ok(Ok(known));
+    }
+    let request = profiles::customer_request(app.db.read(), user_id).await?;
+    let made = app.stripe.create_customer(&request, &format!("cus:{user_id}")).await;
+    let made = match made {
+        Ok(made) => made.id,
+        Err(error) => return Ok(Err(error.to_string())),
+    };
+    let made = &made;
+    let stored = app
+        .db
+        .tx(|tx| async move { profiles::set_customer(&tx, user_id, made).await })
+        .await?;
+    Ok(Ok(stored))
+}
+
+/// Completes the stored body by its customer and commits it before it is first sent.
+async fn complete(
+    app: &App,
+    facts: &Facts,
+    customer_id: &str,
+    note: &Note,
+) -> Result<billing::Form, Error> {
+    let id = facts.order.id;
+    let stored = billing::request(app.db.read(), id).await?;
+    if facts.billing.request_sent_us.is_some() {
+        return Ok(stored);
+    }
+    let body = form::with_customer(stored, customer_id);
+    let body_ref = &body;
+    let sent = app
+        .db
+        .tx(|tx| async move {
+            let now_us = app.db.now_in(&tx).await?;
+            let locked = orders::lock(&tx, id).await?;
+            let Some(locked) = locked else { return Ok(None) };
+            if locked.facts.billing.request_sent_us.is_some() {
+                // Somebody else was first: their body is the one.
+                return Ok(Some(billing::request(&*tx, id).await?));
+            }
+            billing::complete_request(&tx, id, body_ref, customer_id, now_us).await?;
+            orders::seal(&tx, locked, note, now_us).await?;
+            Ok::<_, Error>(None)
+        })
+        .await?;
+    Ok(sent.unwrap_or(body))
+}
+
+async fn store(app: &App, id: OrderId, session: &Session, note: &Note) -> Result<Outcome, Error> {
+    let facts = app
+        .db
+        .tx(|tx| async move {
+            let now_us = app.db.now_in(&tx).await?;
+            let locked = orders::lock(&tx, id).await?;
+            let locked = locked.ok_or_else(|| Error::Internal(format!("order {id} vanished")))?;
+            billing::set_session(
+                &tx,
+                id,
+                &session.id,
+                session.url.as_deref(),
+                session.expires_at * SECOND_US,
+                &session.status,
+            )
+            .await?;
+            leases::add_fact(&tx, id, now_us).await?;
+            Ok::<_, Error>(orders::seal(&tx, locked, note, now_us).await?)
+        })
+        .await?;
+    Ok(Outcome::Open(Box::new(facts)))
+}
+
+/// Stripe refused the body itself: under this key nothing was ever opened.
+async fn never_opened(
+    app: &App,
+    id: OrderId,
+    param: &str,
+    note: &Note,
+) -> Result<Outcome, Error> {
+    let price_invalid = param.starts_with("line_items").then(|| param.to_owned());
+    let refused = price_invalid.is_some();
+    end(app, id, refused, note).await?;
+    Ok(Outcome::NeverOpened { price_invalid })
+}
+
+async fn end(app: &App, id: OrderId, price_refused: bool, note: &Note) -> Result<(), Error> {
+    app.db
+        .tx(|tx| async move {
+            let now_us = app.db.now_in(&tx).await?;
+            let locked = orders::lock(&tx, id).await?;
+            let locked = locked.ok_or_else(|| Error::Internal(format!("order {id} vanished")))?;
+            if locked.facts.billing.session_id.is_some() {
+                return Ok(());
+            }
+            billing::set_never_opened(&tx, id).await?;
+            if price_refused {
+                let message = "Stripe refused a price when the session was opened".to_owned();
+                let progress = orders::Progress {
+                    waiting: None,
+                    error: Some((ErrorReason::StripePriceInvalid, message)),
+                    attempts: locked.facts.order.attempts,
+                };
+                orders::set_progress(&tx, id, &progress).await?;
+            }
+            leases::add_fact(&tx, id, now_us).await?;
+            orders::seal(&tx, locked, note, now_us).await?;
+            Ok::<_, Error>(())
+        })
+        .await
+}
+
+/// The key tells nothing any more: the customer's own sessions do. None there, and
+/// past its expiry, means that it was never opened.
+async fn find_or_end(
+    app: &App,
+    facts: &Facts,
+    customer_id: &str,
+    note: &Note,
+    why: &str,
+) -> Result<Outcome, Error> {
+    let id = facts.order.id;
+    let filter =
+        SessionFilter { customer: Some(customer_id.to_owned()), ..SessionFilter::default() };
+    let mut after: Option<String> = None;
+    for _ in 0..PAGES {
+        let page = match app.stripe.sessions(&filter, after.as_deref()).await {
+            Ok(page) => page,
+            Err(error) => return Ok(Outcome::Later { error: error.to_string() }),
+        };
+        let reference = id.to_string();
+        let ours = page
+            .data
+            .iter()
+            .find(|session| session.client_reference_id.as_deref() == Some(&reference));
+        if let Some(session) = ours {
+            return store(app, id, session, note).await;
+        }
+        after = page.data.last().map(|session| session.id.clone());
+        if !page.has_more || after.is_none() {
+            let now_us = app.db.now().await?;
+            if now_us > facts.billing.request_expires_us {
+                end(app, id, false, note).await?;
+                return Ok(Outcome::NeverOpened { price_invalid: None });
+            }
+            return Ok(Outcome::Later { error: why.to_owned() });
+        }
+    }
+    Ok(Outcome::Later { error: "too many sessions to look through".to_owned() })
+}

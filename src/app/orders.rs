@@ -1,0 +1,140 @@
+//! Orders: read, watched, and woken.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use super::{App, Caller, Error, Scope, requests::Request};
+use crate::{
+    db::{
+        order_events,
+        orders::{self, Filter, Note, Progress, leases},
+        servers,
+    },
+    domain::{
+        self, Listed, OrderId,
+        error::Kind,
+        order::{Facts, visible::Event},
+    },
+};
+
+/// An order that the caller may see.
+pub async fn get_order(app: &App, caller: &Caller, id: OrderId) -> Result<Facts, Error> {
+    let scope = caller.may("OrderService/GetOrder")?;
+    visible(app, scope, id).await
+}
+
+/// An order in the caller's scope; all others are answered as if absent.
+pub(super) async fn visible(app: &App, scope: Scope, id: OrderId) -> Result<Facts, Error> {
+    let found = orders::find(app.db.read(), id).await?;
+    let found = found.filter(|facts| scope.covers(facts.order.user_id));
+    found.ok_or_else(|| domain::Error::not_found(Kind::Order, id).into())
+}
+
+/// Orders, newest first. A storefront or customer sees its user's, whatever it filters by.
+pub async fn list_orders(
+    app: &App,
+    caller: &Caller,
+    mut filter: Filter,
+    after: Option<OrderId>,
+    limit: u64,
+) -> Result<Listed<Facts>, Error> {
+    if let Scope::User(user) = caller.may("OrderService/ListOrders")? {
+        if filter.user_id.is_some_and(|wanted| wanted != user) {
+            return Ok(Listed { rows: Vec::new(), more: false });
+        }
+        filter.user_id = Some(user);
+    }
+    let rows = orders::list(app.db.read(), &filter, after, limit + 1).await?;
+    Ok(Listed::cut(rows, limit))
+}
+
+/// Changes of one order, oldest first.
+pub async fn list_order_events(
+    app: &App,
+    caller: &Caller,
+    id: OrderId,
+    after: Option<i64>,
+    limit: u64,
+) -> Result<Listed<Event>, Error> {
+    let scope = caller.may("OrderService/ListOrderEvents")?;
+    visible(app, scope, id).await?;
+    let rows = order_events::list(app.db.read(), id, after, limit + 1).await?;
+    Ok(Listed::cut(rows, limit))
+}
+
+/// Checks that the caller may watch the order, and reads it for the first message.
+pub async fn watch_order(app: &App, caller: &Caller, id: OrderId) -> Result<Facts, Error> {
+    let scope = caller.may("OrderService/WatchOrder")?;
+    visible(app, scope, id).await
+}
+
+/// Reads a watched order again.
+pub async fn reread(app: &App, id: OrderId) -> Result<Facts, Error> {
+    visible(app, Scope::All, id).await
+}
+
+const PROVISION: &str = "ProvisioningService/ProvisionOrder";
+
+/// Wakes an order now, and lets a parked one try again.
+pub async fn provision_order(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: OrderId,
+    request_id: Option<Uuid>,
+) -> Result<Facts, Error> {
+    caller.may(PROVISION)?;
+    let request =
+        request_id.map(|given| Request::new(caller, PROVISION, given, id.0.as_bytes()));
+    let (request, note) = (
+        &request,
+        &Note {
+            actor: caller.actor(),
+            cause: PROVISION.to_owned(),
+            trace_id: caller.trace_id.clone(),
+        },
+    );
+    let facts = app
+        .db
+        .tx(|tx| async move {
+            let now_us = app.db.now_in(&tx).await?;
+            let locked = orders::lock(&tx, id).await?;
+            let locked = locked.ok_or_else(|| domain::Error::not_found(Kind::Order, id))?;
+            if let Some(request) = request
+                && request.earlier(&*tx, now_us).await?.is_some()
+            {
+                return Ok(locked.facts);
+            }
+            may_be_woken(&locked.facts)?;
+            if locked.facts.order.error_reason.is_some() {
+                let progress = Progress { waiting: None, error: None, attempts: 0 };
+                orders::set_progress(&tx, id, &progress).await?;
+                servers::reset_reinstalls(&tx, id).await?;
+            }
+            // Whatever parked it is read afresh: Stripe first.
+            crate::db::billing::add_hint(&tx, id, None).await?;
+            leases::add_fact(&tx, id, now_us).await?;
+            if let Some(request) = request {
+                request.remember(&tx, &id.to_string(), now_us).await?;
+            }
+            Ok::<_, Error>(orders::seal(&tx, locked, note, now_us).await?)
+        })
+        .await?;
+    app.nudge.order(id);
+    Ok(facts)
+}
+
+fn may_be_woken(facts: &Facts) -> Result<(), domain::Error> {
+    let id = facts.order.id;
+    let refuse = |reason: &'static str, message: &str| {
+        domain::Error::precondition(reason, message, vec![("order_id", id.to_string())])
+    };
+    if facts.billing.over() {
+        return Err(refuse("ORDER_ENDED", "the order is over"));
+    }
+    // A paid order that does not match is parked unconfirmed: it may be tried again.
+    if !facts.billing.confirmed() && facts.order.error_reason.is_none() {
+        return Err(refuse("ORDER_NOT_PAID", "the order is not paid"));
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! Storage: the only user of SeaORM.
+//!
+//! One file per noun holds its queries; `entity/` holds one file per table;
+//! `tx` holds the only way to begin a transaction. Query functions take the
+//! connection they run on, so that a caller composes them inside one
+//! transaction. No network call is ever made while a transaction is open.
+
+use sea_orm::{DatabaseConnection, DbBackend};
+
+/// What a query runs on: a pool or a transaction. Named here, so that `app` need not know SeaORM.
+pub use sea_orm::ConnectionTrait as Connection;
+
+pub mod accounts;
+pub mod allocations;
+pub mod billing;
+pub mod budget;
+pub mod connect;
+pub mod convert;
+pub mod eggs;
+pub mod catalog;
+pub mod node_sightings;
+pub mod nodes;
+pub mod entity;
+pub mod error;
+pub mod holds;
+pub mod migrate;
+pub mod notify;
+pub mod order_events;
+pub mod orders;
+pub mod profiles;
+pub mod request_keys;
+pub mod servers;
+pub mod stripe_events;
+pub mod sweeps;
+pub mod tokens;
+#[cfg(test)]
+pub(crate) mod testing;
+pub mod tx;
+
+pub use error::Error;
+pub use tx::Tx;
+
+/// Handle to the store: a pool for reads and one for writes.
+///
+/// On SQLite the write pool has one connection, because queueing in order beats
+/// the engine's unfair busy wait; on PostgreSQL both are the same pool.
+#[derive(Clone, Debug)]
+pub struct Db {
+    read: DatabaseConnection,
+    write: DatabaseConnection,
+    /// Tests move it; always zero in production.
+    clock_offset_us: std::sync::Arc<std::sync::atomic::AtomicI64>,
+}
+
+impl Db {
+    /// For statements that only read, outside any transaction.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// For single statements that write. Everything longer goes through `tx`.
+    pub(crate) fn write(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Whether the store is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        self.write.get_database_backend() == DbBackend::Postgres
+    }
+}

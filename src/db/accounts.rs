@@ -1,0 +1,55 @@
+//! Queries of `external_accounts`.
+
+use sea_orm::{
+    ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, sea_query::OnConflict,
+};
+
+use super::{
+    Error, Tx,
+    convert::{micros, timestamp, word},
+    entity::external_accounts,
+};
+use crate::domain::{
+    UserId,
+    profile::{Account, Origin},
+};
+
+/// The panel account of a user.
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    user_id: UserId,
+) -> Result<Option<Account>, Error> {
+    let row = external_accounts::Entity::find_by_id(user_id.0).one(connection).await?;
+    row.map(account).transpose()
+}
+
+/// Stores a user's panel account, unless one is stored; tells which it is now. An
+/// account that another user has is a conflict.
+pub async fn insert(tx: &Tx, new: &Account) -> Result<Account, Error> {
+    let row = external_accounts::Model {
+        user_id: new.user_id.0,
+        pterodactyl_user_id: new.panel_id,
+        panel_username: new.username.clone(),
+        origin: new.origin.as_str().to_owned(),
+        last_synced_at: timestamp(new.synced_us),
+    };
+    let conflict = OnConflict::column(external_accounts::Column::UserId)
+        .update_column(external_accounts::Column::UserId)
+        .to_owned();
+    external_accounts::Entity::insert(row.into_active_model().reset_all())
+        .on_conflict(conflict)
+        .exec_without_returning(&**tx)
+        .await?;
+    let stored = find(&**tx, new.user_id).await?;
+    stored.ok_or_else(|| Error::Corrupt("an account vanished as it was stored".to_owned()))
+}
+
+fn account(row: external_accounts::Model) -> Result<Account, Error> {
+    Ok(Account {
+        user_id: UserId(row.user_id),
+        panel_id: row.pterodactyl_user_id,
+        username: row.panel_username,
+        origin: word(Origin::parse, &row.origin, "external_accounts.origin")?,
+        synced_us: micros(row.last_synced_at),
+    })
+}

@@ -1,0 +1,254 @@
+//! Queries of `billing`: what is known of an order's session and subscription.
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    sea_query::Expr,
+};
+
+use super::{
+    Error, Tx,
+    convert::{json, to_json},
+    entity::billing,
+};
+use crate::domain::OrderId;
+
+/// A request body as stored: pairs in the order they are sent.
+pub type Form = Vec<(String, String)>;
+
+/// Stores the billing part of a new order.
+pub async fn insert(
+    tx: &Tx,
+    id: OrderId,
+    request: &Form,
+    request_expires_us: i64,
+) -> Result<(), Error> {
+    let row = billing::Model {
+        order_id: id.0,
+        request: to_json(request)?,
+        request_expires_us,
+        request_sent_us: None,
+        session_id: None,
+        session_url: None,
+        session_expires_us: None,
+        customer_id: None,
+        subscription_id: None,
+        hints: 0,
+        hints_read: 0,
+        paid_hint_us: None,
+        expire_requested: false,
+        never_opened: false,
+        session_status: None,
+        payment_status: None,
+        subscription_status: None,
+        current_period_end_us: None,
+        cancel_at_us: None,
+        past_due_since_us: None,
+        suspend_since_us: None,
+        ended_at_us: None,
+        confirmed_at_us: None,
+        read_us: None,
+    };
+    row.into_active_model().reset_all().insert(&**tx).await?;
+    Ok(())
+}
+
+/// The stored session request.
+pub async fn request(connection: &impl ConnectionTrait, id: OrderId) -> Result<Form, Error> {
+    let row = billing::Entity::find_by_id(id.0).one(connection).await?;
+    let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} has no billing row")))?;
+    json(row.request, "billing.request")
+}
+
+/// Completes the session request and notes that it is about to be sent. It is
+/// never changed after: Stripe compares it under the idempotency key.
+pub async fn complete_request(
+    tx: &Tx,
+    id: OrderId,
+    request: &Form,
+    customer_id: &str,
+    now_us: i64,
+) -> Result<(), Error> {
+    let change = billing::ActiveModel {
+        order_id: Unchanged(id.0),
+        request: Set(to_json(request)?),
+        customer_id: Set(Some(customer_id.to_owned())),
+        request_sent_us: Set(Some(now_us)),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Stores the session that was opened, unless one is stored already.
+pub async fn set_session(
+    tx: &Tx,
+    id: OrderId,
+    session_id: &str,
+    url: Option<&str>,
+    expires_us: i64,
+    status: &str,
+) -> Result<(), Error> {
+    billing::Entity::update_many()
+        .col_expr(billing::Column::SessionId, Expr::value(session_id))
+        .col_expr(billing::Column::SessionUrl, Expr::value(url.map(str::to_owned)))
+        .col_expr(billing::Column::SessionExpiresUs, Expr::value(expires_us))
+        .col_expr(billing::Column::SessionStatus, Expr::value(status))
+        .filter(billing::Column::OrderId.eq(id.0))
+        .filter(billing::Column::SessionId.is_null())
+        .filter(billing::Column::NeverOpened.eq(false))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Stores the id of the session that an event told of, unless one is stored already.
+pub async fn hint_session(tx: &Tx, id: OrderId, session_id: &str) -> Result<(), Error> {
+    billing::Entity::update_many()
+        .col_expr(billing::Column::SessionId, Expr::value(session_id))
+        .filter(billing::Column::OrderId.eq(id.0))
+        .filter(billing::Column::SessionId.is_null())
+        .filter(billing::Column::NeverOpened.eq(false))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes that the session was certainly never opened and never will be.
+pub async fn set_never_opened(tx: &Tx, id: OrderId) -> Result<(), Error> {
+    billing::Entity::update_many()
+        .col_expr(billing::Column::NeverOpened, Expr::value(true))
+        .filter(billing::Column::OrderId.eq(id.0))
+        .filter(billing::Column::SessionId.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Asks that the session be ended early.
+pub async fn request_expiry(tx: &Tx, id: OrderId) -> Result<(), Error> {
+    let change = billing::ActiveModel {
+        order_id: Unchanged(id.0),
+        expire_requested: Set(true),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Counts an event that told of this order, and notes when it said that it is paid.
+pub async fn add_hint(tx: &Tx, id: OrderId, paid_us: Option<i64>) -> Result<(), Error> {
+    let mut update = billing::Entity::update_many()
+        .col_expr(billing::Column::Hints, Expr::col(billing::Column::Hints).add(1))
+        .filter(billing::Column::OrderId.eq(id.0));
+    if let Some(paid_us) = paid_us {
+        update = update.col_expr(billing::Column::PaidHintUs, Expr::value(paid_us));
+    }
+    update.exec(&**tx).await?;
+    Ok(())
+}
+
+/// What our own read of Stripe showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// The count of hints when the read began.
+    pub hints_read: i64,
+    /// `open`, `complete`, `expired`.
+    pub session_status: String,
+    /// `paid`, `unpaid`, `no_payment_required`.
+    pub payment_status: String,
+    /// When the session ends unless paid.
+    pub session_expires_us: i64,
+    /// Where to pay, while it is open.
+    pub session_url: Option<String>,
+    /// `cus_...`.
+    pub customer_id: Option<String>,
+    /// `sub_...`: stored only if none is.
+    pub subscription_id: Option<String>,
+    /// What the subscription itself said, where there is one.
+    pub subscription: Option<SubscriptionRead>,
+    /// Whether it is paid and matches the order.
+    pub confirmed: bool,
+    /// When the read ended.
+    pub read_us: i64,
+}
+
+/// What a subscription said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubscriptionRead {
+    /// Stripe's own word.
+    pub status: String,
+    /// Until when it is paid.
+    pub current_period_end_us: Option<i64>,
+    /// When it will end.
+    pub cancel_at_us: Option<i64>,
+    /// When it ended.
+    pub ended_at_us: Option<i64>,
+}
+
+/// Stores what our own read of Stripe showed. First values of ids, of the
+/// confirmation and of the `since` columns stay.
+pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
+    let row = billing::Entity::find_by_id(id.0).one(&**tx).await?;
+    let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} has no billing row")))?;
+    let mut change = billing::ActiveModel {
+        order_id: Unchanged(id.0),
+        hints_read: Set(Ord::max(read.hints_read, row.hints_read)),
+        session_status: Set(Some(read.session_status.clone())),
+        payment_status: Set(Some(read.payment_status.clone())),
+        session_expires_us: Set(Some(read.session_expires_us)),
+        session_url: Set(read.session_url.clone()),
+        read_us: Set(Some(read.read_us)),
+        ..Default::default()
+    };
+    if row.customer_id.is_none() {
+        change.customer_id = Set(read.customer_id.clone());
+    }
+    if row.subscription_id.is_none() {
+        change.subscription_id = Set(read.subscription_id.clone());
+    }
+    if row.confirmed_at_us.is_none() && read.confirmed {
+        change.confirmed_at_us = Set(Some(read.read_us));
+    }
+    if let Some(subscription) = &read.subscription {
+        let since = |stored: Option<i64>, holds: bool| {
+            if holds { stored.or(Some(read.read_us)) } else { None }
+        };
+        let status = subscription.status.as_str();
+        let lapsed = matches!(status, "unpaid" | "paused" | "canceled");
+        change.subscription_status = Set(Some(subscription.status.clone()));
+        change.current_period_end_us = Set(subscription.current_period_end_us);
+        change.cancel_at_us = Set(subscription.cancel_at_us);
+        change.ended_at_us = Set(row.ended_at_us.or(subscription.ended_at_us));
+        change.past_due_since_us = Set(since(row.past_due_since_us, status == "past_due"));
+        change.suspend_since_us = Set(since(row.suspend_since_us, lapsed));
+    }
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// The order of a session or a subscription, where we know it.
+pub async fn order_of(
+    connection: &impl ConnectionTrait,
+    session_id: Option<&str>,
+    subscription_id: Option<&str>,
+) -> Result<Option<OrderId>, Error> {
+    if let Some(subscription) = subscription_id {
+        let found = billing::Entity::find()
+            .filter(billing::Column::SubscriptionId.eq(subscription))
+            .one(connection)
+            .await?;
+        if let Some(row) = found {
+            return Ok(Some(OrderId(row.order_id)));
+        }
+    }
+    if let Some(session) = session_id {
+        let found = billing::Entity::find()
+            .filter(billing::Column::SessionId.eq(session))
+            .one(connection)
+            .await?;
+        return Ok(found.map(|row| OrderId(row.order_id)));
+    }
+    Ok(None)
+}

@@ -1,0 +1,61 @@
+//! Room and ports held for orders: the ledger that placement answers from.
+
+use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
+
+use super::{Error, Tx, allocations, entity::holds, nodes};
+use crate::domain::{OrderId, placement::Need};
+
+/// Holds room and ports on a node, or nothing at all: a lost guard tells the
+/// caller to try the next node.
+pub async fn take(
+    tx: &Tx,
+    id: OrderId,
+    node_id: i32,
+    need: Need,
+    now_us: i64,
+) -> Result<bool, Error> {
+    // The guarded update locks the node's row: ports of one node are chosen in turn.
+    if !nodes::hold(tx, node_id, need).await? {
+        return Ok(false);
+    }
+    if !allocations::hold(tx, id, node_id, need.ports).await? {
+        nodes::unhold(tx, node_id, need).await?;
+        return Ok(false);
+    }
+    let row = holds::Model {
+        order_id: id.0,
+        node_id,
+        ram_gb: need.ram_gb,
+        disk_gb: need.disk_gb,
+        vcores: need.vcores,
+        why: "checkout".to_owned(),
+        created_us: now_us,
+    };
+    row.into_active_model().reset_all().insert(&**tx).await?;
+    Ok(true)
+}
+
+/// Gives room and ports back. Doing it twice is the same as once.
+pub async fn release(tx: &Tx, id: OrderId) -> Result<(), Error> {
+    let Some(row) = holds::Entity::find_by_id(id.0).one(&**tx).await? else {
+        return allocations::release(tx, id).await;
+    };
+    let need =
+        Need { ram_gb: row.ram_gb, disk_gb: row.disk_gb, vcores: row.vcores, ports: 0 };
+    holds::Entity::delete_by_id(id.0).exec(&**tx).await?;
+    nodes::unhold(tx, row.node_id, need).await?;
+    allocations::release(tx, id).await
+}
+
+/// What an order holds.
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    id: OrderId,
+) -> Result<Option<(i32, Need)>, Error> {
+    let row = holds::Entity::find_by_id(id.0).one(connection).await?;
+    Ok(row.map(|row| {
+        let need =
+            Need { ram_gb: row.ram_gb, disk_gb: row.disk_gb, vcores: row.vcores, ports: 0 };
+        (row.node_id, need)
+    }))
+}

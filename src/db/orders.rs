@@ -1,0 +1,299 @@
+//! Queries of `orders`: the row that is locked before anything of an order changes.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+
+use uuid::Uuid;
+
+use super::{
+    Error, Tx,
+    convert::{timestamp, to_json},
+    entity::orders,
+    order_events,
+};
+use crate::domain::{
+    OrderId, UserId,
+    catalog::{ItemType, Spec, Term},
+    order::{
+        ErrorReason, Facts, ServerState, Status, WaitingReason,
+        visible::{Change, Visible, changes},
+    },
+};
+
+pub mod facts;
+pub mod leases;
+
+/// Who changes an order, and why: for its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// `rpc:<role>`, `worker`, `stripe`, `sweep:<name>`.
+    pub actor: String,
+    /// Method, event id or step.
+    pub cause: String,
+    /// Ties it to log lines.
+    pub trace_id: String,
+}
+
+/// An order whose row is locked until the transaction ends.
+#[derive(Debug)]
+pub struct Locked {
+    /// As read under the lock.
+    pub facts: Facts,
+    before: Visible,
+}
+
+/// Locks an order and reads its facts. Every change of an order begins here.
+pub async fn lock(tx: &Tx, id: OrderId) -> Result<Option<Locked>, Error> {
+    let row = orders::Entity::find_by_id(id.0).lock_exclusive().one(&**tx).await?;
+    let Some(row) = row else { return Ok(None) };
+    let facts = facts::complete(&**tx, row).await?;
+    let before = facts.visible_before();
+    Ok(Some(Locked { facts, before }))
+}
+
+/// Ends a change: reads the parts again, computes status and server state,
+/// appends an event per changed field and bumps the version. Every change of an
+/// order ends here, in the transaction that locked it.
+pub async fn seal(tx: &Tx, locked: Locked, note: &Note, now_us: i64) -> Result<Facts, Error> {
+    let id = locked.facts.order.id;
+    let row = orders::Entity::find_by_id(id.0).one(&**tx).await?;
+    let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} vanished under its lock")))?;
+    let mut facts = facts::complete(&**tx, row).await?;
+    let found = changes(&locked.before, &facts.visible());
+    if found.is_empty() {
+        return Ok(facts);
+    }
+    facts.order.status = facts.status();
+    facts.order.server_state = facts.server_state();
+    facts.order.version += 1;
+    facts.order.updated_us = now_us;
+    let change = orders::ActiveModel {
+        id: Unchanged(id.0),
+        status: Set(facts.order.status.to_string()),
+        server_state: Set(facts.order.server_state.to_string()),
+        stripe_sub_id: Set(facts.billing.subscription_id.clone()),
+        node_id: Set(facts.shown_node()),
+        pterodactyl_server_id: Set(facts.server.panel_id),
+        pterodactyl_server_identifier: Set(facts.server.identifier.clone()),
+        version: Set(facts.order.version),
+        updated_at: Set(timestamp(now_us)),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    order_events::append(tx, id, &found, note, now_us).await?;
+    Ok(facts)
+}
+
+/// A new order: bought, not yet paid.
+#[derive(Clone)]
+pub struct NewOrder {
+    /// Its id.
+    pub id: OrderId,
+    /// Who buys.
+    pub user_id: UserId,
+    /// What is bought.
+    pub plan_id: String,
+    /// The plan's type.
+    pub item_type: ItemType,
+    /// How often it is billed.
+    pub term: Term,
+    /// Where it runs.
+    pub region: String,
+    /// Its name.
+    pub server_name: String,
+    /// What is added.
+    pub addons: Vec<String>,
+    /// Those that people deliver.
+    pub manual_addons: Vec<(String, bool)>,
+    /// The caller's `request_id`.
+    pub request_id: Uuid,
+    /// Who sent the customer.
+    pub referral_code: String,
+    /// The customer's choice of egg variables; may hold secrets.
+    pub environment: BTreeMap<String, String>,
+    /// Tells equal carts.
+    pub cart_sha256: String,
+    /// What the server gets.
+    pub spec: Spec,
+    /// Sum of the recurring lines.
+    pub price_minor: i64,
+    /// ISO 4217, lower case.
+    pub currency: String,
+    /// When the worker looks at it first.
+    pub due_us: i64,
+}
+
+/// Stores a new order with its first event.
+pub async fn insert(tx: &Tx, new: &NewOrder, note: &Note, now_us: i64) -> Result<(), Error> {
+    let row = orders::Model {
+        id: new.id.0,
+        user_id: new.user_id.0,
+        plan_id: new.plan_id.clone(),
+        item_type: new.item_type.to_string(),
+        term: new.term.to_string(),
+        region: new.region.clone(),
+        server_name: new.server_name.clone(),
+        stripe_sub_id: None,
+        status: Status::Pending.to_string(),
+        node_id: None,
+        pterodactyl_server_id: None,
+        pterodactyl_server_identifier: None,
+        addons: to_json(&new.addons)?,
+        created_at: timestamp(now_us),
+        updated_at: timestamp(now_us),
+        request_id: new.request_id,
+        referral_code: new.referral_code.clone(),
+        environment: to_json(&new.environment)?,
+        cart_sha256: new.cart_sha256.clone(),
+        spec: to_json(&new.spec)?,
+        price_minor: new.price_minor,
+        currency: new.currency.clone(),
+        manual_done: to_json(&new.manual_addons)?,
+        server_state: ServerState::None.to_string(),
+        due_us: Some(new.due_us),
+        facts_seq: 0,
+        lease_owner: None,
+        lease_until_us: None,
+        fence: 0,
+        attempts: 0,
+        waiting_reason: String::new(),
+        error_reason: String::new(),
+        error_message: String::new(),
+        version: 1,
+    };
+    row.into_active_model().reset_all().insert(&**tx).await?;
+    let born =
+        Change { what: "status", from: String::new(), to: Status::Pending.to_string() };
+    order_events::append(tx, new.id, &[born], note, now_us).await
+}
+
+/// How the work on an order stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// What it waits for.
+    pub waiting: Option<WaitingReason>,
+    /// Why it is parked, and in words.
+    pub error: Option<(ErrorReason, String)>,
+    /// Definite refusals so far.
+    pub attempts: i32,
+}
+
+/// Writes how the work stands.
+pub async fn set_progress(tx: &Tx, id: OrderId, progress: &Progress) -> Result<(), Error> {
+    let (reason, message) = match &progress.error {
+        Some((reason, message)) => (reason.as_str(), message.clone()),
+        None => ("", String::new()),
+    };
+    let change = orders::ActiveModel {
+        id: Unchanged(id.0),
+        waiting_reason: Set(progress.waiting.map_or("", WaitingReason::as_str).to_owned()),
+        error_reason: Set(reason.to_owned()),
+        error_message: Set(message),
+        attempts: Set(progress.attempts),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// What a list of orders is narrowed to. Empty fields do not filter.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Only this user's.
+    pub user_id: Option<UserId>,
+    /// Only of this status.
+    pub status: Option<Status>,
+    /// Only of this plan.
+    pub plan_id: Option<String>,
+    /// Only in this region.
+    pub region: Option<String>,
+}
+
+/// Orders, newest first, older than `after`.
+pub async fn list(
+    connection: &impl ConnectionTrait,
+    filter: &Filter,
+    after: Option<OrderId>,
+    limit: u64,
+) -> Result<Vec<Facts>, Error> {
+    let mut query = orders::Entity::find().order_by_desc(orders::Column::Id).limit(limit);
+    if let Some(user) = filter.user_id {
+        query = query.filter(orders::Column::UserId.eq(user.0));
+    }
+    if let Some(status) = filter.status {
+        query = query.filter(orders::Column::Status.eq(status.as_str()));
+    }
+    if let Some(plan) = &filter.plan_id {
+        query = query.filter(orders::Column::PlanId.eq(plan));
+    }
+    if let Some(region) = &filter.region {
+        query = query.filter(orders::Column::Region.eq(region));
+    }
+    if let Some(after) = after {
+        query = query.filter(orders::Column::Id.lt(after.0));
+    }
+    facts::complete_all(connection, query.all(connection).await?).await
+}
+
+/// One order with its parts.
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    id: OrderId,
+) -> Result<Option<Facts>, Error> {
+    match orders::Entity::find_by_id(id.0).one(connection).await? {
+        Some(row) => Ok(Some(facts::complete(connection, row).await?)),
+        None => Ok(None),
+    }
+}
+
+/// The customer's choice of egg variables. Not among the facts: it may hold secrets.
+pub async fn environment(
+    connection: &impl ConnectionTrait,
+    id: OrderId,
+) -> Result<BTreeMap<String, String>, Error> {
+    let row = orders::Entity::find_by_id(id.0).one(connection).await?;
+    let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} does not exist")))?;
+    super::convert::json(row.environment, "orders.environment")
+}
+
+/// Orders of a user that still wait for payment, oldest first, with their cart's hash.
+pub async fn pending_of(
+    tx: &Tx,
+    user_id: UserId,
+) -> Result<Vec<(OrderId, String)>, Error> {
+    let rows = orders::Entity::find()
+        .filter(orders::Column::UserId.eq(user_id.0))
+        .filter(orders::Column::Status.eq(Status::Pending.as_str()))
+        .order_by_asc(orders::Column::Id)
+        .all(&**tx)
+        .await?;
+    Ok(rows.into_iter().map(|row| (OrderId(row.id), row.cart_sha256)).collect())
+}
+
+/// When the oldest order that waits for payment was made.
+pub async fn oldest_pending_us(
+    connection: &impl ConnectionTrait,
+) -> Result<Option<i64>, Error> {
+    let row = orders::Entity::find()
+        .filter(orders::Column::Status.eq(Status::Pending.as_str()))
+        .order_by_asc(orders::Column::Id)
+        .one(connection)
+        .await?;
+    Ok(row.map(|row| super::convert::micros(row.created_at)))
+}
+
+/// Orders of a user, for waking them all.
+pub async fn ids_of_user(tx: &Tx, user_id: UserId) -> Result<Vec<OrderId>, Error> {
+    let rows = orders::Entity::find()
+        .filter(orders::Column::UserId.eq(user_id.0))
+        .order_by_asc(orders::Column::Id)
+        .all(&**tx)
+        .await?;
+    Ok(rows.into_iter().map(|row| OrderId(row.id)).collect())
+}

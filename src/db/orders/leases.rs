@@ -1,0 +1,139 @@
+//! Who works on an order, and when it is looked at next. Bookkeeping: no event,
+//! no version.
+
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, LockBehavior, LockType},
+};
+
+use crate::{
+    db::{Db, Error, Tx, entity::orders},
+    domain::OrderId,
+};
+
+/// The right to work on an order until the lease ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// The order.
+    pub id: OrderId,
+    /// Writes with an older fence are refused.
+    pub fence: i64,
+}
+
+/// Claims up to `limit` due orders, the longest due first. One statement, so that
+/// two replicas never claim the same.
+pub async fn claim(
+    db: &Db,
+    owner: &str,
+    now_us: i64,
+    until_us: i64,
+    limit: u64,
+) -> Result<Vec<Claim>, Error> {
+    let free = orders::Column::LeaseUntilUs
+        .is_null()
+        .or(orders::Column::LeaseUntilUs.lte(now_us));
+    let due = orders::Entity::find()
+        .select_only()
+        .column(orders::Column::Id)
+        .filter(orders::Column::DueUs.lte(now_us))
+        .filter(free)
+        .order_by_asc(orders::Column::DueUs)
+        .limit(limit)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .into_query();
+    let claimed = orders::Entity::update_many()
+        .col_expr(orders::Column::LeaseOwner, Expr::value(owner))
+        .col_expr(orders::Column::LeaseUntilUs, Expr::value(until_us))
+        .col_expr(orders::Column::Fence, Expr::col(orders::Column::Fence).add(1))
+        .filter(orders::Column::Id.in_subquery(due))
+        .exec_with_returning(db.write())
+        .await?;
+    let mut claims: Vec<(Option<i64>, Claim)> = claimed
+        .into_iter()
+        .map(|row| (row.due_us, Claim { id: OrderId(row.id), fence: row.fence }))
+        .collect();
+    claims.sort_by_key(|(due_us, _)| *due_us);
+    Ok(claims.into_iter().map(|(_, claim)| claim).collect())
+}
+
+/// Prolongs a claim; `false` where it was lost.
+pub async fn renew(db: &Db, claim: Claim, until_us: i64) -> Result<bool, Error> {
+    let renewed = orders::Entity::update_many()
+        .col_expr(orders::Column::LeaseUntilUs, Expr::value(until_us))
+        .filter(orders::Column::Id.eq(claim.id.0))
+        .filter(orders::Column::Fence.eq(claim.fence))
+        .filter(orders::Column::LeaseOwner.is_not_null())
+        .exec(db.write())
+        .await?;
+    Ok(renewed.rows_affected == 1)
+}
+
+/// Ends a claim and sets when the order is looked at next: at `next_us`, unless a
+/// fact came since `facts_seq` was read; then now.
+pub async fn release(
+    tx: &Tx,
+    claim: Claim,
+    facts_seq: i64,
+    next_us: Option<i64>,
+    now_us: i64,
+) -> Result<(), Error> {
+    let next = Expr::case(orders::Column::FactsSeq.eq(facts_seq), Expr::value(next_us))
+        .finally(Expr::value(now_us));
+    let released = orders::Entity::update_many()
+        .col_expr(orders::Column::LeaseOwner, Expr::value(None::<String>))
+        .col_expr(orders::Column::LeaseUntilUs, Expr::value(None::<i64>))
+        .col_expr(orders::Column::DueUs, next.into())
+        .filter(orders::Column::Id.eq(claim.id.0))
+        .filter(orders::Column::Fence.eq(claim.fence))
+        .exec(&**tx)
+        .await?;
+    if released.rows_affected == 1 { Ok(()) } else { Err(Error::ClaimLost) }
+}
+
+/// Gives a claim back untouched, so that another replica goes on at once.
+pub async fn abandon(db: &Db, claim: Claim, now_us: i64) -> Result<(), Error> {
+    orders::Entity::update_many()
+        .col_expr(orders::Column::LeaseOwner, Expr::value(None::<String>))
+        .col_expr(orders::Column::LeaseUntilUs, Expr::value(None::<i64>))
+        .col_expr(orders::Column::DueUs, Expr::value(now_us))
+        .filter(orders::Column::Id.eq(claim.id.0))
+        .filter(orders::Column::Fence.eq(claim.fence))
+        .exec(db.write())
+        .await?;
+    Ok(())
+}
+
+/// Notes that a fact came and the order is due at `due_us` at the latest.
+pub async fn add_fact(tx: &Tx, id: OrderId, due_us: i64) -> Result<(), Error> {
+    orders::Entity::update_many()
+        .col_expr(orders::Column::FactsSeq, Expr::col(orders::Column::FactsSeq).add(1))
+        .col_expr(
+            orders::Column::DueUs,
+            Expr::case(
+                orders::Column::DueUs.is_null().or(orders::Column::DueUs.gt(due_us)),
+                Expr::value(due_us),
+            )
+            .finally(Expr::col(orders::Column::DueUs))
+            .into(),
+        )
+        .filter(orders::Column::Id.eq(id.0))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Whether the claim still holds, checked under the row lock.
+pub fn holds(claim: Claim, fence: i64) -> Result<(), Error> {
+    if fence == claim.fence { Ok(()) } else { Err(Error::ClaimLost) }
+}
+
+/// Frees every lease. Only for SQLite at start-up: its one process has just begun.
+pub async fn clear_all(db: &Db) -> Result<(), Error> {
+    orders::Entity::update_many()
+        .col_expr(orders::Column::LeaseOwner, Expr::value(None::<String>))
+        .col_expr(orders::Column::LeaseUntilUs, Expr::value(None::<i64>))
+        .filter(orders::Column::LeaseOwner.is_not_null())
+        .exec(db.write())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! Queries of `profiles`: the row that is locked before anything of a user changes.
+
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{Set, Unchanged},
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect,
+    sea_query::{Expr, OnConflict},
+};
+use uuid::Uuid;
+
+use super::{
+    Error, Tx,
+    billing::Form,
+    convert::{json, micros, timestamp, to_json},
+    entity::profiles,
+};
+use crate::domain::{UserId, profile::Profile};
+
+/// What a checkout tells of its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// Whose profile.
+    pub user_id: UserId,
+    /// E-mail address.
+    pub email: String,
+    /// Whether the identity provider has verified it.
+    pub email_verified: bool,
+    /// May be empty.
+    pub first_name: String,
+    /// May be empty.
+    pub last_name: String,
+}
+
+/// Creates the profile or completes it with what is told now, and locks it until
+/// the transaction ends. `customer_request` is kept only where none is stored: it
+/// is sent under the key `cus:<user>`, which Stripe binds to one body.
+pub async fn upsert_locked(
+    tx: &Tx,
+    id: Uuid,
+    told: &Told,
+    customer_request: &Form,
+    now_us: i64,
+) -> Result<Profile, Error> {
+    let row = profiles::Model {
+        id,
+        user_id: told.user_id.0,
+        email: told.email.clone(),
+        email_verified: told.email_verified,
+        first_name: told.first_name.clone(),
+        last_name: told.last_name.clone(),
+        stripe_customer_id: None,
+        stripe_customer_request: Some(to_json(customer_request)?),
+        created_at: timestamp(now_us),
+        updated_at: timestamp(now_us),
+    };
+    let conflict = OnConflict::column(profiles::Column::UserId)
+        .update_column(profiles::Column::UserId)
+        .to_owned();
+    profiles::Entity::insert(row.into_active_model().reset_all())
+        .on_conflict(conflict)
+        .exec_without_returning(&**tx)
+        .await?;
+    let row = profiles::Entity::find()
+        .filter(profiles::Column::UserId.eq(told.user_id.0))
+        .lock_exclusive()
+        .one(&**tx)
+        .await?
+        .ok_or_else(|| Error::Corrupt("a profile vanished under its lock".to_owned()))?;
+    let differs = row.email != told.email
+        || row.email_verified != told.email_verified
+        || (!told.first_name.is_empty() && row.first_name != told.first_name)
+        || (!told.last_name.is_empty() && row.last_name != told.last_name);
+    if !differs {
+        return Ok(profile(row));
+    }
+    let mut change = profiles::ActiveModel {
+        id: Unchanged(row.id),
+        email: Set(told.email.clone()),
+        email_verified: Set(told.email_verified),
+        updated_at: Set(timestamp(now_us)),
+        ..Default::default()
+    };
+    if !told.first_name.is_empty() {
+        change.first_name = Set(told.first_name.clone());
+    }
+    if !told.last_name.is_empty() {
+        change.last_name = Set(told.last_name.clone());
+    }
+    Ok(profile(change.update(&**tx).await?))
+}
+
+/// A user's profile.
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    user_id: UserId,
+) -> Result<Option<Profile>, Error> {
+    let row = profiles::Entity::find()
+        .filter(profiles::Column::UserId.eq(user_id.0))
+        .one(connection)
+        .await?;
+    Ok(row.map(profile))
+}
+
+/// The stored request that makes the user's Stripe customer.
+pub async fn customer_request(
+    connection: &impl ConnectionTrait,
+    user_id: UserId,
+) -> Result<Form, Error> {
+    let row = profiles::Entity::find()
+        .filter(profiles::Column::UserId.eq(user_id.0))
+        .one(connection)
+        .await?;
+    let request = row.and_then(|row| row.stripe_customer_request);
+    let request = request.ok_or_else(|| {
+        Error::Corrupt(format!("profile of {user_id} has no customer request"))
+    })?;
+    json(request, "profiles.stripe_customer_request")
+}
+
+/// Stores the user's Stripe customer, unless one is stored; tells which it is now.
+pub async fn set_customer(tx: &Tx, user_id: UserId, customer_id: &str) -> Result<String, Error> {
+    profiles::Entity::update_many()
+        .col_expr(profiles::Column::StripeCustomerId, Expr::value(customer_id))
+        .filter(profiles::Column::UserId.eq(user_id.0))
+        .filter(profiles::Column::StripeCustomerId.is_null())
+        .exec(&**tx)
+        .await?;
+    let found = find(&**tx, user_id).await?.and_then(|profile| profile.stripe_customer_id);
+    found.ok_or_else(|| Error::Corrupt(format!("profile of {user_id} has no customer")))
+}
+
+fn profile(row: profiles::Model) -> Profile {
+    Profile {
+        user_id: UserId(row.user_id),
+        email: row.email,
+        email_verified: row.email_verified,
+        first_name: row.first_name,
+        last_name: row.last_name,
+        stripe_customer_id: row.stripe_customer_id,
+        created_us: micros(row.created_at),
+        updated_us: micros(row.updated_at),
+    }
+}

@@ -1,0 +1,95 @@
+//! Queries of `stripe_events`: the inbox.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::{Error, Tx, entity::stripe_events};
+use crate::domain::{OrderId, words::words};
+
+words! {
+    /// What became of an event.
+    State {
+        /// It marked its order due, or told nothing new of it.
+        Applied = "applied",
+        /// It is not about us.
+        Ignored = "ignored",
+        /// It could not be applied; it is kept with its error.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// How an event reached us.
+    Source {
+        /// Through the gateway.
+        Webhook = "webhook",
+        /// Found by listing Stripe's events.
+        Sweep = "sweep",
+        /// Applied again by an operator.
+        Replay = "replay",
+    }
+}
+
+/// An event to store.
+#[derive(Clone, Debug)]
+pub struct NewEvent<'a> {
+    /// `evt_...`.
+    pub id: &'a str,
+    /// Its type.
+    pub kind: &'a str,
+    /// The version it is rendered in.
+    pub api_version: Option<&'a str>,
+    /// Its mode.
+    pub livemode: bool,
+    /// When Stripe made it.
+    pub created_us: i64,
+    /// When the gateway read its first byte.
+    pub received_us: i64,
+    /// As it came.
+    pub payload: &'a [u8],
+    /// How it came.
+    pub source: Source,
+}
+
+/// Stores an event; `false` where it is stored already.
+pub async fn insert(tx: &Tx, event: &NewEvent<'_>) -> Result<bool, Error> {
+    let row = stripe_events::Model {
+        id: event.id.to_owned(),
+        kind: event.kind.to_owned(),
+        api_version: event.api_version.map(str::to_owned),
+        livemode: event.livemode,
+        created_us: event.created_us,
+        received_us: event.received_us,
+        payload: event.payload.to_vec(),
+        source: event.source.as_str().to_owned(),
+        state: "received".to_owned(),
+        attempts: 1,
+        last_error: String::new(),
+        order_id: None,
+    };
+    let stored = stripe_events::Entity::insert(row.into_active_model().reset_all())
+        .on_conflict(OnConflict::column(stripe_events::Column::Id).do_nothing().to_owned())
+        .exec_without_returning(&**tx)
+        .await?;
+    Ok(stored == 1)
+}
+
+/// Notes what became of an event.
+pub async fn set_state(
+    tx: &Tx,
+    id: &str,
+    state: State,
+    order_id: Option<OrderId>,
+    error: &str,
+) -> Result<(), Error> {
+    stripe_events::Entity::update_many()
+        .col_expr(stripe_events::Column::State, Expr::value(state.as_str()))
+        .col_expr(stripe_events::Column::OrderId, Expr::value(order_id.map(|id| id.0)))
+        .col_expr(stripe_events::Column::LastError, Expr::value(error))
+        .filter(stripe_events::Column::Id.eq(id))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}

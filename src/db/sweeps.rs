@@ -1,0 +1,89 @@
+//! Queries of `sweeps`: one replica at a time runs a sweep, by lease.
+
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::{Db, Error, entity::sweeps};
+
+/// Takes a sweep's turn if its period has passed since its last run and nobody has
+/// it. Tells its cursor.
+pub async fn take(
+    db: &Db,
+    name: &str,
+    owner: &str,
+    period_us: i64,
+    lease_us: i64,
+    now_us: i64,
+) -> Result<Option<String>, Error> {
+    let fresh = sweeps::Model {
+        name: name.to_owned(),
+        cursor: String::new(),
+        lease_owner: None,
+        lease_until_us: 0,
+        last_run_us: None,
+        duration_ms: 0,
+        finds: 0,
+        guard: String::new(),
+    };
+    sweeps::Entity::insert(fresh.into_active_model().reset_all())
+        .on_conflict(OnConflict::column(sweeps::Column::Name).do_nothing().to_owned())
+        .exec_without_returning(db.write())
+        .await?;
+    let idle = Condition::all()
+        .add(sweeps::Column::LeaseUntilUs.lte(now_us))
+        .add(
+            Condition::any()
+                .add(sweeps::Column::LastRunUs.is_null())
+                .add(sweeps::Column::LastRunUs.lte(now_us - period_us)),
+        );
+    let taken = sweeps::Entity::update_many()
+        .col_expr(sweeps::Column::LeaseOwner, Expr::value(owner))
+        .col_expr(sweeps::Column::LeaseUntilUs, Expr::value(now_us + lease_us))
+        .filter(sweeps::Column::Name.eq(name))
+        .filter(idle)
+        .exec_with_returning(db.write())
+        .await?;
+    Ok(taken.into_iter().next().map(|row| row.cursor))
+}
+
+/// How a run of a sweep ended.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// When it began.
+    pub began_us: i64,
+    /// How long it took.
+    pub duration_ms: i64,
+    /// What it found to do.
+    pub finds: i32,
+    /// Where the next one goes on.
+    pub cursor: String,
+}
+
+/// Ends a turn.
+pub async fn finish(db: &Db, name: &str, owner: &str, run: &Run) -> Result<(), Error> {
+    sweeps::Entity::update_many()
+        .col_expr(sweeps::Column::LeaseOwner, Expr::value(None::<String>))
+        .col_expr(sweeps::Column::LeaseUntilUs, Expr::value(0_i64))
+        .col_expr(sweeps::Column::LastRunUs, Expr::value(run.began_us))
+        .col_expr(sweeps::Column::DurationMs, Expr::value(run.duration_ms))
+        .col_expr(sweeps::Column::Finds, Expr::value(run.finds))
+        .col_expr(sweeps::Column::Cursor, Expr::value(run.cursor.as_str()))
+        .filter(sweeps::Column::Name.eq(name))
+        .filter(sweeps::Column::LeaseOwner.eq(owner))
+        .exec(db.write())
+        .await?;
+    Ok(())
+}
+
+/// Frees every lease. Only for SQLite at start-up: its one process has just begun.
+pub async fn clear_all(db: &Db) -> Result<(), Error> {
+    sweeps::Entity::update_many()
+        .col_expr(sweeps::Column::LeaseOwner, Expr::value(None::<String>))
+        .col_expr(sweeps::Column::LeaseUntilUs, Expr::value(0_i64))
+        .filter(sweeps::Column::LeaseUntilUs.gt(0))
+        .exec(db.write())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,96 @@
+//! The only way to begin a transaction.
+//!
+//! Isolation is READ COMMITTED with a lock on the one owning row, plus unique
+//! keys; on SQLite every writing transaction is IMMEDIATE, so it queues instead
+//! of failing half-way. The closure may run more than once: it must have no
+//! effect outside the transaction, and no network call in it.
+
+use std::{future::Future, ops::Deref, sync::Arc};
+
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+
+use super::{Db, Error};
+
+/// How often a transaction is run again after a deadlock.
+const TRIES: u32 = 5;
+
+/// An open transaction. Dropped without commit, it is rolled back.
+#[derive(Clone, Debug)]
+pub struct Tx(Arc<DatabaseTransaction>);
+
+impl Deref for Tx {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.0
+    }
+}
+
+impl Tx {
+    /// Whether the store is PostgreSQL.
+    pub fn is_postgres(&self) -> bool {
+        self.0.get_database_backend() == sea_orm::DbBackend::Postgres
+    }
+}
+
+/// An error of a transaction's body: may carry one of the database.
+pub trait BodyError: From<Error> {
+    /// The database error, where it is one.
+    fn database(&self) -> Option<&Error>;
+}
+
+impl BodyError for Error {
+    fn database(&self) -> Option<&Error> {
+        Some(self)
+    }
+}
+
+impl Db {
+    /// Runs `body` in a writing transaction and commits it. A deadlock or a
+    /// serialisation failure runs it again; every other error rolls it back.
+    pub async fn tx<T, E, F, Fut>(&self, body: F) -> Result<T, E>
+    where
+        F: Fn(Tx) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: BodyError,
+    {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let result = self.run_once(&body).await;
+            match result {
+                Err(error)
+                    if tries < TRIES && matches!(error.database(), Some(Error::Again(_))) =>
+                {
+                    tracing::debug!(tries, "transaction is run again");
+                    let pause = rand::random_range(1..=(10 << tries));
+                    tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn run_once<T, E, F, Fut>(&self, body: &F) -> Result<T, E>
+    where
+        F: Fn(Tx) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: BodyError,
+    {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let begun = self.write.begin_with_options(options).await.map_err(Error::from)?;
+        let tx = Tx(Arc::new(begun));
+        let value = body(tx.clone()).await?;
+        let inner = Arc::into_inner(tx.0).ok_or_else(|| {
+            Error::Internal(DbErr::Custom("a transaction outlived its body".to_owned()))
+        })?;
+        inner.commit().await.map_err(Error::from)?;
+        Ok(value)
+    }
+}

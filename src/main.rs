@@ -1,0 +1,2 @@
+//! Spawnpoint.
+fn main() {}

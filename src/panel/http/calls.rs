@@ -1,0 +1,235 @@
+//! Which request each call of the panel is, and what its answer must hold.
+//!
+//! Owns routes, parameters, the choice of time-out, and the checks of identity: the
+//! object that comes back is the one that was asked for, or it is not believed.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use reqwest::Method;
+
+use super::{HttpPanel, item};
+use crate::panel::{
+    Allocation, Egg, Error, NewServer, NewUser, Node, Page, Panel, Server, User, Violation,
+    exchange::Ask,
+    sort::Call,
+    wire::{self, Environment},
+};
+
+/// Ports are compared with what was asked for wherever one server is read.
+const WITH_PORTS: [(&str, &str); 1] = [("include", "allocations")];
+
+#[async_trait]
+impl Panel for HttpPanel {
+    async fn nodes(&self) -> Result<Vec<Node>, Error> {
+        let mut nodes = Vec::new();
+        let keep = |node: Node| {
+            nodes.push(node);
+            None::<()>
+        };
+        self.walk("/nodes", &[("sort", "id"), ("per_page", "100")], keep)
+            .await?;
+        Ok(nodes)
+    }
+
+    async fn allocations(&self, node: i64, page: u32) -> Result<Page<Allocation>, Error> {
+        let path = ["nodes", &node.to_string(), "allocations"];
+        self.one_page(
+            "/nodes/{id}/allocations",
+            &path,
+            &[("per_page", "1000")],
+            page,
+        )
+        .await
+    }
+
+    async fn egg(&self, nest: i64, egg: i64) -> Result<Egg, Error> {
+        let path = ["nests", &nest.to_string(), "eggs", &egg.to_string()];
+        let query = [("include", "variables")];
+        let content = self.get("/nests/{id}/eggs/{id}", &path, &query).await?;
+        let found: Egg = item(Call::Read, &content)?;
+        same(egg, found.id, "egg")?;
+        Ok(found)
+    }
+
+    async fn user_by_external_id(&self, external_id: &str) -> Result<Option<User>, Error> {
+        check_external_id(external_id)?;
+        let path = ["users", "external", external_id];
+        let found: Option<User> = self.look_up("/users/external/{id}", &path, &[]).await?;
+        // The panel's collation also finds other spellings.
+        Ok(found.filter(|user| user.external_id.as_deref() == Some(external_id)))
+    }
+
+    async fn user_by_email(&self, email: &str) -> Result<Option<User>, Error> {
+        let wanted = email.trim().to_lowercase();
+        // A comma in a filter means "or" and cannot be escaped; what follows the last one is
+        // still a part of the address. An empty filter would be none at all.
+        let part = wanted.rsplit(',').next().unwrap_or_default();
+        if part.is_empty() {
+            return Ok(None);
+        }
+        let query = [("filter[email]", part), ("sort", "id"), ("per_page", "100")];
+        self.walk("/users", &query, |user: User| {
+            (user.email.to_lowercase() == wanted).then_some(user)
+        })
+        .await
+    }
+
+    async fn create_user(&self, user: &NewUser) -> Result<User, Error> {
+        check_external_id(&user.external_id)?;
+        let call = Call::CreateUser;
+        let ask = Ask {
+            call,
+            method: Method::POST,
+            template: "/users",
+            path: &["users"],
+            query: &[],
+            body: Some(body(wire::user_body(user))?),
+            time_out: self.read,
+        };
+        let made: User = item(call, &self.link.run(self.class, ask).await?)?;
+        ours(&user.external_id, made.external_id.as_deref(), "user")?;
+        Ok(made)
+    }
+
+    async fn set_user_external_id(&self, user: &User, external_id: &str) -> Result<User, Error> {
+        check_external_id(external_id)?;
+        let call = Call::UpdateUser;
+        let ask = Ask {
+            call,
+            method: Method::PATCH,
+            template: "/users/{id}",
+            path: &["users", &user.id.to_string()],
+            query: &[],
+            body: Some(body(wire::user_rewrite_body(user, external_id))?),
+            time_out: self.read,
+        };
+        let written: User = item(call, &self.link.run(self.class, ask).await?)?;
+        same(user.id, written.id, "user")?;
+        ours(external_id, written.external_id.as_deref(), "user")?;
+        Ok(written)
+    }
+
+    async fn create_server(&self, server: &NewServer) -> Result<Server, Error> {
+        check_external_id(&server.external_id)?;
+        let call = Call::CreateServer;
+        let ask = Ask {
+            call,
+            method: Method::POST,
+            template: "/servers",
+            path: &["servers"],
+            query: &WITH_PORTS,
+            body: Some(body(wire::server_body(server))?),
+            time_out: self.create,
+        };
+        let made: Server = item(call, &self.link.run(self.class, ask).await?)?;
+        ours(&server.external_id, made.external_id.as_deref(), "server")?;
+        Ok(made)
+    }
+
+    async fn server_by_external_id(&self, external_id: &str) -> Result<Option<Server>, Error> {
+        check_external_id(external_id)?;
+        let path = ["servers", "external", external_id];
+        let found: Option<Server> = self
+            .look_up("/servers/external/{id}", &path, &WITH_PORTS)
+            .await?;
+        Ok(found.filter(|server| server.external_id.as_deref() == Some(external_id)))
+    }
+
+    async fn server(&self, id: i64) -> Result<Option<Server>, Error> {
+        let path = ["servers", &id.to_string()];
+        let found: Option<Server> = self.look_up("/servers/{id}", &path, &WITH_PORTS).await?;
+        found
+            .as_ref()
+            .map_or(Ok(()), |server| same(id, server.id, "server"))?;
+        Ok(found)
+    }
+
+    async fn servers(&self, page: u32) -> Result<Page<Server>, Error> {
+        let query = [("sort", "-id"), ("per_page", "1000")];
+        self.one_page("/servers", &["servers"], &query, page).await
+    }
+
+    async fn server_environment(&self, id: i64) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let path = ["servers", &id.to_string()];
+        let found: Option<Environment> = self.look_up("/servers/{id}", &path, &[]).await?;
+        found
+            .as_ref()
+            .map_or(Ok(()), |environment| same(id, environment.server, "server"))?;
+        Ok(found.map(|environment| environment.variables))
+    }
+
+    async fn reinstall_server(&self, id: i64) -> Result<(), Error> {
+        let ask = Ask {
+            call: Call::ActOnServer,
+            method: Method::POST,
+            template: "/servers/{id}/reinstall",
+            path: &["servers", &id.to_string(), "reinstall"],
+            query: &[],
+            body: None,
+            time_out: self.node,
+        };
+        self.link.run(self.class, ask).await.map(drop)
+    }
+
+    async fn delete_server(&self, id: i64) -> Result<(), Error> {
+        let ask = Ask {
+            call: Call::DeleteServer,
+            method: Method::DELETE,
+            template: "/servers/{id}",
+            path: &["servers", &id.to_string()],
+            query: &[],
+            body: None,
+            time_out: self.create,
+        };
+        match self.link.run(self.class, ask).await {
+            Ok(_) | Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn body(written: serde_json::Result<Vec<u8>>) -> Result<Vec<u8>, Error> {
+    written.map_err(|_| refused_here("UnwritableBody"))
+}
+
+/// The panel finds ids by a collation and a path segment. Outside of these characters it may
+/// find another's object, or never find the one that it made.
+fn check_external_id(id: &str) -> Result<(), Error> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '-' | '_');
+    if id.is_empty() || id.len() > 191 || !id.chars().all(plain) {
+        return Err(refused_here("UnsafeExternalId"));
+    }
+    Ok(())
+}
+
+/// A request that must not be sent: counted like the panel's own rejection, so that it ends.
+fn refused_here(code: &str) -> Error {
+    let violations = vec![Violation {
+        field: "external_id".to_owned(),
+        rule: "regex".to_owned(),
+    }];
+    Error::Rejected {
+        status: 422,
+        code: code.to_owned(),
+        violations,
+    }
+}
+
+fn same(asked: i64, got: i64, kind: &str) -> Result<(), Error> {
+    if asked == got {
+        return Ok(());
+    }
+    Err(Error::Garbage {
+        what: format!("{kind} {got} instead of {asked}"),
+    })
+}
+
+fn ours(sent: &str, got: Option<&str>, kind: &str) -> Result<(), Error> {
+    if got == Some(sent) {
+        return Ok(());
+    }
+    Err(Error::Garbage {
+        what: format!("{kind} came back with another external id"),
+    })
+}

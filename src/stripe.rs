@@ -1,0 +1,245 @@
+//! What Spawnpoint asks of Stripe, and the shapes of the answers.
+//!
+//! The trait is the seam between our rules and a service we do not own. Types
+//! are tolerant: only fields that are used, unknown enum values kept as text,
+//! so that an additive change at Stripe never breaks a purchase. Nothing here
+//! knows of orders, tables or gRPC.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+mod answer;
+pub mod events;
+mod form;
+mod http;
+mod retry;
+mod settings;
+mod wire;
+
+pub use http::HttpStripe;
+pub use settings::{Jitter, KeySource, Settings, SettingsError, fixed_key};
+
+/// The `Stripe-Version` every call is pinned to.
+pub const API_VERSION: &str = "2026-07-29.dahlia";
+
+/// Body of a POST, in the order it is sent; nested keys in brackets
+/// (`line_items[0][price]`). It is stored before it is sent, because a retry
+/// under the same idempotency key must repeat it byte for byte.
+pub type Form = Vec<(String, String)>;
+
+/// The calls of Stripe that Spawnpoint makes.
+///
+/// Reads are retried inside a small bound; POSTs too, because each carries an
+/// idempotency key of ours and the very same body.
+#[async_trait]
+pub trait Stripe: Send + Sync {
+    /// Whether our key belongs to the live mode. Objects of the other mode are not ours.
+    fn livemode(&self) -> bool;
+    /// `POST /v1/customers`.
+    async fn create_customer(&self, form: &Form, key: &str) -> Result<Customer, Error>;
+    /// `POST /v1/checkout/sessions`.
+    async fn create_session(&self, form: &Form, key: &str) -> Result<Session, Error>;
+    /// `GET /v1/checkout/sessions/{id}` with its line items.
+    async fn session(&self, id: &str) -> Result<Session, Error>;
+    /// `POST /v1/checkout/sessions/{id}/expire`; only an open session can be expired.
+    async fn expire_session(&self, id: &str, key: &str) -> Result<Session, Error>;
+    /// `GET /v1/checkout/sessions`, newest first, one page of 100.
+    async fn sessions(
+        &self,
+        filter: &SessionFilter,
+        after: Option<&str>,
+    ) -> Result<Page<Session>, Error>;
+    /// `GET /v1/subscriptions/{id}`.
+    async fn subscription(&self, id: &str) -> Result<Subscription, Error>;
+    /// `GET /v1/prices/{id}`.
+    async fn price(&self, id: &str) -> Result<Price, Error>;
+}
+
+/// Which sessions to list. Empty fields do not filter.
+#[derive(Clone, Debug, Default)]
+pub struct SessionFilter {
+    /// Only those of this customer.
+    pub customer: Option<String>,
+    /// `open`, `complete` or `expired`.
+    pub status: Option<String>,
+    /// Created at or after this Unix second.
+    pub created_gte: Option<i64>,
+}
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The rows, newest first.
+    pub data: Vec<T>,
+    /// Whether another page follows.
+    pub has_more: bool,
+}
+
+/// A Stripe customer.
+#[derive(Clone, Debug)]
+pub struct Customer {
+    /// `cus_...`.
+    pub id: String,
+    /// Whether it belongs to the live mode.
+    pub livemode: bool,
+}
+
+/// A Checkout Session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// `cs_test_...` or `cs_live_...`.
+    pub id: String,
+    /// The hosted page; absent once the session is over.
+    pub url: Option<String>,
+    /// `open`, `complete` or `expired`.
+    pub status: String,
+    /// `paid`, `unpaid` or `no_payment_required`.
+    pub payment_status: String,
+    /// Unix seconds.
+    pub expires_at: i64,
+    /// Unix seconds.
+    pub created: i64,
+    /// Whether it belongs to the live mode.
+    pub livemode: bool,
+    /// `cus_...`.
+    pub customer: Option<String>,
+    /// `sub_...`, once paid.
+    pub subscription: Option<String>,
+    /// Sum of the lines before tax and discounts, minor units.
+    pub amount_subtotal: Option<i64>,
+    /// ISO 4217, lower case.
+    pub currency: Option<String>,
+    /// Our order id.
+    pub client_reference_id: Option<String>,
+    /// `metadata.order_id`.
+    pub order_id: Option<String>,
+    /// Lines, where they were asked for and answered whole.
+    pub lines: Option<Vec<Line>>,
+}
+
+/// One line of a session or a subscription.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// `price_...`.
+    pub price: String,
+    /// Pieces.
+    pub quantity: i64,
+}
+
+/// A subscription.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// `sub_...`.
+    pub id: String,
+    /// `active`, `trialing`, `past_due`, `unpaid`, `canceled`, `paused`, `incomplete`,
+    /// `incomplete_expired`, or a word that Stripe has since added.
+    pub status: String,
+    /// `cus_...`.
+    pub customer: Option<String>,
+    /// Whether it belongs to the live mode.
+    pub livemode: bool,
+    /// ISO 4217, lower case.
+    pub currency: Option<String>,
+    /// `metadata.order_id`.
+    pub order_id: Option<String>,
+    /// The latest end of a paid period, Unix seconds; read from the items, else from
+    /// the old place on the subscription itself.
+    pub current_period_end: Option<i64>,
+    /// When it will end, Unix seconds: `cancel_at`, or the period's end where
+    /// `cancel_at_period_end` is set.
+    pub cancel_at: Option<i64>,
+    /// When it ended, Unix seconds.
+    pub ended_at: Option<i64>,
+    /// Its items; `None` where the answer did not hold them all.
+    pub lines: Option<Vec<Line>>,
+}
+
+/// A price.
+#[derive(Clone, Debug)]
+pub struct Price {
+    /// `price_...`.
+    pub id: String,
+    /// Whether it may be sold.
+    pub active: bool,
+    /// Whether it belongs to the live mode.
+    pub livemode: bool,
+    /// ISO 4217, lower case.
+    pub currency: String,
+    /// Minor units; absent for tiered prices.
+    pub unit_amount: Option<i64>,
+    /// `day`, `week`, `month`, `year`; absent for one-time prices.
+    pub interval: Option<String>,
+    /// How many intervals make a period.
+    pub interval_count: Option<i64>,
+    /// `licensed` or `metered`.
+    pub usage_type: Option<String>,
+}
+
+/// Why a call of Stripe gave no answer that could be used. Sorted by what the
+/// caller does next.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// 400, 402 or another 4xx of Stripe's own: our request is wrong (price missing or inactive,
+    /// bad URL, expiry too near). Never retry.
+    #[error("Stripe refused the request: {code} at {param} ({request_id})")]
+    Invalid {
+        /// Stripe's `code`, or empty.
+        code: String,
+        /// The parameter it names, or empty.
+        param: String,
+        /// `Request-Id`.
+        request_id: String,
+    },
+    /// 400 `idempotency_error`: the key was used with another body. A bug of ours.
+    #[error("idempotency key was used with another body ({request_id})")]
+    KeyReused {
+        /// `Request-Id`.
+        request_id: String,
+    },
+    /// 404: the object does not exist in this mode.
+    #[error("no such object at Stripe ({request_id})")]
+    NotFound {
+        /// `Request-Id`.
+        request_id: String,
+    },
+    /// 401 or 403: our key is bad or lacks a right.
+    #[error("Stripe refused our key with {status} ({request_id})")]
+    KeyRefused {
+        /// HTTP status; 0 where we did not send the key, because it is no key or is of the
+        /// other mode than at start.
+        status: u16,
+        /// `Request-Id`, or empty.
+        request_id: String,
+    },
+    /// 429 that outlasted the retries.
+    #[error("Stripe's rate limit is reached")]
+    RateLimited {
+        /// `Retry-After`, or a default.
+        after: Duration,
+    },
+    /// The request never reached Stripe, in none of the tries of this call.
+    #[error("Stripe cannot be reached")]
+    Unreachable(#[source] Option<reqwest::Error>),
+    /// Time-out, broken connection, 409, 424 or 5xx: it may have been done. Ask again with the same key.
+    #[error("Stripe's answer is unknown (status {status:?}, replayed {replayed})")]
+    Unknown {
+        /// HTTP status, where there was one.
+        status: Option<u16>,
+        /// Whether Stripe marked it as the stored answer of an earlier try: then the
+        /// same key will never say anything else.
+        replayed: bool,
+        /// `Request-Id`, or empty.
+        request_id: String,
+    },
+    /// A 2xx whose body could not be read (a POST was done then: the same key asks for its
+    /// answer again), or an answer that is not Stripe's: a redirect, a 4xx without Stripe's
+    /// JSON. Tells nothing about the object.
+    #[error("Stripe's answer could not be read: {what} ({request_id})")]
+    Garbage {
+        /// What was wrong; never the body itself.
+        what: String,
+        /// `Request-Id`, or empty.
+        request_id: String,
+    },
+}

@@ -1,0 +1,107 @@
+//! Logs: JSON lines or readable text on stderr. Stdout belongs to what commands
+//! print.
+//!
+//! Some libraries print headers or bodies when they are asked for detail: h2 and
+//! hyper print every header block at TRACE, with bearer tokens; reqwest and tonic
+//! print requests; sqlx prints statements with their values. `RUST_LOG=trace` is
+//! what people type when they are in trouble, so those are held at INFO whatever
+//! the filter says, and no filter can make them write a secret to a log.
+
+use std::panic;
+
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::FilterFn, layer::SubscriberExt, registry::Registry,
+    util::SubscriberInitExt,
+};
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One JSON object a line, for machines.
+    Json,
+    /// For people.
+    Pretty,
+}
+
+/// Crates that print headers, bodies or values at DEBUG or TRACE.
+const TALKATIVE: &[&str] = &[
+    "axum", "h2", "hyper", "hyper_util", "mio", "reqwest", "rustls", "sea_orm", "sea_orm_migration",
+    "sqlx", "sqlx_core", "sqlx_postgres", "sqlx_sqlite", "tokio_rustls", "tonic", "tower",
+];
+
+/// Why logging could not start.
+#[derive(Debug, thiserror::Error)]
+#[error("logging was set up before")]
+pub struct Installed;
+
+/// Whether an `EnvFilter` can be made of this text; tells what is wrong with it.
+pub fn check_filter(filter: &str) -> Result<(), String> {
+    EnvFilter::builder().parse(filter).map(drop).map_err(|error| error.to_string())
+}
+
+/// Starts logging for the whole process, and sends panics there as well.
+pub fn install(format: Format, filter: &str) -> Result<(), Installed> {
+    let filter = EnvFilter::builder().parse_lossy(filter);
+    let lines = match format {
+        Format::Json => tracing_subscriber::fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(true)
+            .with_writer(std::io::stderr)
+            .boxed(),
+        Format::Pretty => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+    };
+    let quiet = FilterFn::new(|metadata| is_harmless(metadata));
+    Registry::default()
+        .with(lines.with_filter(quiet).with_filter(filter))
+        .try_init()
+        .map_err(|_| Installed)?;
+    panic::set_hook(Box::new(|info| {
+        let place = info.location().map(ToString::to_string).unwrap_or_default();
+        // The message may quote values; the place is enough to find the bug, the payload of
+        // our own code holds no secrets.
+        let message = info.payload_as_str().unwrap_or("not a text");
+        tracing::error!(place, message, "a task panicked");
+    }));
+    Ok(())
+}
+
+fn is_harmless(metadata: &Metadata<'_>) -> bool {
+    may_pass(metadata.target(), *metadata.level())
+}
+
+fn may_pass(target: &str, level: Level) -> bool {
+    let root = target.split("::").next().unwrap_or_default();
+    level <= Level::INFO || !TALKATIVE.contains(&root)
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::{check_filter, may_pass};
+
+    #[test]
+    fn libraries_that_print_headers_are_held_at_info() {
+        for target in ["h2::codec::framed_write", "hyper::proto", "sqlx::query", "reqwest", "tonic"] {
+            assert!(may_pass(target, Level::WARN), "{target}");
+            assert!(may_pass(target, Level::INFO), "{target}");
+            assert!(!may_pass(target, Level::DEBUG), "{target}");
+            assert!(!may_pass(target, Level::TRACE), "{target}");
+        }
+        assert!(may_pass("spawnpoint::rpc", Level::TRACE));
+        assert!(may_pass("h2o", Level::TRACE), "another crate");
+    }
+
+    #[test]
+    fn filters_are_checked_before_they_are_used() {
+        for good in ["info", "", "spawnpoint=debug,warn", "spawnpoint[rpc]=trace"] {
+            assert_eq!(check_filter(good), Ok(()), "{good}");
+        }
+        for bad in ["spawnpoint=loud", "a=b=c"] {
+            assert!(check_filter(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! The right to work on one order: its lease, and every write under its fence.
+
+use std::{
+    future::Future,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::task::AbortHandle;
+
+use super::{Settings, jittered, micros};
+use crate::{
+    app::{App, Error},
+    db::{
+        Tx,
+        orders::{self, Note, Progress, leases, leases::Claim},
+    },
+    domain::{
+        OrderId,
+        order::{ErrorReason, Facts, WaitingReason},
+        step::Step,
+    },
+};
+
+/// Waits between definite refusals double up to this.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
+
+/// One claimed order.
+pub(super) struct Work {
+    pub(super) app: Arc<App>,
+    pub(super) settings: Arc<Settings>,
+    claim: Claim,
+    /// Until when the lease surely holds, by this process's own monotonic clock.
+    leased_until: Arc<Mutex<Instant>>,
+}
+
+impl Work {
+    pub(super) fn new(
+        app: Arc<App>,
+        settings: Arc<Settings>,
+        claim: Claim,
+        began: Instant,
+    ) -> Self {
+        let leased_until = Arc::new(Mutex::new(began + settings.lease));
+        Self { app, settings, claim, leased_until }
+    }
+
+    pub(super) fn id(&self) -> OrderId {
+        self.claim.id
+    }
+
+    pub(super) fn note(&self, cause: &str) -> Note {
+        Note {
+            actor: "worker".to_owned(),
+            cause: cause.to_owned(),
+            trace_id: format!("{:x}", self.claim.id.0.as_u128().wrapping_add(self.claim.fence as u128)),
+        }
+    }
+
+    /// Renews the lease in the background until aborted or lost.
+    pub(super) fn keep_lease(&self) -> AbortHandle {
+        let (app, settings, claim) =
+            (Arc::clone(&self.app), Arc::clone(&self.settings), self.claim);
+        let leased_until = Arc::clone(&self.leased_until);
+        let task = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(settings.lease / 4).await;
+                let began = Instant::now();
+                let renewed = match app.db.now().await {
+                    Ok(now_us) => {
+                        leases::renew(&app.db, claim, now_us + micros(settings.lease)).await
+                    }
+                    Err(error) => Err(error),
+                };
+                match renewed {
+                    Ok(true) => {
+                        *leased_until.lock().unwrap_or_else(PoisonError::into_inner) =
+                            began + settings.lease;
+                    }
+                    Ok(false) => return,
+                    Err(error) => tracing::warn!(%error, "a lease could not be renewed"),
+                }
+            }
+        });
+        task.abort_handle()
+    }
+
+    /// Whether the lease outlasts the longest call and its margin.
+    pub(super) fn outlasts_a_call(&self) -> bool {
+        let until = *self.leased_until.lock().unwrap_or_else(PoisonError::into_inner);
+        Instant::now() + self.settings.longest_call + self.settings.lease_margin < until
+    }
+
+    pub(super) async fn read(&self) -> Result<Option<Facts>, Error> {
+        Ok(orders::find(self.app.db.read(), self.claim.id).await?)
+    }
+
+    /// Writes what a step learned: locks the order, checks the fence, runs `body`,
+    /// computes status and events, commits, and tells the watchers.
+    pub(super) async fn store<F, Fut>(&self, step: Step, body: F) -> Result<Facts, Error>
+    where
+        F: Fn(Tx, i64) -> Fut + Sync,
+        Fut: Future<Output = Result<(), Error>> + Send,
+    {
+        let (note, body, claim) = (&self.note(step.name()), &body, self.claim);
+        let facts = self
+            .app
+            .db
+            .tx(|tx| async move {
+                let now_us = self.app.db.now_in(&tx).await?;
+                let locked = orders::lock(&tx, claim.id).await?;
+                let locked = locked.ok_or(crate::db::Error::ClaimLost)?;
+                leases::holds(claim, locked.facts.order.fence)?;
+                body(tx.clone(), now_us).await?;
+                Ok::<_, Error>(orders::seal(&tx, locked, note, now_us).await?)
+            })
+            .await?;
+        self.app.nudge.order(claim.id);
+        Ok(facts)
+    }
+
+    /// Ends the claim: shows what the order waits for or why it is parked, and sets
+    /// when it is looked at next, unless a fact came meanwhile.
+    pub(super) async fn close(
+        &self,
+        facts: &Facts,
+        next_us: Option<i64>,
+        waiting: Option<WaitingReason>,
+        error: Option<(ErrorReason, String)>,
+    ) -> Result<(), Error> {
+        self.end(facts.order.facts_seq, next_us, waiting, error, None).await
+    }
+
+    /// Ends the claim after a definite refusal: counted, and parked after too many.
+    pub(super) async fn tried(
+        &self,
+        facts: &Facts,
+        step: Step,
+        reason: ErrorReason,
+        message: String,
+    ) -> Result<(), Error> {
+        let attempts = facts.order.attempts + 1;
+        tracing::warn!(step = step.name(), attempts, %reason, message, "a try failed");
+        if attempts >= self.settings.max_attempts {
+            metrics::counter!("spawnpoint_orders_parked_total").increment(1);
+            let error = Some((reason, message));
+            return self.end(facts.order.facts_seq, None, None, error, Some(attempts)).await;
+        }
+        let doubled = self.settings.retry.saturating_mul(1 << attempts.clamp(0, 16));
+        let next_us =
+            self.app.db.now().await? + micros(jittered(doubled.min(LONGEST_BACKOFF)));
+        self.end(facts.order.facts_seq, Some(next_us), None, None, Some(attempts)).await
+    }
+
+    async fn end(
+        &self,
+        facts_seq: i64,
+        next_us: Option<i64>,
+        waiting: Option<WaitingReason>,
+        error: Option<(ErrorReason, String)>,
+        attempts: Option<i32>,
+    ) -> Result<(), Error> {
+        let (note, claim, error) = (&self.note("plan"), self.claim, &error);
+        let changed = self
+            .app
+            .db
+            .tx(|tx| async move {
+                let now_us = self.app.db.now_in(&tx).await?;
+                let locked = orders::lock(&tx, claim.id).await?;
+                let locked = locked.ok_or(crate::db::Error::ClaimLost)?;
+                leases::holds(claim, locked.facts.order.fence)?;
+                let order = &locked.facts.order;
+                let kept = order.error_reason.map(|r| (r, order.error_message.clone()));
+                let progress = Progress {
+                    waiting,
+                    error: error.clone().or(kept),
+                    attempts: attempts.unwrap_or(order.attempts),
+                };
+                orders::set_progress(&tx, claim.id, &progress).await?;
+                leases::release(&tx, claim, facts_seq, next_us, now_us).await?;
+                let version = order.version;
+                let facts = orders::seal(&tx, locked, note, now_us).await?;
+                Ok::<_, Error>(facts.order.version != version || facts.order.facts_seq != facts_seq)
+            })
+            .await?;
+        if changed {
+            self.app.nudge.order(claim.id);
+        }
+        Ok(())
+    }
+
+    /// Gives the order back untouched, due now: another replica goes on at once.
+    pub(super) async fn abandon(&self) -> Result<(), Error> {
+        let now_us = self.app.db.now().await?;
+        Ok(leases::abandon(&self.app.db, self.claim, now_us).await?)
+    }
+
+    /// Gives the order back after a failure of our own, due a little later.
+    pub(super) async fn postpone(&self) {
+        let later = async {
+            let now_us = self.app.db.now().await?;
+            let due_us = now_us + micros(jittered(self.settings.retry));
+            leases::abandon(&self.app.db, self.claim, due_us).await
+        };
+        if let Err(error) = later.await {
+            tracing::warn!(%error, "a claim could not be given back: its lease will run out");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The loop: claim what is due, work on each order until it waits or rests.
+
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::Instrument;
+
+use super::{Settings, claim::Work, jittered, micros, steps};
+use crate::{
+    app::{App, Error},
+    db::{self, orders::leases},
+    domain::{
+        order::ErrorReason,
+        step::{Step, next_step},
+    },
+};
+
+/// More steps in a row than any order needs: past it, something goes in circles.
+const STEPS_IN_A_ROW: usize = 24;
+
+pub(super) struct Driver {
+    pub(super) app: Arc<App>,
+    pub(super) settings: Arc<Settings>,
+    pub(super) cancel: CancellationToken,
+}
+
+/// What a step ends with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The facts changed: plan again.
+    Again,
+    /// Not the order's fault: come back later, shown as waiting.
+    Later {
+        /// After this long.
+        after: Duration,
+        /// Shown meanwhile.
+        waiting: Option<crate::domain::order::WaitingReason>,
+    },
+    /// A definite answer about this very order: counts as a try.
+    Tried {
+        /// Shown if it parks.
+        reason: ErrorReason,
+        /// In words.
+        message: String,
+    },
+    /// No further try can help.
+    Park {
+        /// Shown.
+        reason: ErrorReason,
+        /// In words.
+        message: String,
+    },
+}
+
+impl Driver {
+    pub(super) async fn run(self) {
+        let slots = Arc::new(Semaphore::new(self.settings.concurrency));
+        let tasks = TaskTracker::new();
+        while !self.cancel.is_cancelled() {
+            let free = slots.available_permits();
+            let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free).await };
+            match claimed {
+                Ok(claims) if claims.is_empty() => self.idle(&slots).await,
+                Ok(claims) => {
+                    for work in claims {
+                        let Ok(permit) = Arc::clone(&slots).acquire_owned().await else { break };
+                        let cancel = self.cancel.clone();
+                        let span = tracing::info_span!("order", order_id = %work.id());
+                        tasks.spawn(
+                            async move {
+                                drive(work, &cancel).await;
+                                drop(permit);
+                            }
+                            .instrument(span),
+                        );
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(error = %chain(&error), "orders could not be claimed");
+                    self.pause().await;
+                }
+            }
+        }
+        tasks.close();
+        tasks.wait().await;
+    }
+
+    async fn claim(&self, free: usize) -> Result<Vec<Work>, db::Error> {
+        // Measured before the claim: the lease can only end later than we believe.
+        let began = Instant::now();
+        let now_us = self.app.db.now().await?;
+        let until_us = now_us + micros(self.settings.lease);
+        let limit = u64::try_from(free).unwrap_or(1);
+        let claims =
+            leases::claim(&self.app.db, &self.settings.owner, now_us, until_us, limit).await?;
+        let work = claims.into_iter().map(|claim| {
+            Work::new(Arc::clone(&self.app), Arc::clone(&self.settings), claim, began)
+        });
+        Ok(work.collect())
+    }
+
+    async fn idle(&self, slots: &Semaphore) {
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = self.app.nudge.due(), if slots.available_permits() > 0 => {}
+            () = tokio::time::sleep(self.settings.poll) => {}
+        }
+    }
+
+    async fn pause(&self) {
+        tokio::select! {
+            () = self.cancel.cancelled() => {}
+            () = tokio::time::sleep(jittered(self.settings.poll)) => {}
+        }
+    }
+}
+
+/// Takes an order's steps until it waits, rests, or is somebody else's.
+async fn drive(work: Work, cancel: &CancellationToken) {
+    let keeper = work.keep_lease();
+    let ended = take_steps(&work, cancel).await;
+    keeper.abort();
+    match ended {
+        Ok(()) => {}
+        Err(Error::Store(db::Error::ClaimLost)) => {
+            tracing::warn!("the claim was lost: somebody else goes on");
+        }
+        Err(error) => {
+            tracing::error!(error = %chain(&error), "work on the order failed");
+            // The lease would run out by itself; giving it back is faster.
+            work.postpone().await;
+        }
+    }
+}
+
+async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error> {
+    for _ in 0..STEPS_IN_A_ROW {
+        let Some(facts) = work.read().await? else { return Ok(()) };
+        if cancel.is_cancelled() {
+            return work.abandon().await;
+        }
+        let now_us = work.app.db.now().await?;
+        let step = next_step(&facts, &work.app.settings.timing, now_us);
+        tracing::debug!(step = step.name(), "next step");
+        match step {
+            Step::Wait { until_us, reason } => {
+                return work.close(&facts, Some(until_us), Some(reason), None).await;
+            }
+            Step::Rest(reason) => return work.close(&facts, None, reason, None).await,
+            Step::Park(reason) => {
+                let message = format!("{reason} after {} tries", facts.order.attempts);
+                return work.close(&facts, None, None, Some((reason, message))).await;
+            }
+            _ => {}
+        }
+        let began = Instant::now();
+        let outcome = match AssertUnwindSafe(steps::take(work, &facts, step)).catch_unwind().await {
+            Ok(outcome) => outcome?,
+            // A poisoned order must not take others with it: it is tried, and parks.
+            Err(_) => Outcome::Tried {
+                reason: ErrorReason::Internal,
+                message: format!("{} panicked", step.name()),
+            },
+        };
+        metrics::histogram!("spawnpoint_step_seconds", "step" => step.name())
+            .record(began.elapsed().as_secs_f64());
+        match outcome {
+            Outcome::Again => {}
+            Outcome::Later { after, waiting } => {
+                let next_us = work.app.db.now().await? + micros(after);
+                return work.close(&facts, Some(next_us), waiting, None).await;
+            }
+            Outcome::Tried { reason, message } => {
+                return work.tried(&facts, step, reason, message).await;
+            }
+            Outcome::Park { reason, message } => {
+                return work.close(&facts, None, None, Some((reason, message))).await;
+            }
+        }
+    }
+    tracing::error!("the order goes in circles");
+    work.postpone().await;
+    Ok(())
+}
+
+/// An error with its causes, for one log line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,78 @@
+//! The steps: each does one thing outside, then records what it learned.
+
+use std::time::Duration;
+
+use super::{claim::Work, driver::Outcome, jittered};
+use crate::{
+    app::Error,
+    domain::{
+        order::{ErrorReason, Facts, WaitingReason},
+        step::Step,
+    },
+    panel::{self, Trouble},
+};
+
+mod create_server;
+mod created;
+mod delete;
+mod ensure_owner;
+mod open_session;
+mod place;
+mod reinstall;
+mod release;
+mod settle_create;
+mod sync_billing;
+
+/// Takes a step.
+pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outcome, Error> {
+    match step {
+        Step::OpenSession => open_session::take(work).await,
+        Step::SyncBilling => sync_billing::take(work, facts).await,
+        Step::EnsureOwner => ensure_owner::take(work, facts).await,
+        Step::Place => place::take(work, facts).await,
+        Step::CreateServer => create_server::take(work, facts).await,
+        Step::SettleCreate => settle_create::take(work, facts).await,
+        Step::Reinstall => reinstall::take(work, facts).await,
+        Step::Delete => delete::take(work, facts).await,
+        Step::Release => release::take(work).await,
+        Step::Park(_) | Step::Wait { .. } | Step::Rest(_) => Ok(Outcome::Again),
+    }
+}
+
+impl Work {
+    /// Comes back after a while that is not the order's fault.
+    fn later(&self, waiting: WaitingReason) -> Outcome {
+        Outcome::Later { after: jittered(self.settings.retry), waiting: Some(waiting) }
+    }
+
+    /// What a failed call of the panel means for the order, where the step itself
+    /// knows nothing better.
+    fn panel_failed(&self, error: &panel::Error) -> Outcome {
+        tracing::warn!(%error, "panel");
+        match error {
+            panel::Error::RateLimited { after } => Outcome::Later {
+                after: (*after).max(Duration::from_millis(50)),
+                waiting: Some(WaitingReason::RateLimited),
+            },
+            panel::Error::NotDone { trouble } | panel::Error::Unknown { trouble } => {
+                self.later(waiting_for(*trouble))
+            }
+            panel::Error::Rejected { .. } | panel::Error::NotFound | panel::Error::Garbage { .. } => {
+                Outcome::Tried { reason: ErrorReason::PanelRejected, message: error.to_string() }
+            }
+        }
+    }
+}
+
+/// What an order shows while the panel is in trouble.
+fn waiting_for(trouble: Trouble) -> WaitingReason {
+    match trouble {
+        Trouble::KeyRefused => WaitingReason::PanelRefusedKey,
+        Trouble::Unreachable
+        | Trouble::NoAnswer
+        | Trouble::Node
+        | Trouble::Redirected
+        | Trouble::Failing
+        | Trouble::NotThePanel => WaitingReason::PanelUnavailable,
+    }
+}

@@ -1,0 +1,142 @@
+//! CreateServer: the one POST that makes the server.
+//!
+//! Before it, "sent" is committed; from then on the outcome is unknown until the
+//! panel's answer or look-ups settle it. The same request is repeated after a doubt;
+//! another is made only after a definite rejection.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use super::created;
+use crate::{
+    app::Error,
+    db::{allocations, nodes, servers},
+    domain::{
+        order::{ErrorReason, Facts, WaitingReason},
+        step::Step,
+    },
+    panel::{self, NewServer, Trouble},
+    worker::{claim::Work, driver::Outcome, jittered, micros},
+};
+
+/// How soon a free create slot is looked for again.
+const SLOT_WAIT: Duration = Duration::from_millis(200);
+
+pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
+    let request: Option<NewServer> =
+        servers::create_request(work.app.db.read(), work.id()).await?;
+    let (Some(request), Some(node_id)) = (request, facts.server.node_id) else {
+        return Ok(Outcome::Again);
+    };
+    if !work.outlasts_a_call() {
+        return Ok(Outcome::Later { after: Duration::ZERO, waiting: facts.order.waiting_reason });
+    }
+    if !mark_sent(work, node_id).await? {
+        return Ok(Outcome::Later {
+            after: jittered(SLOT_WAIT),
+            waiting: facts.order.waiting_reason,
+        });
+    }
+    // The commit may have taken long: a POST after the lease's end could meet another's.
+    if !work.outlasts_a_call() {
+        clear(work, true).await?;
+        return Ok(Outcome::Later { after: Duration::ZERO, waiting: facts.order.waiting_reason });
+    }
+    match work.app.panel.create_server(&request).await {
+        Ok(server) => {
+            created::store(work, Step::CreateServer, &server).await?;
+            Ok(Outcome::Again)
+        }
+        Err(error) => failed(work, &request, node_id, error).await,
+    }
+}
+
+/// Takes a create slot and commits that the create is about to be sent.
+async fn mark_sent(work: &Work, node_id: i32) -> Result<bool, Error> {
+    let (settings, id) = (&work.app.settings, work.id());
+    let slot_us = micros(work.settings.longest_call + work.settings.lease_margin);
+    let taken = AtomicBool::new(false);
+    let taken_ref = &taken;
+    work.store(Step::CreateServer, |tx, now_us| async move {
+        let free = servers::take_create_slot(
+            &tx,
+            node_id,
+            settings.max_creates,
+            settings.max_creates_per_node,
+            now_us,
+        )
+        .await?;
+        taken_ref.store(free, Ordering::Relaxed);
+        if free {
+            servers::set_create_sent(&tx, id, now_us, now_us + slot_us).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(taken.into_inner())
+}
+
+async fn clear(work: &Work, keep_request: bool) -> Result<(), Error> {
+    let id = work.id();
+    work.store(Step::CreateServer, |tx, _| async move {
+        Ok(servers::clear_create(&tx, id, keep_request).await?)
+    })
+    .await?;
+    Ok(())
+}
+
+async fn failed(
+    work: &Work,
+    request: &NewServer,
+    node_id: i32,
+    error: panel::Error,
+) -> Result<Outcome, Error> {
+    tracing::warn!(%error, "create");
+    if error.may_have_been_done() || error.violates("external_id", "unique") {
+        // A repeat that meets its own external id is not proof either: the first may
+        // still be taken back. Look-ups settle it in their time.
+        metrics::counter!("spawnpoint_creates_in_doubt_total").increment(1);
+        return Ok(Outcome::Again);
+    }
+    let taken = taken_ports(request, &error);
+    if !taken.is_empty() {
+        let (id, taken) = (work.id(), &taken);
+        work.store(Step::CreateServer, |tx, _| async move {
+            allocations::mark_foreign(&tx, taken).await?;
+            Ok(servers::clear_create(&tx, id, false).await?)
+        })
+        .await?;
+        // A taken port is a new choice, not a try.
+        return Ok(Outcome::Again);
+    }
+    if error == (panel::Error::NotDone { trouble: Trouble::Node }) {
+        let until_us = work.app.db.now().await? + micros(work.settings.avoid_node);
+        nodes::mark_avoided(work.app.db.read(), node_id, until_us).await?;
+        clear(work, false).await?;
+        return Ok(work.later(WaitingReason::PanelUnavailable));
+    }
+    if error.violates("egg", "exists") {
+        clear(work, false).await?;
+        let message = format!("the panel has no egg {}", request.egg);
+        return Ok(Outcome::Park { reason: ErrorReason::EggNotFound, message });
+    }
+    let rejected = matches!(error, panel::Error::Rejected { .. });
+    clear(work, !rejected).await?;
+    Ok(work.panel_failed(&error))
+}
+
+/// The ports of a request that the panel says are not free.
+fn taken_ports(request: &NewServer, error: &panel::Error) -> Vec<i64> {
+    let mut taken = Vec::new();
+    if error.violates("allocation.default", "exists") {
+        taken.push(request.allocation);
+    }
+    for (index, port) in request.additional.iter().enumerate() {
+        if error.violates(&format!("allocation.additional.{index}"), "exists") {
+            taken.push(*port);
+        }
+    }
+    taken
+}

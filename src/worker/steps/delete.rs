@@ -1,0 +1,60 @@
+//! Delete: removes a server that its ended order never came to use. Nothing is
+//! destroyed without a fresh read of Stripe under this very claim.
+
+use crate::{
+    app::Error,
+    db::{allocations, servers},
+    domain::{
+        order::{ErrorReason, Facts, WaitingReason},
+        step::Step,
+    },
+    stripe,
+    worker::{claim::Work, driver::Outcome},
+};
+
+pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
+    let id = work.id();
+    let Some(panel_id) = facts.server.panel_id else { return Ok(Outcome::Again) };
+    match really_over(work, facts).await {
+        Ok(true) => {}
+        Ok(false) => {
+            return Ok(Outcome::Park {
+                reason: ErrorReason::Internal,
+                message: "Stripe no longer says that the order is over".to_owned(),
+            });
+        }
+        Err(error) => {
+            tracing::warn!(%error, "Stripe");
+            return Ok(work.later(WaitingReason::StripeUnavailable));
+        }
+    }
+    // Panel ids are reused after a rebuild: only a server that bears our id is ours.
+    match work.app.panel.server(panel_id).await {
+        Ok(Some(server)) if server.external_id.as_deref() == Some(&id.to_string()) => {
+            if let Err(error) = work.app.panel.delete_server(panel_id).await {
+                return Ok(work.panel_failed(&error));
+            }
+        }
+        Ok(_) => tracing::warn!(panel_id, "the server is gone already"),
+        Err(error) => return Ok(work.panel_failed(&error)),
+    }
+    work.store(Step::Delete, |tx, now_us| async move {
+        servers::set_deleted(&tx, id, now_us).await?;
+        // The panel frees the ports with the server.
+        Ok(allocations::release(&tx, id).await?)
+    })
+    .await?;
+    Ok(Outcome::Again)
+}
+
+async fn really_over(work: &Work, facts: &Facts) -> Result<bool, stripe::Error> {
+    if let Some(id) = &facts.billing.subscription_id {
+        let subscription = work.app.stripe.subscription(id).await?;
+        return Ok(subscription.ended_at.is_some()
+            || matches!(subscription.status.as_str(), "canceled" | "incomplete_expired"));
+    }
+    match &facts.billing.session_id {
+        Some(id) => Ok(work.app.stripe.session(id).await?.status == "expired"),
+        None => Ok(facts.billing.never_opened),
+    }
+}

@@ -1,0 +1,37 @@
+//! Reinstall: the install script failed once; it gets a second chance.
+
+use crate::{
+    app::Error,
+    db::servers,
+    domain::{order::Facts, order::WaitingReason, step::Step},
+    panel,
+    worker::{claim::Work, driver::Outcome},
+};
+
+pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
+    let id = work.id();
+    let Some(panel_id) = facts.server.panel_id else { return Ok(Outcome::Again) };
+    match work.app.panel.server(panel_id).await {
+        Ok(Some(server)) if server.external_id.as_deref() == Some(&id.to_string()) => {
+            // Our earlier try may have come through, or the install ended meanwhile.
+            let failed = matches!(server.status.as_deref(), Some("install_failed" | "reinstall_failed"));
+            if !failed && server.status.as_deref() != Some("installing") {
+                return Ok(work.later(WaitingReason::Installing));
+            }
+        }
+        // The poll of all servers reports what is missing.
+        Ok(_) => return Ok(work.later(WaitingReason::PanelChanged)),
+        Err(error) => return Ok(work.panel_failed(&error)),
+    }
+    match work.app.panel.reinstall_server(panel_id).await {
+        Ok(()) => {}
+        // It may run now: the deadline of the install covers the other case.
+        Err(panel::Error::Unknown { .. }) => {}
+        Err(error) => return Ok(work.panel_failed(&error)),
+    }
+    work.store(Step::Reinstall, |tx, now_us| async move {
+        Ok(servers::set_reinstalled(&tx, id, now_us).await?)
+    })
+    .await?;
+    Ok(Outcome::Again)
+}

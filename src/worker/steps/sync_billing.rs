@@ -1,0 +1,188 @@
+//! SyncBilling: our own read of session and subscription. Only it says what is paid.
+
+use crate::{
+    app::{Error, checkout::form},
+    db::{
+        billing::{self, Read, SubscriptionRead},
+        orders::{self, Progress},
+    },
+    domain::{
+        SECOND_US,
+        order::{ErrorReason, Facts, WaitingReason},
+        step::Step,
+    },
+    stripe::{self, Line, Session, Subscription},
+    worker::{claim::Work, driver::Outcome},
+};
+
+pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
+    let Some(session_id) = facts.billing.session_id.clone() else { return Ok(Outcome::Again) };
+    let session = match read_session(work, facts, &session_id).await? {
+        Ok(session) => session,
+        Err(error) => return Ok(failed(work, &error)),
+    };
+    // The subscription that was stored first stays the order's.
+    let subscription_id =
+        facts.billing.subscription_id.clone().or_else(|| session.subscription.clone());
+    let subscription = match &subscription_id {
+        None => None,
+        Some(id) => match work.app.stripe.subscription(id).await {
+            Ok(subscription) => Some(subscription),
+            Err(error) => return Ok(failed(work, &error)),
+        },
+    };
+    let paid = session.status == "complete"
+        && matches!(session.payment_status.as_str(), "paid" | "no_payment_required");
+    let mismatch = if paid && !facts.billing.confirmed() {
+        let stored = billing::request(work.app.db.read(), work.id()).await?;
+        mismatch(work, facts, &form::lines(&stored), &session, subscription.as_ref())
+    } else {
+        None
+    };
+    let now_us = work.app.db.now().await?;
+    let read = &Read {
+        hints_read: facts.billing.hints,
+        session_status: session.status.clone(),
+        payment_status: session.payment_status.clone(),
+        session_expires_us: session.expires_at * SECOND_US,
+        session_url: session.url.clone(),
+        customer_id: session.customer.clone(),
+        subscription_id,
+        subscription: subscription.as_ref().map(subscription_read),
+        confirmed: paid && mismatch.is_none() && subscription.is_some(),
+        read_us: now_us,
+    };
+    let (id, parked) = (work.id(), &mismatch);
+    let attempts = facts.order.attempts;
+    work.store(Step::SyncBilling, |tx, _| async move {
+        billing::set_read(&tx, id, read).await?;
+        if let Some(message) = parked {
+            let error = Some((ErrorReason::BillingMismatch, message.clone()));
+            orders::set_progress(&tx, id, &Progress { waiting: None, error, attempts }).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    if paid && subscription.is_none() {
+        // Stripe makes it after the payment; the session names it a moment later.
+        return Ok(work.later(WaitingReason::StripeUnavailable));
+    }
+    Ok(Outcome::Again)
+}
+
+/// Reads the session; ends it where it is past its time, or was asked to end early.
+async fn read_session(
+    work: &Work,
+    facts: &Facts,
+    session_id: &str,
+) -> Result<Result<Session, stripe::Error>, Error> {
+    let session = match work.app.stripe.session(session_id).await {
+        Ok(session) => session,
+        Err(error) => return Ok(Err(error)),
+    };
+    let now_us = work.app.db.now().await?;
+    let late_us = session.expires_at * SECOND_US + work.app.settings.timing.session_grace_us;
+    let to_end = facts.billing.expire_requested || late_us <= now_us;
+    if session.status != "open" || !to_end {
+        return Ok(Ok(session));
+    }
+    let key = format!("expire:{}", work.id());
+    match work.app.stripe.expire_session(session_id, &key).await {
+        // Its customer may have paid this very moment: what it is now decides.
+        Ok(_) | Err(stripe::Error::Invalid { .. }) => Ok(work.app.stripe.session(session_id).await),
+        Err(error) => Ok(Err(error)),
+    }
+}
+
+fn failed(work: &Work, error: &stripe::Error) -> Outcome {
+    tracing::warn!(%error, "Stripe");
+    match error {
+        stripe::Error::RateLimited { after } => Outcome::Later {
+            after: *after,
+            waiting: Some(WaitingReason::StripeUnavailable),
+        },
+        stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. } => Outcome::Tried {
+            reason: ErrorReason::BillingMismatch,
+            message: error.to_string(),
+        },
+        stripe::Error::KeyReused { .. } | stripe::Error::Garbage { .. } => {
+            Outcome::Tried { reason: ErrorReason::Internal, message: error.to_string() }
+        }
+        stripe::Error::KeyRefused { .. }
+        | stripe::Error::Unreachable(_)
+        | stripe::Error::Unknown { .. } => work.later(WaitingReason::StripeUnavailable),
+    }
+}
+
+fn subscription_read(subscription: &Subscription) -> SubscriptionRead {
+    let micros = |seconds: Option<i64>| seconds.map(|s| s.saturating_mul(SECOND_US));
+    SubscriptionRead {
+        status: subscription.status.clone(),
+        current_period_end_us: micros(subscription.current_period_end),
+        cancel_at_us: micros(subscription.cancel_at),
+        ended_at_us: micros(subscription.ended_at),
+    }
+}
+
+/// What of the payment is not what was ordered. `amount_total` is never compared:
+/// tax and promotion codes change it.
+fn mismatch(
+    work: &Work,
+    facts: &Facts,
+    ordered: &[(String, i64)],
+    session: &Session,
+    subscription: Option<&Subscription>,
+) -> Option<String> {
+    let id = facts.order.id.to_string();
+    let livemode = work.app.stripe.livemode();
+    if session.livemode != livemode {
+        return Some("the session is of the other mode".to_owned());
+    }
+    if session.client_reference_id.as_deref() != Some(id.as_str()) {
+        return Some("the session is another order's".to_owned());
+    }
+    if session.currency.as_deref() != Some(facts.order.currency.as_str()) {
+        return Some("the session is in another currency".to_owned());
+    }
+    if session.amount_subtotal != Some(facts.order.price_minor) {
+        return Some("the session's subtotal is not the order's price".to_owned());
+    }
+    if !same_lines(ordered, session.lines.as_deref()) {
+        return Some("the session's lines are not the order's".to_owned());
+    }
+    let subscription = subscription?;
+    if subscription.livemode != livemode {
+        return Some("the subscription is of the other mode".to_owned());
+    }
+    if !same_lines(ordered, subscription.lines.as_deref()) {
+        return Some("the subscription's items are not the order's".to_owned());
+    }
+    None
+}
+
+/// Compared by price, never by position: Stripe promises no order.
+fn same_lines(ordered: &[(String, i64)], found: Option<&[Line]>) -> bool {
+    let Some(found) = found else { return false };
+    let mut ordered: Vec<(&str, i64)> =
+        ordered.iter().map(|(price, quantity)| (price.as_str(), *quantity)).collect();
+    let mut found: Vec<(&str, i64)> =
+        found.iter().map(|line| (line.price.as_str(), line.quantity)).collect();
+    ordered.sort_unstable();
+    found.sort_unstable();
+    ordered == found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_compared_by_price() {
+        let line = |price: &str, quantity| Line { price: price.to_owned(), quantity };
+        let ordered = [("a".to_owned(), 1), ("b".to_owned(), 1)];
+        assert!(same_lines(&ordered, Some(&[line("b", 1), line("a", 1)])));
+        assert!(!same_lines(&ordered, Some(&[line("a", 1)])));
+        assert!(!same_lines(&ordered, Some(&[line("a", 2), line("b", 1)])));
+        assert!(!same_lines(&ordered, None));
+    }
+}

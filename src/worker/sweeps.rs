@@ -1,0 +1,122 @@
+//! Sweeps: what looks at Stripe or the panel as a whole. Each runs on a timer, on one
+//! replica at a time, and only stores facts; orders act on them by their own steps.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::{Settings, driver::chain, jittered, micros};
+use crate::{
+    app::{App, Error},
+    db,
+};
+
+mod install_watch;
+mod panel_mirror;
+mod pending_sessions;
+mod request_keys;
+mod sequencer;
+
+pub(super) use panel_mirror::egg;
+
+/// How often each sweep runs.
+#[derive(Clone, Debug)]
+pub struct Periods {
+    /// One look at all servers of the panel.
+    pub install_watch: Duration,
+    /// Sessions that were paid without our hearing of it.
+    pub pending_sessions: Duration,
+    /// Nodes, free ports and eggs of the panel.
+    pub panel_mirror: Duration,
+    /// Old request keys.
+    pub request_keys: Duration,
+    /// Order events that a lost nudge left without a number.
+    pub sequencer: Duration,
+}
+
+impl Default for Periods {
+    fn default() -> Self {
+        Self {
+            install_watch: Duration::from_secs(10),
+            pending_sessions: Duration::from_secs(30),
+            panel_mirror: Duration::from_secs(30),
+            request_keys: Duration::from_secs(3600),
+            sequencer: Duration::from_secs(5),
+        }
+    }
+}
+
+/// What a run tells: what it found to do, and where the next one goes on.
+#[derive(Clone, Debug, Default)]
+struct Found {
+    finds: i32,
+    cursor: String,
+}
+
+type Run = for<'a> fn(
+    &'a Arc<App>,
+    &'a str,
+) -> Pin<Box<dyn Future<Output = Result<Found, Error>> + Send + 'a>>;
+
+/// Starts all sweeps.
+pub(super) fn spawn(
+    tasks: &TaskTracker,
+    app: &Arc<App>,
+    settings: &Arc<Settings>,
+    cancel: &CancellationToken,
+) {
+    let periods = &settings.periods;
+    let sweeps: [(&'static str, Duration, Run); 4] = [
+        ("install_watch", periods.install_watch, |app, _| Box::pin(install_watch::run(app))),
+        ("pending_sessions", periods.pending_sessions, |app, _| {
+            Box::pin(pending_sessions::run(app))
+        }),
+        ("panel_mirror", periods.panel_mirror, |app, cursor| {
+            Box::pin(panel_mirror::run(app, cursor))
+        }),
+        ("request_keys", periods.request_keys, |app, _| Box::pin(request_keys::run(app))),
+    ];
+    for (name, period, run) in sweeps {
+        let (app, settings, cancel) = (Arc::clone(app), Arc::clone(settings), cancel.clone());
+        tasks.spawn(async move {
+            // The timer is finer than the period: another replica may have stopped in its turn.
+            let tick = (period / 4).max(Duration::from_millis(20));
+            loop {
+                if let Err(error) = turn(&app, &settings, name, period, run).await {
+                    tracing::warn!(sweep = name, error = %chain(&error), "sweep failed");
+                }
+                tokio::select! {
+                    () = cancel.cancelled() => return,
+                    () = tokio::time::sleep(jittered(tick)) => {}
+                }
+            }
+        });
+    }
+    let (app, period, cancel) = (Arc::clone(app), periods.sequencer, cancel.clone());
+    tasks.spawn(async move { sequencer::run(&app, period, &cancel).await });
+}
+
+/// Runs a sweep if it is its time and nobody else has the turn.
+async fn turn(
+    app: &Arc<App>,
+    settings: &Settings,
+    name: &'static str,
+    period: Duration,
+    run: Run,
+) -> Result<(), Error> {
+    let began_us = app.db.now().await?;
+    let lease_us = micros(settings.lease.max(settings.longest_call));
+    let (owner, period_us) = (settings.owner.as_str(), micros(period));
+    let taken = db::sweeps::take(&app.db, name, owner, period_us, lease_us, began_us).await?;
+    let Some(cursor) = taken else { return Ok(()) };
+    let found = run(app, &cursor).await;
+    let ended_us = app.db.now().await?;
+    let run = db::sweeps::Run {
+        began_us,
+        duration_ms: (ended_us - began_us) / 1000,
+        finds: found.as_ref().map_or(0, |found| found.finds),
+        cursor: found.as_ref().map_or(cursor, |found| found.cursor.clone()),
+    };
+    db::sweeps::finish(&app.db, name, owner, &run).await?;
+    found.map(|_| ())
+}

@@ -1,0 +1,99 @@
+//! One look at all servers of the panel tells of every install at once: the panel
+//! sends no word when one ends.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::Found;
+use crate::{
+    app::{App, Error},
+    db::{
+        orders::{self, Note, leases},
+        servers::{self, Observed},
+    },
+    domain::OrderId,
+    panel::Server,
+};
+
+/// Pages of 1,000 servers; more than any shop's panel.
+const PAGES: u32 = 1_000;
+
+pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
+    let mut waiting = servers::installing(app.db.read()).await?;
+    let mut finds = 0;
+    let mut page = 1;
+    // Newest first: the look ends as soon as nothing is left that waits.
+    while waiting > 0 && page <= PAGES {
+        let began_us = app.db.now().await?;
+        let listed = match app.panel_housekeeping.servers(page).await {
+            Ok(listed) => listed,
+            Err(error) => {
+                tracing::warn!(%error, "the panel's servers could not be listed");
+                break;
+            }
+        };
+        let ids: Vec<i64> = listed.data.iter().map(|server| server.id).collect();
+        let ours: HashMap<i64, OrderId> =
+            servers::orders_of_panel_ids(app.db.read(), &ids).await?.into_iter().collect();
+        for server in &listed.data {
+            // Panel ids are reused after a rebuild: the external id decides.
+            if let Some(id) = ours.get(&server.id)
+                && server.external_id.as_deref() == Some(id.to_string().as_str())
+                && observe(app, *id, server, began_us).await?
+            {
+                finds += 1;
+                waiting = waiting.saturating_sub(1);
+            }
+        }
+        if page >= listed.pages {
+            break;
+        }
+        page += 1;
+    }
+    Ok(Found { finds, cursor: String::new() })
+}
+
+/// Stores what was seen of a server, unless it is older than our last write to the
+/// panel. Tells whether the install ended.
+async fn observe(
+    app: &Arc<App>,
+    id: OrderId,
+    server: &Server,
+    began_us: i64,
+) -> Result<bool, Error> {
+    let status = server.status.clone().unwrap_or_default();
+    let Some(facts) = orders::find(app.db.read(), id).await? else { return Ok(false) };
+    if facts.server.observed_status.as_deref() == Some(status.as_str()) {
+        return Ok(false);
+    }
+    let observed = &Observed {
+        status,
+        name: server.name.clone(),
+        memory_mb: server.limits.memory,
+        disk_mb: server.limits.disk,
+        cpu: server.limits.cpu,
+    };
+    let note = &Note {
+        actor: "sweep:install_watch".to_owned(),
+        cause: "install_watch".to_owned(),
+        trace_id: String::new(),
+    };
+    let ended = app
+        .db
+        .tx(|tx| async move {
+            let now_us = app.db.now_in(&tx).await?;
+            let Some(locked) = orders::lock(&tx, id).await? else { return Ok(false) };
+            let known = &locked.facts.server;
+            let stale = known.panel_write_us.is_some_and(|wrote_us| wrote_us > began_us);
+            if stale || !known.exists() {
+                return Ok(false);
+            }
+            let first_running = !known.ever_ran() && observed.status.is_empty();
+            servers::set_observed(&tx, id, observed, first_running, now_us).await?;
+            leases::add_fact(&tx, id, now_us).await?;
+            orders::seal(&tx, locked, note, now_us).await?;
+            Ok::<_, Error>(observed.status != "installing")
+        })
+        .await?;
+    app.nudge.order(id);
+    Ok(ended)
+}

@@ -1,0 +1,87 @@
+//! Finds sessions that were paid although no webhook said so. With no webhook
+//! delivered at all, orders reach the same end through here.
+
+use std::sync::Arc;
+
+use super::Found;
+use crate::{
+    app::{App, Error},
+    db::{
+        billing,
+        orders::{self, Note, leases},
+    },
+    domain::{OrderId, SECOND_US, ids::parse_uuid, order::Status},
+    stripe::SessionFilter,
+};
+
+/// Pages of 100 sessions in one run; the next run goes on from the oldest order anew.
+const PAGES: usize = 20;
+/// Our clock and Stripe's may differ by this much.
+const SKEW_US: i64 = 300 * SECOND_US;
+
+pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
+    let Some(oldest_us) = orders::oldest_pending_us(app.db.read()).await? else {
+        return Ok(Found::default());
+    };
+    let filter = SessionFilter {
+        status: Some("complete".to_owned()),
+        created_gte: Some((oldest_us - SKEW_US) / SECOND_US),
+        ..SessionFilter::default()
+    };
+    let mut finds = 0;
+    let mut after: Option<String> = None;
+    for _ in 0..PAGES {
+        let page = match app.stripe.sessions(&filter, after.as_deref()).await {
+            Ok(page) => page,
+            Err(error) => {
+                tracing::warn!(%error, "Stripe's sessions could not be listed");
+                break;
+            }
+        };
+        for session in &page.data {
+            let reference = session.client_reference_id.as_deref().and_then(parse_uuid);
+            if let Some(id) = reference.map(OrderId)
+                && session.livemode == app.stripe.livemode()
+                && hint(app, id, &session.id).await?
+            {
+                finds += 1;
+            }
+        }
+        after = page.data.last().map(|session| session.id.clone());
+        if !page.has_more || after.is_none() {
+            break;
+        }
+    }
+    Ok(Found { finds, cursor: String::new() })
+}
+
+/// Marks an order due that still waits for a payment that Stripe has.
+async fn hint(app: &Arc<App>, id: OrderId, session_id: &str) -> Result<bool, Error> {
+    let waits = orders::find(app.db.read(), id).await?.is_some_and(|facts| {
+        facts.order.status == Status::Pending
+            && facts.order.error_reason.is_none()
+            && facts.billing.hints == facts.billing.hints_read
+            && facts.billing.session_status.as_deref() != Some("complete")
+    });
+    if !waits {
+        return Ok(false);
+    }
+    let note = &Note {
+        actor: "sweep:pending_sessions".to_owned(),
+        cause: session_id.to_owned(),
+        trace_id: String::new(),
+    };
+    app.db
+        .tx(|tx| async move {
+            let now_us = app.db.now_in(&tx).await?;
+            let Some(locked) = orders::lock(&tx, id).await? else { return Ok(()) };
+            billing::hint_session(&tx, id, session_id).await?;
+            billing::add_hint(&tx, id, Some(now_us)).await?;
+            leases::add_fact(&tx, id, now_us).await?;
+            orders::seal(&tx, locked, note, now_us).await?;
+            Ok::<_, Error>(())
+        })
+        .await?;
+    app.nudge.order(id);
+    Ok(true)
+}
