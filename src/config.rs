@@ -111,7 +111,10 @@ impl ToolConfig {
     /// Reads only what a command line tool needs, so that it works without Stripe's key.
     pub fn read(source: &Source<'_>) -> Result<Self, Faults> {
         let mut reader = Reader::new(source);
-        let config = Self { database: Database::read(&mut reader), log: Log::read(&mut reader) };
+        let config = Self {
+            database: Database::read(&mut reader),
+            log: Log::read(&mut reader),
+        };
         // What the service reads besides is known to the file as well, but not judged here.
         let mut all = Reader::new(source);
         Config::read_with(&mut all);

@@ -2,6 +2,8 @@
 //! Pterodactyl panel, and keeps it in step with its subscription.
 
 pub mod app;
+pub mod boot;
+pub mod cli;
 pub mod config;
 pub mod db;
 pub mod domain;

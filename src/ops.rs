@@ -18,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Samples are sorted into buckets this often, so that memory stays bounded without a scraper.
 const UPKEEP: Duration = Duration::from_secs(5);
 /// From a read out of memory to the longest call.
-const BUCKETS: [f64; 12] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
+const BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0,
+];
 
 /// The recorder is the process's, and a process may start the service more than once (tests).
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
@@ -64,7 +65,11 @@ impl Ops {
     ) -> std::io::Result<Self> {
         let addr = listener.local_addr()?;
         let closing = CancellationToken::new();
-        let probes = Probes { db, metrics, closing: closing.clone() };
+        let probes = Probes {
+            db,
+            metrics,
+            closing: closing.clone(),
+        };
         let router = Router::new()
             .route("/metrics", get(render))
             .route("/healthz", get(async || "ok\n"))
@@ -89,7 +94,11 @@ impl Ops {
                 },
             }
         });
-        Ok(Self { addr, closing, task })
+        Ok(Self {
+            addr,
+            closing,
+            task,
+        })
     }
 
     /// Where it listens.
@@ -107,7 +116,10 @@ impl Ops {
 }
 
 async fn render(State(probes): State<Probes>) -> ([(&'static str, &'static str); 1], String) {
-    ([("content-type", "text/plain; version=0.0.4")], probes.metrics.render())
+    (
+        [("content-type", "text/plain; version=0.0.4")],
+        probes.metrics.render(),
+    )
 }
 
 async fn ready(State(probes): State<Probes>) -> (StatusCode, &'static str) {
@@ -116,7 +128,10 @@ async fn ready(State(probes): State<Probes>) -> (StatusCode, &'static str) {
     }
     match timeout(PATIENCE, probes.db.ping()).await {
         Ok(Ok(())) => (StatusCode::OK, "ok\n"),
-        Ok(Err(_)) | Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+        Ok(Err(_)) | Err(_) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the store does not answer\n",
+        ),
     }
 }
 

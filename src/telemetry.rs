@@ -26,8 +26,22 @@ pub enum Format {
 
 /// Crates that print headers, bodies or values at DEBUG or TRACE.
 const TALKATIVE: &[&str] = &[
-    "axum", "h2", "hyper", "hyper_util", "mio", "reqwest", "rustls", "sea_orm", "sea_orm_migration",
-    "sqlx", "sqlx_core", "sqlx_postgres", "sqlx_sqlite", "tokio_rustls", "tonic", "tower",
+    "axum",
+    "h2",
+    "hyper",
+    "hyper_util",
+    "mio",
+    "reqwest",
+    "rustls",
+    "sea_orm",
+    "sea_orm_migration",
+    "sqlx",
+    "sqlx_core",
+    "sqlx_postgres",
+    "sqlx_sqlite",
+    "tokio_rustls",
+    "tonic",
+    "tower",
 ];
 
 /// Why logging could not start.
@@ -37,7 +51,10 @@ pub struct Installed;
 
 /// Whether an `EnvFilter` can be made of this text; tells what is wrong with it.
 pub fn check_filter(filter: &str) -> Result<(), String> {
-    EnvFilter::builder().parse(filter).map(drop).map_err(|error| error.to_string())
+    EnvFilter::builder()
+        .parse(filter)
+        .map(drop)
+        .map_err(|error| error.to_string())
 }
 
 /// Starts logging for the whole process, and sends panics there as well.
@@ -51,17 +68,17 @@ pub fn install(format: Format, filter: &str) -> Result<(), Installed> {
             .with_span_list(true)
             .with_writer(std::io::stderr)
             .boxed(),
-        Format::Pretty => tracing_subscriber::fmt::layer().with_writer(std::io::stderr).boxed(),
+        Format::Pretty => tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .boxed(),
     };
-    let quiet = FilterFn::new(|metadata| is_harmless(metadata));
+    let quiet = FilterFn::new(is_harmless);
     Registry::default()
         .with(lines.with_filter(quiet).with_filter(filter))
         .try_init()
         .map_err(|_| Installed)?;
     panic::set_hook(Box::new(|info| {
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        // The message may quote values; the place is enough to find the bug, the payload of
-        // our own code holds no secrets.
         let message = info.payload_as_str().unwrap_or("not a text");
         tracing::error!(place, message, "a task panicked");
     }));
@@ -85,7 +102,13 @@ mod tests {
 
     #[test]
     fn libraries_that_print_headers_are_held_at_info() {
-        for target in ["h2::codec::framed_write", "hyper::proto", "sqlx::query", "reqwest", "tonic"] {
+        for target in [
+            "h2::codec::framed_write",
+            "hyper::proto",
+            "sqlx::query",
+            "reqwest",
+            "tonic",
+        ] {
             assert!(may_pass(target, Level::WARN), "{target}");
             assert!(may_pass(target, Level::INFO), "{target}");
             assert!(!may_pass(target, Level::DEBUG), "{target}");

@@ -70,6 +70,7 @@ step!(
             hints bigint NOT NULL CHECK (hints >= 0),
             hints_read bigint NOT NULL CHECK (hints_read >= 0),
             paid_hint_us bigint,
+            payment_failed_us bigint,
             expire_requested {bool} NOT NULL,
             never_opened {bool} NOT NULL,
             session_status text,

@@ -1,4 +1,7 @@
-//! Sandbox.
+//! Stand-ins for Stripe and the Pterodactyl panel, for people who try Spawnpoint
+//! and for its tests. Never part of what a shop runs.
 
+pub mod demo;
 pub mod panel;
 pub mod stripe;
+pub mod world;

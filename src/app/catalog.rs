@@ -64,9 +64,10 @@ impl<T, F> Update<T, F> {
     /// Refuses where the row has changed since the caller read it.
     fn require_etag(&self, kind: Kind, id: &str, stored: &str) -> Result<(), domain::Error> {
         match &self.etag {
-            Some(etag) if etag != stored => {
-                Err(domain::Error::EtagMismatch { what: kind, id: id.to_owned() })
-            }
+            Some(etag) if etag != stored => Err(domain::Error::EtagMismatch {
+                what: kind,
+                id: id.to_owned(),
+            }),
             _ => Ok(()),
         }
     }
@@ -121,11 +122,7 @@ pub(super) fn names<F: Copy>(fields: &[F], name: fn(F) -> &'static str) -> Vec<&
 }
 
 /// An etag that no earlier state of the row had: it depends on all of them.
-fn next_etag(
-    previous: &str,
-    now_us: i64,
-    content: &impl Serialize,
-) -> Result<String, Error> {
+fn next_etag(previous: &str, now_us: i64, content: &impl Serialize) -> Result<String, Error> {
     let content =
         serde_json::to_vec(content).map_err(|error| Error::Internal(error.to_string()))?;
     let mut hash = Sha256::new();
@@ -155,9 +152,14 @@ async fn require_free_prices(
     id: &str,
     wanted: &[Price],
 ) -> Result<(), Error> {
-    let ids: Vec<String> = wanted.iter().map(|price| price.stripe_price_id.clone()).collect();
+    let ids: Vec<String> = wanted
+        .iter()
+        .map(|price| price.stripe_price_id.clone())
+        .collect();
     let owners = prices::owners(&**tx, &ids).await?;
-    let Some(taken) = owners.into_iter().find(|owned| (owned.kind, &*owned.owner) != (kind, id))
+    let Some(taken) = owners
+        .into_iter()
+        .find(|owned| (owned.kind, &*owned.owner) != (kind, id))
     else {
         return Ok(());
     };
@@ -168,7 +170,10 @@ async fn require_free_prices(
     let refusal = domain::Error::precondition(
         "PRICE_IN_USE",
         format!("price {} belongs to {}", taken.stripe_price_id, taken.owner),
-        vec![("stripe_price_id", taken.stripe_price_id), (owner_field, taken.owner)],
+        vec![
+            ("stripe_price_id", taken.stripe_price_id),
+            (owner_field, taken.owner),
+        ],
     );
     Err(refusal.into())
 }

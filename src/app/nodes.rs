@@ -109,7 +109,9 @@ async fn stored(tx: &Tx, id: i32) -> Result<Node, Error> {
 
 /// The node that a request key names.
 async fn stored_as(tx: &Tx, id: &str) -> Result<Node, Error> {
-    let id = id.parse().map_err(|_| Error::Internal("a request key names no node".to_owned()))?;
+    let id = id
+        .parse()
+        .map_err(|_| Error::Internal("a request key names no node".to_owned()))?;
     stored(tx, id).await
 }
 

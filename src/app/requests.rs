@@ -54,7 +54,7 @@ impl Request {
     /// calls at once meet on the key: the loser's transaction fails as a conflict
     /// on `request_keys` and [`Request::earlier`] answers its repeat.
     pub async fn remember(&self, tx: &Tx, resource_id: &str, now_us: i64) -> Result<(), Error> {
-        let key = db::entity::request_keys::Model {
+        let key = request_keys::Key {
             caller: self.caller.clone(),
             method: self.method.to_owned(),
             request_id: self.id,

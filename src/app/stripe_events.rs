@@ -141,6 +141,9 @@ async fn apply(
     }
     let paid = matches!(subject.payment_status.as_deref(), Some("paid" | "no_payment_required"));
     billing::add_hint(tx, id, paid.then_some(now_us)).await?;
+    if event.kind == "checkout.session.async_payment_failed" {
+        billing::set_payment_failed(tx, id, now_us).await?;
+    }
     leases::add_fact(tx, id, now_us).await?;
     let note = Note {
         actor: "stripe".to_owned(),

@@ -11,13 +11,12 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{App, Error, Role};
 use crate::{
-    db::{self, Db, entity::api_tokens, tokens},
+    db::{self, Db, tokens},
     domain::{self, MINUTE_US, error::Violations},
 };
 
@@ -59,15 +58,19 @@ pub struct Info {
 /// Makes a token and returns it: the only time that it can be read.
 pub async fn create(
     db: &Db,
-    name: &str,
     role: Role,
+    name: &str,
     expires_days: Option<u32>,
-) -> Result<SecretString, Error> {
+) -> Result<String, Error> {
     let mut violations = Violations::default();
     let sane = !name.trim().is_empty()
         && name.chars().count() <= NAME_CHARS
         && !name.chars().any(char::is_control);
-    violations.require(sane, "name", "must have 1 to 64 characters, none of them control");
+    violations.require(
+        sane,
+        "name",
+        "must have 1 to 64 characters, none of them control",
+    );
     violations.require(
         role != Role::Customer,
         "role",
@@ -79,13 +82,16 @@ pub async fn create(
         "must be between 1 and 3650",
     );
     violations.finish()?;
-    let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(rand::random::<[u8; RANDOM_BYTES]>()));
+    let token = format!(
+        "{PREFIX}{}",
+        URL_SAFE_NO_PAD.encode(rand::random::<[u8; RANDOM_BYTES]>())
+    );
     let sha256 = hex::encode(Sha256::digest(&token));
     let sha256 = &sha256;
     let stored = db
         .tx(|tx| async move {
             let now_us = db.now_in(&tx).await?;
-            let row = api_tokens::Model {
+            let row = tokens::Token {
                 id: App::new_id(now_us),
                 name: name.to_owned(),
                 sha256: sha256.clone(),
@@ -99,7 +105,7 @@ pub async fn create(
         })
         .await;
     match stored {
-        Ok(()) => Ok(SecretString::from(token)),
+        Ok(()) => Ok(token),
         Err(Error::Store(error)) if error.conflicts_on("name") => Err(domain::Error::Exists {
             reason: "RESOURCE_EXISTS",
             message: format!("a token named {name} exists, or existed: choose another name"),
@@ -112,7 +118,11 @@ pub async fn create(
 
 /// All tokens, oldest first.
 pub async fn list(db: &Db) -> Result<Vec<Info>, Error> {
-    tokens::list(db.read()).await?.into_iter().map(info).collect()
+    tokens::list(db.read())
+        .await?
+        .into_iter()
+        .map(info)
+        .collect()
 }
 
 /// Ends a token; `false` where none has this name. Takes effect within seconds.
@@ -124,7 +134,7 @@ pub async fn revoke(db: &Db, name: &str) -> Result<bool, Error> {
     .await
 }
 
-fn info(row: api_tokens::Model) -> Result<Info, Error> {
+fn info(row: tokens::Token) -> Result<Info, Error> {
     let role = role(&row)?;
     Ok(Info {
         name: row.name,
@@ -136,7 +146,7 @@ fn info(row: api_tokens::Model) -> Result<Info, Error> {
     })
 }
 
-fn role(row: &api_tokens::Model) -> Result<Role, Error> {
+fn role(row: &tokens::Token) -> Result<Role, Error> {
     let role = Role::parse(&row.role).filter(|role| *role != Role::Customer);
     role.ok_or_else(|| db::Error::Corrupt(format!("role of token {}", row.name)).into())
 }
@@ -163,7 +173,11 @@ impl Tokens {
 
     /// As [`Tokens::new`], with another time. For tests.
     pub fn with_memory(db: Db, remembered_for: Duration) -> Self {
-        Self { db, remembered: RwLock::default(), remembered_for }
+        Self {
+            db,
+            remembered: RwLock::default(),
+            remembered_for,
+        }
     }
 
     /// The role of a token, or the one refusal for all that is wrong with it.
@@ -181,7 +195,9 @@ impl Tokens {
         let row = row.filter(|row| bool::from(row.sha256.as_bytes().ct_eq(text.as_bytes())));
         let row = row.ok_or(domain::Error::Unauthenticated)?;
         let now_us = self.db.now().await?;
-        let left_us = row.expires_us.map_or(i64::MAX, |expires_us| expires_us - now_us);
+        let left_us = row
+            .expires_us
+            .map_or(i64::MAX, |expires_us| expires_us - now_us);
         if row.revoked_us.is_some() || left_us <= 0 {
             return Err(domain::Error::Unauthenticated.into());
         }
@@ -192,7 +208,10 @@ impl Tokens {
     }
 
     fn recall(&self, hash: &Hash) -> Option<Role> {
-        let remembered = self.remembered.read().unwrap_or_else(PoisonError::into_inner);
+        let remembered = self
+            .remembered
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
         let known = remembered.get(hash).copied()?;
         (known.until > Instant::now()).then_some(known.role)
     }
@@ -200,7 +219,10 @@ impl Tokens {
     fn remember(&self, hash: Hash, role: Role, left_us: i64) {
         let left = Duration::from_micros(u64::try_from(left_us).unwrap_or_default());
         let until = Instant::now() + self.remembered_for.min(left);
-        let mut remembered = self.remembered.write().unwrap_or_else(PoisonError::into_inner);
+        let mut remembered = self
+            .remembered
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         if remembered.len() >= REMEMBERED_TOKENS {
             remembered.clear();
         }
@@ -208,7 +230,7 @@ impl Tokens {
     }
 
     /// Off the call's path: a use that could not be noted is no reason to refuse a call.
-    fn note_use(&self, row: &api_tokens::Model, now_us: i64) {
+    fn note_use(&self, row: &tokens::Token, now_us: i64) {
         let since_us = now_us - USE_NOTED_EVERY_US;
         if row.last_used_us.is_some_and(|last_us| last_us >= since_us) {
             return;
@@ -225,7 +247,9 @@ impl Tokens {
 fn has_form(token: &str) -> bool {
     token.len() == TOKEN_CHARS
         && token.strip_prefix(PREFIX).is_some_and(|random| {
-            random.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            random
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
         })
 }
 

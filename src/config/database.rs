@@ -8,6 +8,7 @@ use super::{
     SecretSource,
     reader::{Reader, Secret},
 };
+use crate::db::connect::Options;
 
 /// The store.
 #[derive(Clone)]
@@ -33,13 +34,25 @@ impl Database {
         }
     }
 
+    /// What the store is opened with; reads the address anew where it is in a file.
+    pub fn options(&self) -> Options {
+        Options {
+            url: self.url.get().expose_secret().to_owned(),
+            max_connections: self.max_connections,
+            acquire_timeout: self.acquire_timeout,
+        }
+    }
+
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
         let defaults = Self::at("sqlite://spawnpoint.db");
         let url = match reader.secret("DATABASE_URL") {
             Secret::Absent | Secret::Broken => defaults.url,
             Secret::Given(url) => {
                 let known = ["sqlite:", "postgres:", "postgresql:"];
-                if !known.iter().any(|scheme| url.get().expose_secret().starts_with(scheme)) {
+                if !known
+                    .iter()
+                    .any(|scheme| url.get().expose_secret().starts_with(scheme))
+                {
                     let hint = "must be sqlite://file or postgres://user:password@host/name";
                     reader.fault("DATABASE_URL", "is no address of a store", hint);
                 }

@@ -21,6 +21,9 @@ pub struct Listen {
     pub drain: Duration,
     /// Certificates; plain text where there are none.
     pub tls: Option<Tls>,
+    /// Whether a call without a token is the operator's. Never read from the environment:
+    /// whoever starts the process must say so.
+    pub insecure_loopback: bool,
 }
 
 /// Certificates and key, PEM.
@@ -36,7 +39,9 @@ pub struct Tls {
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("client_ca", &self.client_ca.is_some()).finish_non_exhaustive()
+        f.debug_struct("Tls")
+            .field("client_ca", &self.client_ca.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,6 +55,7 @@ impl Default for Listen {
             max_streams: 1024,
             drain: Duration::from_secs(10),
             tls: None,
+            insecure_loopback: false,
         }
     }
 }
@@ -63,7 +69,11 @@ impl Listen {
         let metrics_addr = reader.parsed("SPAWNPOINT_METRICS_ADDR", defaults.metrics_addr, ADDRESS);
         if grpc_addr == metrics_addr && grpc_addr.port() != 0 {
             let hint = "gRPC and metrics need a port each";
-            reader.fault("SPAWNPOINT_METRICS_ADDR", "equals SPAWNPOINT_GRPC_ADDR", hint);
+            reader.fault(
+                "SPAWNPOINT_METRICS_ADDR",
+                "equals SPAWNPOINT_GRPC_ADDR",
+                hint,
+            );
         }
         Self {
             grpc_addr,
@@ -73,13 +83,15 @@ impl Listen {
             max_streams: reader.number("SPAWNPOINT_MAX_STREAMS", defaults.max_streams, 1..=100_000),
             drain: reader.seconds("SPAWNPOINT_DRAIN_SECONDS", defaults.drain, 0.0..=300.0),
             tls: read_tls(reader),
+            insecure_loopback: defaults.insecure_loopback,
         }
     }
 }
 
 fn read_tls(reader: &mut Reader<'_>) -> Option<Tls> {
     let names = ["TLS_CERT", "TLS_KEY", "TLS_CLIENT_CA"];
-    let [certificate, key, client_ca] = names.map(|name| reader.text(name).map(|path| (name, path)));
+    let [certificate, key, client_ca] =
+        names.map(|name| reader.text(name).map(|path| (name, path)));
     let pair = match (&certificate, &key) {
         (None, None) => {
             if client_ca.is_some() {
@@ -92,7 +104,11 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<Tls> {
         (Some(_), Some(_)) => Ok(()),
     };
     if let Err(missing) = pair {
-        reader.fault(missing, "is missing", "TLS_CERT and TLS_KEY belong together");
+        reader.fault(
+            missing,
+            "is missing",
+            "TLS_CERT and TLS_KEY belong together",
+        );
     }
     let mut pem = |file: Option<(&str, String)>, mark: &str| {
         let (name, path) = file?;
@@ -106,5 +122,9 @@ fn read_tls(reader: &mut Reader<'_>) -> Option<Tls> {
     let certificate = pem(certificate, "CERTIFICATE");
     let key = pem(key, "PRIVATE KEY");
     let client_ca = pem(client_ca, "CERTIFICATE");
-    Some(Tls { certificate: certificate?, key: key?, client_ca })
+    Some(Tls {
+        certificate: certificate?,
+        key: key?,
+        client_ca,
+    })
 }

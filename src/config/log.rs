@@ -14,7 +14,10 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { format: Format::Pretty, filter: "info".to_owned() }
+        Self {
+            format: Format::Pretty,
+            filter: "info".to_owned(),
+        }
     }
 }
 
@@ -26,7 +29,11 @@ impl Log {
             Some("json") => Format::Json,
             Some("pretty") => Format::Pretty,
             Some(other) => {
-                reader.fault("LOG_FORMAT", format!("is {other:?}"), "must be json or pretty");
+                reader.fault(
+                    "LOG_FORMAT",
+                    format!("is {other:?}"),
+                    "must be json or pretty",
+                );
                 defaults.format
             }
         };

@@ -29,7 +29,13 @@ const KEYS: [&str; 2] = ["PTERO_APP_KEY", "PTERODACTYL_API_KEY"];
 impl Panel {
     /// The usual limits for the panel at `url`.
     pub fn at(url: Url, key: SecretSource) -> Self {
-        Self { url, key, rate_limit: None, max_creates: 4, max_creates_per_node: 2 }
+        Self {
+            url,
+            key,
+            rate_limit: None,
+            max_creates: 4,
+            max_creates_per_node: 2,
+        }
     }
 
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
@@ -44,7 +50,12 @@ impl Panel {
             1..=64,
         );
         let rate_limit = (rate_limit > 0).then_some(rate_limit);
-        Self { rate_limit, max_creates, max_creates_per_node, ..defaults }
+        Self {
+            rate_limit,
+            max_creates,
+            max_creates_per_node,
+            ..defaults
+        }
     }
 }
 
@@ -58,7 +69,10 @@ fn read_url(reader: &mut Reader<'_>) -> Url {
         reader.fault(URLS[0], format!("differs from {}", URLS[1]), hint);
     }
     if !first_set && !second_set {
-        let hint = format!("the address of the panel, as in a browser; {} is the same", URLS[1]);
+        let hint = format!(
+            "the address of the panel, as in a browser; {} is the same",
+            URLS[1]
+        );
         reader.fault(URLS[0], "is missing", hint);
     }
     first.or(second).unwrap_or_else(stand_in)
@@ -77,7 +91,10 @@ fn read_key(reader: &mut Reader<'_>) -> SecretSource {
     };
     match &key {
         Secret::Absent => {
-            let hint = format!("an application key of the panel (ptla_...); {} is the same", KEYS[1]);
+            let hint = format!(
+                "an application key of the panel (ptla_...); {} is the same",
+                KEYS[1]
+            );
             reader.fault(KEYS[0], "is missing", hint);
         }
         Secret::Given(key) => check_key(reader, key.get().expose_secret()),
@@ -88,7 +105,11 @@ fn read_key(reader: &mut Reader<'_>) -> SecretSource {
 
 fn check_key(reader: &mut Reader<'_>, key: &str) {
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        reader.fault(KEYS[0], "has characters that no key has", "copy it again, in one line");
+        reader.fault(
+            KEYS[0],
+            "has characters that no key has",
+            "copy it again, in one line",
+        );
     } else if key.starts_with("ptlc_") {
         let hint = "make one under Admin, Application API";
         reader.fault(KEYS[0], "is a client key, not an application key", hint);

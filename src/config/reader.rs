@@ -1,6 +1,9 @@
 //! Reads single variables, notes what is wrong with each, and goes on.
 
-use std::{collections::BTreeMap, fmt::Display, ops::RangeInclusive, path::Path, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap, fmt::Display, ops::RangeInclusive, path::Path, str::FromStr,
+    time::Duration,
+};
 
 use url::Url;
 
@@ -16,13 +19,23 @@ pub struct Source<'a> {
 impl<'a> Source<'a> {
     /// `lookup` is the environment, or what stands for it; `toml` is the text of the file.
     pub fn new(lookup: &'a dyn Fn(&str) -> Option<String>, toml: Option<&str>) -> Self {
-        let mut source = Self { lookup, file: BTreeMap::new(), faults: Vec::new() };
+        let mut source = Self {
+            lookup,
+            file: BTreeMap::new(),
+            faults: Vec::new(),
+        };
         match toml.unwrap_or_default().parse::<toml::Table>() {
-            Ok(table) => table.into_iter().for_each(|(name, value)| source.add(name, &value)),
+            Ok(table) => table
+                .into_iter()
+                .for_each(|(name, value)| source.add(name, &value)),
             // The error's own text quotes the line, which may hold a secret.
             Err(error) => {
                 let at = error.span().map_or(0, |span| {
-                    toml.unwrap_or_default().get(..span.start).unwrap_or_default().lines().count()
+                    toml.unwrap_or_default()
+                        .get(..span.start)
+                        .unwrap_or_default()
+                        .lines()
+                        .count()
                 });
                 source.faults.push(Fault {
                     variable: "spawnpoint.toml".to_owned(),
@@ -117,7 +130,11 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(source: &'a Source<'a>) -> Self {
-        Self { source, known: Vec::new(), faults: source.faults.clone() }
+        Self {
+            source,
+            known: Vec::new(),
+            faults: source.faults.clone(),
+        }
     }
 
     pub(super) fn fault(
@@ -127,7 +144,11 @@ impl<'a> Reader<'a> {
         hint: impl Into<String>,
     ) {
         let (problem, hint) = (problem.into(), hint.into());
-        self.faults.push(Fault { variable: variable.to_owned(), problem, hint });
+        self.faults.push(Fault {
+            variable: variable.to_owned(),
+            problem,
+            hint,
+        });
     }
 
     /// A value; empty counts as absent, because templates of deployments write `NAME=`.
@@ -135,7 +156,9 @@ impl<'a> Reader<'a> {
         self.known.push(name.to_owned());
         let value = (self.source.lookup)(name).filter(|value| !value.trim().is_empty());
         let value = value.or_else(|| self.source.file.get(name).cloned());
-        value.map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+        value
+            .map(|value| value.trim().to_owned())
+            .filter(|value| !value.is_empty())
     }
 
     /// A value that is parsed; `what` completes "must be ...".
@@ -251,16 +274,25 @@ impl<'a> Reader<'a> {
                     None => String::new(),
                 };
                 let problem = "is not a setting of this service".to_owned();
-                self.faults.push(Fault { variable: name.clone(), problem, hint });
+                self.faults.push(Fault {
+                    variable: name.clone(),
+                    problem,
+                    hint,
+                });
             }
         }
-        if self.faults.is_empty() { Ok(()) } else { Err(Faults(self.faults)) }
+        if self.faults.is_empty() {
+            Ok(())
+        } else {
+            Err(Faults(self.faults))
+        }
     }
 }
 
 /// A known name that differs in case only, or has this one as a part, or is a part of it.
 fn closest<'k>(name: &str, known: &'k [String]) -> Option<&'k str> {
     let upper = name.to_ascii_uppercase().replace('-', "_");
-    let alike = |known: &&String| **known == upper || known.contains(&upper) || upper.contains(*known);
+    let alike =
+        |known: &&String| **known == upper || known.contains(&upper) || upper.contains(*known);
     known.iter().find(alike).map(String::as_str)
 }

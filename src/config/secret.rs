@@ -45,7 +45,10 @@ impl SecretSource {
     pub fn file(path: impl AsRef<Path>) -> Result<Self, String> {
         let path = path.as_ref().to_owned();
         let read = read(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
-        Ok(Self(Arc::new(Kind::File { path, read: Mutex::new(read) })))
+        Ok(Self(Arc::new(Kind::File {
+            path,
+            read: Mutex::new(read),
+        })))
     }
 
     /// The secret of the moment. A file that cannot be read just now (it is being
@@ -76,7 +79,10 @@ impl SecretSource {
     }
 }
 
-const GONE: Stamp = Stamp { modified: None, bytes: u64::MAX };
+const GONE: Stamp = Stamp {
+    modified: None,
+    bytes: u64::MAX,
+};
 
 fn warn(path: &Path, problem: &str) {
     let path = path.display();
@@ -85,7 +91,10 @@ fn warn(path: &Path, problem: &str) {
 
 fn stamp(path: &Path) -> Result<Stamp, String> {
     let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
-    Ok(Stamp { modified: metadata.modified().ok(), bytes: metadata.len() })
+    Ok(Stamp {
+        modified: metadata.modified().ok(),
+        bytes: metadata.len(),
+    })
 }
 
 fn read(path: &Path) -> Result<Read, String> {
@@ -99,7 +108,10 @@ fn read(path: &Path) -> Result<Read, String> {
     if value.is_empty() {
         return Err("is empty".to_owned());
     }
-    Ok(Read { stamp, value: SecretString::from(value) })
+    Ok(Read {
+        stamp,
+        value: SecretString::from(value),
+    })
 }
 
 impl fmt::Debug for SecretSource {
@@ -167,7 +179,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         assert!(SecretSource::file(&path).is_err(), "missing");
-        for (text, problem) in [(" \n".to_owned(), "is empty"), ("x".repeat(70_000), "too large")] {
+        for (text, problem) in [
+            (" \n".to_owned(), "is empty"),
+            ("x".repeat(70_000), "too large"),
+        ] {
             fs::write(&path, text).unwrap();
             assert!(SecretSource::file(&path).unwrap_err().contains(problem));
         }

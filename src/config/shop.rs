@@ -66,7 +66,8 @@ fn read_origins(reader: &mut Reader<'_>) -> Vec<String> {
         match origin(&text) {
             Some(origin) => origins.push(origin),
             None => {
-                let hint = "must be https://host or http://host:port, without a path; comma separated";
+                let hint =
+                    "must be https://host or http://host:port, without a path; comma separated";
                 reader.fault(NAME, format!("{text:?} is no origin"), hint);
             }
         }
@@ -95,7 +96,9 @@ fn read_methods(reader: &mut Reader<'_>, default: Vec<String>) -> Vec<String> {
     let word = |method: &String| {
         !method.is_empty()
             && method != "dashboard"
-            && method.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+            && method
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
     };
     if !methods.iter().all(word) {
         let hint = "must be Stripe's words, such as card,sepa_debit; or dashboard alone";
@@ -109,7 +112,11 @@ fn read_placement(reader: &mut Reader<'_>, default: Strategy) -> Strategy {
         return default;
     };
     Strategy::parse(&text).unwrap_or_else(|| {
-        reader.fault("PLACEMENT", format!("is {text:?}"), "must be spread or pack");
+        reader.fault(
+            "PLACEMENT",
+            format!("is {text:?}"),
+            "must be spread or pack",
+        );
         default
     })
 }

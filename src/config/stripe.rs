@@ -37,12 +37,17 @@ impl Stripe {
             let hint = "the key would cross the network in the clear; use https";
             reader.fault(BASE, "is plain http to another machine", hint);
         }
-        Self { secret_key: secret_key.or_stand_in(), api_base }
+        Self {
+            secret_key: secret_key.or_stand_in(),
+            api_base,
+        }
     }
 }
 
 fn is_key(key: &str) -> bool {
-    ["sk_test_", "rk_test_", "sk_live_", "rk_live_"].iter().any(|prefix| key.starts_with(prefix))
+    ["sk_test_", "rk_test_", "sk_live_", "rk_live_"]
+        .iter()
+        .any(|prefix| key.starts_with(prefix))
         && key.bytes().all(|byte| byte.is_ascii_graphic())
 }
 

@@ -32,7 +32,10 @@ fn variables(result: Result<Config, Faults>) -> Vec<String> {
 #[test]
 fn defaults_are_those_of_the_manual() {
     let config = with(&[]).unwrap();
-    assert_eq!(config.database.url.get().expose_secret(), "sqlite://spawnpoint.db");
+    assert_eq!(
+        config.database.url.get().expose_secret(),
+        "sqlite://spawnpoint.db"
+    );
     assert_eq!(config.stripe.api_base.as_str(), "https://api.stripe.com/");
     assert_eq!(config.listen.grpc_addr.to_string(), "127.0.0.1:50051");
     assert_eq!(config.listen.metrics_addr.to_string(), "127.0.0.1:9464");
@@ -43,12 +46,28 @@ fn defaults_are_those_of_the_manual() {
     assert_eq!(config.shop.placement, Strategy::Spread);
     assert_eq!((config.shop.grace_days, config.shop.retention_days), (3, 7));
     assert_eq!(config.shop.hold_minutes, 35);
-    assert_eq!((config.panel.rate_limit, config.panel.max_creates), (None, 4));
+    assert_eq!(
+        (config.panel.rate_limit, config.panel.max_creates),
+        (None, 4)
+    );
     let seconds = |duration: Duration| duration.as_secs();
     let worker = &config.worker;
-    assert_eq!((seconds(worker.lease), seconds(worker.settle), worker.concurrency), (60, 35, 16));
-    assert_eq!((seconds(worker.sweep_install), seconds(worker.sweep_pending)), (10, 30));
-    assert_eq!((seconds(worker.sweep_ports), seconds(worker.sweep_requests)), (30, 3600));
+    assert_eq!(
+        (
+            seconds(worker.lease),
+            seconds(worker.settle),
+            worker.concurrency
+        ),
+        (60, 35, 16)
+    );
+    assert_eq!(
+        (seconds(worker.sweep_install), seconds(worker.sweep_pending)),
+        (10, 30)
+    );
+    assert_eq!(
+        (seconds(worker.sweep_ports), seconds(worker.sweep_requests)),
+        (30, 3600)
+    );
     assert_eq!(config.log.format, Format::Pretty);
 }
 
@@ -56,12 +75,18 @@ fn defaults_are_those_of_the_manual() {
 fn everything_missing_is_named_at_once() {
     let faults = read(&[], None).unwrap_err();
     let text = faults.to_string();
-    for name in ["STRIPE_SECRET_KEY: is missing", "PTERO_APP_KEY: is missing", "PANEL_URL: is missing"]
-    {
+    for name in [
+        "STRIPE_SECRET_KEY: is missing",
+        "PTERO_APP_KEY: is missing",
+        "PANEL_URL: is missing",
+    ] {
         assert!(text.contains(name), "{text}");
     }
     assert!(text.starts_with("3 fault(s)"), "{text}");
-    assert!(faults.0.iter().all(|fault| !fault.hint.is_empty()), "each says what to do");
+    assert!(
+        faults.0.iter().all(|fault| !fault.hint.is_empty()),
+        "each says what to do"
+    );
 }
 
 #[test]
@@ -141,7 +166,10 @@ fn good_values_are_read() {
         ("STRIPE_API_BASE", "http://127.0.0.1:12111"),
         ("STRIPE_AUTOMATIC_TAX", "ON"),
         ("STRIPE_PAYMENT_METHODS", "card, sepa_debit"),
-        ("CHECKOUT_ALLOWED_ORIGINS", "https://Shop.example:443/, http://localhost:3000"),
+        (
+            "CHECKOUT_ALLOWED_ORIGINS",
+            "https://Shop.example:443/, http://localhost:3000",
+        ),
         ("PLACEMENT", "pack"),
         ("LEASE_SECONDS", "2"),
         ("CALL_TIMEOUT_SECONDS", "1.5"),
@@ -153,13 +181,20 @@ fn good_values_are_read() {
         ("RETENTION_DAYS", "  "),
     ])
     .unwrap();
-    assert_eq!(config.shop.allowed_origins, ["https://shop.example", "http://localhost:3000"]);
+    assert_eq!(
+        config.shop.allowed_origins,
+        ["https://shop.example", "http://localhost:3000"]
+    );
     assert_eq!(config.shop.payment_methods, ["card", "sepa_debit"]);
     assert_eq!(config.shop.placement, Strategy::Pack);
     assert!(config.shop.automatic_tax);
     assert_eq!(config.worker.longest_call, Duration::from_millis(1500));
     assert_eq!(config.panel.rate_limit, Some(240));
-    assert_eq!((config.shop.grace_days, config.shop.retention_days), (3, 7), "empty is absent");
+    assert_eq!(
+        (config.shop.grace_days, config.shop.retention_days),
+        (3, 7),
+        "empty is absent"
+    );
     assert_eq!(config.log.format, Format::Json);
     let dashboard = with(&[("STRIPE_PAYMENT_METHODS", "dashboard")]).unwrap();
     assert!(dashboard.shop.payment_methods.is_empty());
@@ -206,7 +241,10 @@ fn the_file_has_the_same_names_and_the_environment_wins() {
     assert_eq!((config.shop.hold_minutes, config.shop.grace_days), (40, 1));
     assert_eq!(config.worker.settle, Duration::from_millis(1500));
     assert_eq!(config.shop.allowed_origins.len(), 2);
-    assert_eq!(config.stripe.secret_key.get().expose_secret(), "sk_test_file");
+    assert_eq!(
+        config.stripe.secret_key.get().expose_secret(),
+        "sk_test_file"
+    );
 }
 
 #[test]
@@ -214,14 +252,29 @@ fn the_file_may_only_hold_what_is_known() {
     let toml = "lease_seconds = 60\nSTRIPE_WEBHOOK_SECRET = \"whsec_1\"\n[stripe]\nkey = \"x\"\n";
     let faults = read(NEEDED, Some(toml)).unwrap_err();
     let text = faults.to_string();
-    assert!(text.contains("lease_seconds: is not a setting of this service (did you mean LEASE_SECONDS?)"), "{text}");
-    assert!(text.contains("STRIPE_WEBHOOK_SECRET: is not a setting"), "{text}");
+    assert!(
+        text.contains(
+            "lease_seconds: is not a setting of this service (did you mean LEASE_SECONDS?)"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains("STRIPE_WEBHOOK_SECRET: is not a setting"),
+        "{text}"
+    );
     assert!(text.contains("stripe: must be a text"), "{text}");
     assert!(!text.contains("whsec_1"), "{text}");
 
-    let faults = read(NEEDED, Some("GRACE_DAYS = 3\nSTRIPE_SECRET_KEY = sk_test_secret")).unwrap_err();
+    let faults = read(
+        NEEDED,
+        Some("GRACE_DAYS = 3\nSTRIPE_SECRET_KEY = sk_test_secret"),
+    )
+    .unwrap_err();
     let text = faults.to_string();
-    assert!(text.contains("spawnpoint.toml: is not valid TOML near line 2"), "{text}");
+    assert!(
+        text.contains("spawnpoint.toml: is not valid TOML near line 2"),
+        "{text}"
+    );
     assert!(!text.contains("sk_test_secret"), "{text}");
 }
 
@@ -232,13 +285,22 @@ fn secrets_come_from_files_too() {
     fs::write(&path, "sk_test_filed\n").unwrap();
     let path = path.to_str().unwrap();
     let config = with(&[("STRIPE_SECRET_KEY", ""), ("STRIPE_SECRET_KEY_FILE", path)]).unwrap();
-    assert_eq!(config.stripe.secret_key.get().expose_secret(), "sk_test_filed");
+    assert_eq!(
+        config.stripe.secret_key.get().expose_secret(),
+        "sk_test_filed"
+    );
     fs::write(path, "sk_test_rotated\n").unwrap();
-    assert_eq!(config.stripe.secret_key.get().expose_secret(), "sk_test_rotated");
+    assert_eq!(
+        config.stripe.secret_key.get().expose_secret(),
+        "sk_test_rotated"
+    );
 
     let twice = with(&[("STRIPE_SECRET_KEY_FILE", path)]);
     assert_eq!(variables(twice), ["STRIPE_SECRET_KEY"]);
-    let missing = with(&[("STRIPE_SECRET_KEY", ""), ("STRIPE_SECRET_KEY_FILE", "/nowhere")]);
+    let missing = with(&[
+        ("STRIPE_SECRET_KEY", ""),
+        ("STRIPE_SECRET_KEY_FILE", "/nowhere"),
+    ]);
     assert_eq!(variables(missing), ["STRIPE_SECRET_KEY_FILE"], "told once");
 }
 
@@ -253,7 +315,10 @@ fn no_fault_and_no_debug_text_shows_a_secret() {
     let text = read(&secrets, None).unwrap_err().to_string();
     assert!(text.starts_with("4 fault(s)"), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
-    let good = with(&[("STRIPE_SECRET_KEY", "sk_test_hunter2"), ("DATABASE_URL", "postgres://a:hunter2@b/c")]);
+    let good = with(&[
+        ("STRIPE_SECRET_KEY", "sk_test_hunter2"),
+        ("DATABASE_URL", "postgres://a:hunter2@b/c"),
+    ]);
     assert!(!format!("{good:?}").contains("hunter2"));
 }
 

@@ -50,8 +50,16 @@ impl Worker {
         let defaults = Self::default();
         let read = Self {
             lease: reader.seconds("LEASE_SECONDS", defaults.lease, 0.5..=3600.0),
-            lease_margin: reader.seconds("LEASE_MARGIN_SECONDS", defaults.lease_margin, 0.1..=600.0),
-            longest_call: reader.seconds("CALL_TIMEOUT_SECONDS", defaults.longest_call, 0.1..=600.0),
+            lease_margin: reader.seconds(
+                "LEASE_MARGIN_SECONDS",
+                defaults.lease_margin,
+                0.1..=600.0,
+            ),
+            longest_call: reader.seconds(
+                "CALL_TIMEOUT_SECONDS",
+                defaults.longest_call,
+                0.1..=600.0,
+            ),
             concurrency: reader.number("WORKER_CONCURRENCY", defaults.concurrency, 1..=1024),
             settle: reader.seconds("SETTLE_SECONDS", defaults.settle, 0.0..=3600.0),
             sweep_install: sweep(reader, "SWEEP_INSTALL_SECONDS", defaults.sweep_install),

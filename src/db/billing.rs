@@ -37,6 +37,7 @@ pub async fn insert(
         hints: 0,
         hints_read: 0,
         paid_hint_us: None,
+        payment_failed_us: None,
         expire_requested: false,
         never_opened: false,
         session_status: None,
@@ -146,6 +147,17 @@ pub async fn add_hint(tx: &Tx, id: OrderId, paid_us: Option<i64>) -> Result<(), 
         update = update.col_expr(billing::Column::PaidHintUs, Expr::value(paid_us));
     }
     update.exec(&**tx).await?;
+    Ok(())
+}
+
+/// Notes that an event said that a delayed payment failed.
+pub async fn set_payment_failed(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    let change = billing::ActiveModel {
+        order_id: Unchanged(id.0),
+        payment_failed_us: Set(Some(now_us)),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
     Ok(())
 }
 

@@ -3,20 +3,26 @@
 use std::{fs::File, path::Path};
 
 use migrations::{Migrator, MigratorTrait};
-use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
+};
 
 use super::{Db, Error};
 
 /// Any constant of ours: all replicas lock the same number.
 const MIGRATION_LOCK: i64 = 7_205_759_403;
+/// How often a file's write lock is waited for, 5 s each: as long as another
+/// process's whole migration may take.
+const FILE_WAITS: u32 = 24;
 
 impl Db {
-    /// Applies the steps that are missing. On PostgreSQL an advisory lock is held
-    /// on a second connection meanwhile; on SQLite the serving process holds the
-    /// lock file already, and a command line tool takes the write lock in turn.
+    /// Applies the steps that are missing. Replicas that start at once wait for the
+    /// first: on PostgreSQL by an advisory lock held on a second connection, on
+    /// SQLite by the write lock.
     pub async fn migrate(&self) -> Result<(), Error> {
         if !self.is_postgres() {
-            return Ok(Migrator::up(&self.write, None).await?);
+            return self.migrate_file().await;
         }
         let lock = self.write.begin().await?;
         // A replica may have to wait for another's whole migration.
@@ -32,6 +38,25 @@ impl Db {
         let migrated = Migrator::up(&self.write, None).await;
         lock.commit().await?;
         Ok(migrated?)
+    }
+
+    /// All steps in one writing transaction: nobody else migrates meanwhile, and a
+    /// process that dies half-way leaves nothing that would stop the next one.
+    async fn migrate_file(&self) -> Result<(), Error> {
+        let mut tries = 0;
+        let tx = loop {
+            let options = TransactionOptions {
+                sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+                ..TransactionOptions::default()
+            };
+            tries += 1;
+            match self.write.begin_with_options(options).await.map_err(Error::from) {
+                Err(Error::Unavailable(_)) if tries < FILE_WAITS => {}
+                begun => break begun?,
+            }
+        };
+        Migrator::up(&tx, None).await?;
+        Ok(tx.commit().await?)
     }
 
     /// Takes every step back, newest first. For tests of the steps themselves.

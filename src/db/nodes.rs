@@ -23,7 +23,9 @@ use crate::domain::{
 /// One node.
 pub async fn find(connection: &impl ConnectionTrait, id: i32) -> Result<Option<Node>, Error> {
     let row = nodes::Entity::find_by_id(id).one(connection).await?;
-    Ok(with_ports(connection, row.into_iter().collect()).await?.pop())
+    Ok(with_ports(connection, row.into_iter().collect())
+        .await?
+        .pop())
 }
 
 /// The node that the panel knows under this id.
@@ -35,7 +37,9 @@ pub async fn find_by_panel_id(
         .filter(nodes::Column::PterodactylNodeId.eq(pterodactyl_node_id))
         .one(connection)
         .await?;
-    Ok(with_ports(connection, row.into_iter().collect()).await?.pop())
+    Ok(with_ports(connection, row.into_iter().collect())
+        .await?
+        .pop())
 }
 
 /// Nodes by id, after `after`.
@@ -51,12 +55,18 @@ pub async fn list(
     }
     let rows = query.limit(limit.saturating_add(1)).all(connection).await?;
     let page = Listed::cut(rows, limit);
-    Ok(Listed { rows: with_ports(connection, page.rows).await?, more: page.more })
+    Ok(Listed {
+        rows: with_ports(connection, page.rows).await?,
+        more: page.more,
+    })
 }
 
 /// Every node, by id.
 pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Node>, Error> {
-    let rows = nodes::Entity::find().order_by_asc(nodes::Column::Id).all(connection).await?;
+    let rows = nodes::Entity::find()
+        .order_by_asc(nodes::Column::Id)
+        .all(connection)
+        .await?;
     with_ports(connection, rows).await
 }
 
@@ -79,7 +89,11 @@ pub async fn regions(
                 region.nodes = region.nodes.saturating_add(1);
                 region.enabled |= takes;
             }
-            _ => regions.push(Region { id: node.region, nodes: 1, enabled: takes }),
+            _ => regions.push(Region {
+                id: node.region,
+                nodes: 1,
+                enabled: takes,
+            }),
         }
     }
     Ok(Listed::cut(regions, limit))
@@ -91,7 +105,10 @@ pub async fn views(
     connection: &impl ConnectionTrait,
     region: Option<&str>,
 ) -> Result<Vec<placement::Node>, Error> {
-    let rows = in_region(region).order_by_asc(nodes::Column::Id).all(connection).await?;
+    let rows = in_region(region)
+        .order_by_asc(nodes::Column::Id)
+        .all(connection)
+        .await?;
     let free = free_ports(connection, &rows).await?;
     Ok(rows
         .into_iter()
@@ -159,7 +176,9 @@ pub async fn unhold(tx: &Tx, node_id: i32, need: Need) -> Result<(), Error> {
     if updated.rows_affected == 1 {
         return Ok(());
     }
-    Err(Error::Corrupt(format!("node {node_id} holds less than is given back")))
+    Err(Error::Corrupt(format!(
+        "node {node_id} holds less than is given back"
+    )))
 }
 
 /// Keeps new servers off a node for a while; an earlier, longer wish stands.
@@ -193,7 +212,9 @@ pub async fn insert(tx: &Tx, node: &NewNode, now_us: i64) -> Result<i32, Error> 
         created_at: Set(timestamp(now_us)),
         ..active(node, now_us)
     };
-    let stored = nodes::Entity::insert(row).exec_with_returning(&**tx).await?;
+    let stored = nodes::Entity::insert(row)
+        .exec_with_returning(&**tx)
+        .await?;
     Ok(stored.id)
 }
 

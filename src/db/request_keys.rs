@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use super::{Error, Tx, entity::request_keys};
 
+/// A key as it is stored: what a call made, and until when that is remembered.
+pub use super::entity::request_keys::Model as Key;
+
 /// A key that has not expired.
 pub async fn find(
     connection: &impl ConnectionTrait,
@@ -14,14 +17,14 @@ pub async fn find(
     method: &str,
     request_id: Uuid,
     now_us: i64,
-) -> Result<Option<request_keys::Model>, Error> {
+) -> Result<Option<Key>, Error> {
     let id = (caller.to_owned(), method.to_owned(), request_id);
     let found = request_keys::Entity::find_by_id(id).one(connection).await?;
     Ok(found.filter(|key| key.expires_us > now_us))
 }
 
 /// Stores a key in place of an expired one.
-pub async fn insert(tx: &Tx, key: request_keys::Model, now_us: i64) -> Result<(), Error> {
+pub async fn insert(tx: &Tx, key: Key, now_us: i64) -> Result<(), Error> {
     request_keys::Entity::delete_many()
         .filter(request_keys::Column::Caller.eq(&key.caller))
         .filter(request_keys::Column::Method.eq(&key.method))

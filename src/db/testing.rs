@@ -24,8 +24,15 @@ impl Deref for TestDb {
 pub(crate) async fn open() -> TestDb {
     let folder = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", folder.path().join("test.db").display());
-    let options = Options { url, max_connections: 4, acquire_timeout: Duration::from_secs(10) };
+    let options = Options {
+        url,
+        max_connections: 4,
+        acquire_timeout: Duration::from_secs(10),
+    };
     let db = Db::open(&options).await.unwrap();
     db.migrate().await.unwrap();
-    TestDb { db, _folder: folder }
+    TestDb {
+        db,
+        _folder: folder,
+    }
 }

@@ -8,6 +8,9 @@ use uuid::Uuid;
 
 use super::{Db, Error, Tx, entity::api_tokens};
 
+/// A token as it is stored: its hash, never itself.
+pub use super::entity::api_tokens::Model as Token;
+
 impl Db {
     /// Asks the store for a sign of life.
     pub async fn ping(&self) -> Result<(), Error> {
@@ -20,13 +23,13 @@ impl Db {
 pub async fn find_by_hash(
     connection: &impl ConnectionTrait,
     sha256: &str,
-) -> Result<Option<api_tokens::Model>, Error> {
+) -> Result<Option<Token>, Error> {
     let query = api_tokens::Entity::find().filter(api_tokens::Column::Sha256.eq(sha256));
     Ok(query.one(connection).await?)
 }
 
 /// All tokens, oldest first.
-pub async fn list(connection: &impl ConnectionTrait) -> Result<Vec<api_tokens::Model>, Error> {
+pub async fn list(connection: &impl ConnectionTrait) -> Result<Vec<Token>, Error> {
     let query = api_tokens::Entity::find()
         .order_by_asc(api_tokens::Column::CreatedUs)
         .order_by_asc(api_tokens::Column::Name);
@@ -34,7 +37,7 @@ pub async fn list(connection: &impl ConnectionTrait) -> Result<Vec<api_tokens::M
 }
 
 /// Stores a token. A taken name is a conflict.
-pub async fn insert(tx: &Tx, token: api_tokens::Model) -> Result<(), Error> {
+pub async fn insert(tx: &Tx, token: Token) -> Result<(), Error> {
     token.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
 }

@@ -20,6 +20,9 @@ impl<T> Listed<T> {
 
     /// The same page of something else.
     pub fn map<U>(self, convert: impl FnMut(T) -> U) -> Listed<U> {
-        Listed { rows: self.rows.into_iter().map(convert).collect(), more: self.more }
+        Listed {
+            rows: self.rows.into_iter().map(convert).collect(),
+            more: self.more,
+        }
     }
 }

@@ -125,8 +125,16 @@ impl NewNode {
         for (field, value, range) in [
             ("max_ram_gb", self.max_ram_gb, 1..=MAX_RAM_GB),
             ("max_disk_gb", self.max_disk_gb, 1..=MAX_DISK_GB),
-            ("max_vcores", self.max_vcores.unwrap_or(1), 1..=MAX_VCORES * 8),
-            ("reserved_headroom_gb", self.reserved_headroom_gb, 0..=MAX_RAM_GB),
+            (
+                "max_vcores",
+                self.max_vcores.unwrap_or(1),
+                1..=MAX_VCORES * 8,
+            ),
+            (
+                "reserved_headroom_gb",
+                self.reserved_headroom_gb,
+                0..=MAX_RAM_GB,
+            ),
             ("weight", self.weight, 1..=1000),
         ] {
             rules::within(violations, at(prefix, field), value, range);

@@ -198,6 +198,8 @@ pub struct Billing {
     pub session_status: Option<String>,
     /// `paid`, `unpaid`, `no_payment_required`.
     pub payment_status: Option<String>,
+    /// When an event said that a delayed payment failed.
+    pub payment_failed_us: Option<i64>,
     /// Stripe's own word.
     pub subscription_status: Option<String>,
     /// Until when it is paid.
@@ -255,6 +257,19 @@ impl Billing {
         self.confirmed_at_us.is_some()
     }
 
+    /// The session says that nothing is owed any more.
+    pub fn paid(&self) -> bool {
+        matches!(self.payment_status.as_deref(), Some("paid" | "no_payment_required"))
+    }
+
+    /// A delayed payment failed: an event said so, and a later read showed no payment.
+    fn payment_failed(&self) -> bool {
+        self.payment_failed_us.is_some_and(|failed_us| self.read_us >= Some(failed_us))
+            && self.session_status.as_deref() == Some("complete")
+            && self.payment_status.as_deref() == Some("unpaid")
+            && !self.confirmed()
+    }
+
     /// The subscription is over, by Stripe's own word.
     pub fn subscription_over(&self) -> bool {
         self.ended_at_us.is_some()
@@ -266,7 +281,9 @@ impl Billing {
 
     /// Nothing was or will be paid: the session ended, or never began.
     pub fn session_over(&self) -> bool {
-        self.never_opened || self.session_status.as_deref() == Some("expired")
+        self.never_opened
+            || self.session_status.as_deref() == Some("expired")
+            || self.payment_failed()
     }
 
     /// The order has come to its end.

@@ -126,10 +126,14 @@ fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
         return Some(Step::Rest(None));
     }
     let complete = billing.session_status.as_deref() == Some("complete");
-    let ask_us = if complete {
+    let ask_us = if complete && billing.paid() {
+        // Paid, but its subscription was not there yet.
+        billing.read_us.unwrap_or(0) + timing.settle_again_us
+    } else if complete {
         billing.read_us.unwrap_or(0) + timing.delayed_payment_us
     } else if billing.expire_requested {
-        now_us
+        // Stripe may refuse to end it while its customer pays: asked again, but not at once.
+        billing.read_us.map_or(now_us, |read| read + timing.settle_again_us)
     } else {
         let expires_us = billing.session_expires_us.unwrap_or(billing.request_expires_us);
         // Asked once past its expiry; a session still open then is ended by the same step.
@@ -201,7 +205,8 @@ fn settle_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     let sent_us = server.create_sent_us?;
     let looks = usize::try_from(server.settle_looks).unwrap_or(usize::MAX);
     let look_us = if facts.billing.over() {
-        sent_us + timing.late_looks_us.get(looks).copied().unwrap_or(0)
+        let [.., last_us] = timing.late_looks_us;
+        sent_us + timing.late_looks_us.get(looks).copied().unwrap_or(last_us)
     } else if looks == 0 {
         sent_us + timing.settle_us
     } else {

@@ -32,7 +32,10 @@ impl Auth {
     /// With `insecure_loopback`, a call without a token is the operator's; only
     /// for an address that other machines cannot reach.
     pub fn new(tokens: Arc<Tokens>, insecure_loopback: bool) -> Self {
-        Self { tokens, insecure_loopback }
+        Self {
+            tokens,
+            insecure_loopback,
+        }
     }
 
     /// The caller of a request with these headers.
@@ -43,8 +46,16 @@ impl Auth {
             None => return Err(domain::Error::Unauthenticated.into()),
         };
         // An operator acts in its own name: the header would only hide what it may see.
-        let user = if role == Role::Storefront { named_user(headers)? } else { None };
-        Ok(Caller { role, user, trace_id })
+        let user = if role == Role::Storefront {
+            named_user(headers)?
+        } else {
+            None
+        };
+        Ok(Caller {
+            role,
+            user,
+            trace_id,
+        })
     }
 }
 
@@ -87,8 +98,11 @@ fn named_user(headers: &HeaderMap) -> Result<Option<UserId>, domain::Error> {
 
 /// The trace that the call belongs to: the caller's own, else a new one.
 pub fn trace_id(headers: &HeaderMap) -> String {
-    let sent = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok());
-    sent.and_then(trace_of).map_or_else(|| hex::encode(rand::random::<[u8; 16]>()), str::to_owned)
+    let sent = headers
+        .get(TRACEPARENT)
+        .and_then(|value| value.to_str().ok());
+    sent.and_then(trace_of)
+        .map_or_else(|| hex::encode(rand::random::<[u8; 16]>()), str::to_owned)
 }
 
 /// Reads the trace id of a W3C `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`.
@@ -98,7 +112,9 @@ fn trace_of(traceparent: &str) -> Option<&str> {
         (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let hex = |part: &str, length: usize| {
         part.len() == length
-            && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && part
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
     };
     let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
     let sound = hex(version, 2)

@@ -40,7 +40,10 @@ where
 {
     let caller = auth::caller(&request).map_err(status)?;
     caller.may(method).map_err(status)?;
-    verb(caller, request.into_inner()).await.map(Response::new).map_err(status)
+    verb(caller, request.into_inner())
+        .await
+        .map(Response::new)
+        .map_err(status)
 }
 
 /// Reads size and token of a page. A wrong size is noted with what else is wrong.
@@ -55,7 +58,10 @@ pub(super) fn page(
             for Violation { field, problem } in problems {
                 violations.add(field, problem);
             }
-            Ok(page::Page { limit: 1, after: None })
+            Ok(page::Page {
+                limit: 1,
+                after: None,
+            })
         }
         other => other,
     }
@@ -87,9 +93,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::ListPlansRequest>,
     ) -> Result<Response<proto::ListPlansResponse>, Status> {
-        answer("CatalogService/ListPlans", request, |caller, message| async move {
-            plans::list(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/ListPlans",
+            request,
+            |caller, message| async move { plans::list(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -97,9 +105,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::GetPlanRequest>,
     ) -> Result<Response<proto::GetPlanResponse>, Status> {
-        answer("CatalogService/GetPlan", request, |caller, message| async move {
-            plans::get(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/GetPlan",
+            request,
+            |caller, message| async move { plans::get(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -107,9 +117,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::CreatePlanRequest>,
     ) -> Result<Response<proto::CreatePlanResponse>, Status> {
-        answer("CatalogService/CreatePlan", request, |caller, message| async move {
-            plans::create(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/CreatePlan",
+            request,
+            |caller, message| async move { plans::create(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -117,9 +129,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::UpdatePlanRequest>,
     ) -> Result<Response<proto::UpdatePlanResponse>, Status> {
-        answer("CatalogService/UpdatePlan", request, |caller, message| async move {
-            plans::update(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/UpdatePlan",
+            request,
+            |caller, message| async move { plans::update(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -127,9 +141,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::ListAddonsRequest>,
     ) -> Result<Response<proto::ListAddonsResponse>, Status> {
-        answer("CatalogService/ListAddons", request, |caller, message| async move {
-            addons::list(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/ListAddons",
+            request,
+            |caller, message| async move { addons::list(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -137,9 +153,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::GetAddonRequest>,
     ) -> Result<Response<proto::GetAddonResponse>, Status> {
-        answer("CatalogService/GetAddon", request, |caller, message| async move {
-            addons::get(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/GetAddon",
+            request,
+            |caller, message| async move { addons::get(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -147,9 +165,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::CreateAddonRequest>,
     ) -> Result<Response<proto::CreateAddonResponse>, Status> {
-        answer("CatalogService/CreateAddon", request, |caller, message| async move {
-            addons::create(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/CreateAddon",
+            request,
+            |caller, message| async move { addons::create(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -157,9 +177,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::UpdateAddonRequest>,
     ) -> Result<Response<proto::UpdateAddonResponse>, Status> {
-        answer("CatalogService/UpdateAddon", request, |caller, message| async move {
-            addons::update(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/UpdateAddon",
+            request,
+            |caller, message| async move { addons::update(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -167,9 +189,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::ListGamesRequest>,
     ) -> Result<Response<proto::ListGamesResponse>, Status> {
-        answer("CatalogService/ListGames", request, |caller, message| async move {
-            games::list(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/ListGames",
+            request,
+            |caller, message| async move { games::list(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -177,9 +201,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::GetGameRequest>,
     ) -> Result<Response<proto::GetGameResponse>, Status> {
-        answer("CatalogService/GetGame", request, |caller, message| async move {
-            games::get(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/GetGame",
+            request,
+            |caller, message| async move { games::get(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -187,9 +213,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::CreateGameRequest>,
     ) -> Result<Response<proto::CreateGameResponse>, Status> {
-        answer("CatalogService/CreateGame", request, |caller, message| async move {
-            games::create(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/CreateGame",
+            request,
+            |caller, message| async move { games::create(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -197,9 +225,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::UpdateGameRequest>,
     ) -> Result<Response<proto::UpdateGameResponse>, Status> {
-        answer("CatalogService/UpdateGame", request, |caller, message| async move {
-            games::update(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/UpdateGame",
+            request,
+            |caller, message| async move { games::update(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -207,9 +237,11 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::ListRegionsRequest>,
     ) -> Result<Response<proto::ListRegionsResponse>, Status> {
-        answer("CatalogService/ListRegions", request, |caller, message| async move {
-            regions::list(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/ListRegions",
+            request,
+            |caller, message| async move { regions::list(&self.app.db, &caller, message).await },
+        )
         .await
     }
 
@@ -217,9 +249,13 @@ impl CatalogService for CatalogRpc {
         &self,
         request: Request<proto::CheckAvailabilityRequest>,
     ) -> Result<Response<proto::CheckAvailabilityResponse>, Status> {
-        answer("CatalogService/CheckAvailability", request, |caller, message| async move {
-            regions::check_availability(&self.app.db, &caller, message).await
-        })
+        answer(
+            "CatalogService/CheckAvailability",
+            request,
+            |caller, message| async move {
+                regions::check_availability(&self.app.db, &caller, message).await
+            },
+        )
         .await
     }
 }

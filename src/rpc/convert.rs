@@ -27,7 +27,11 @@ pub fn fields<F: Copy + PartialEq>(
     parse: impl Fn(&str) -> Option<F>,
 ) -> Vec<F> {
     let paths = mask.unwrap_or_default().paths;
-    violations.require(!paths.is_empty(), "update_mask", "must name at least one field");
+    violations.require(
+        !paths.is_empty(),
+        "update_mask",
+        "must name at least one field",
+    );
     let mut fields = Vec::new();
     for (index, path) in paths.iter().enumerate() {
         match parse(path) {

@@ -67,7 +67,10 @@ impl<S> Layer<S> for DoorLayer {
     type Service = Door<S>;
 
     fn layer(&self, inner: S) -> Door<S> {
-        Door { inner, rules: Arc::clone(&self.0) }
+        Door {
+            inner,
+            rules: Arc::clone(&self.0),
+        }
     }
 }
 
@@ -111,7 +114,11 @@ where
             role = tracing::field::Empty
         );
         let record = Record::start(method, span.clone(), began);
-        let call = Call { trace_id, began, record };
+        let call = Call {
+            trace_id,
+            began,
+            record,
+        };
         // The service that was polled ready is the one to call.
         let fresh = self.inner.clone();
         let inner = mem::replace(&mut self.inner, fresh);
@@ -120,11 +127,20 @@ where
     }
 }
 
-async fn pass<S>(rules: &Rules, mut inner: S, mut request: Request<Body>, call: Call) -> Response<Body>
+async fn pass<S>(
+    rules: &Rules,
+    mut inner: S,
+    mut request: Request<Body>,
+    call: Call,
+) -> Response<Body>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
 {
-    let Call { trace_id, began, record } = call;
+    let Call {
+        trace_id,
+        began,
+        record,
+    } = call;
     let method = record.method();
     let shown = HeaderValue::from_str(&trace_id).ok();
     let permit = match rules.admission.enter(method) {

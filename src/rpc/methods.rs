@@ -26,8 +26,11 @@ const REFLECTION: [&str; 2] = [
 ];
 
 static METHODS: LazyLock<HashMap<String, Method>> = LazyLock::new(read);
-static UNKNOWN: LazyLock<Method> =
-    LazyLock::new(|| Method { label: "unknown".to_owned(), streaming: false, open: false });
+static UNKNOWN: LazyLock<Method> = LazyLock::new(|| Method {
+    label: "unknown".to_owned(),
+    streaming: false,
+    open: false,
+});
 
 /// The method at `path`. All that are not served are one, so that a stranger
 /// cannot fill the metrics with names.
@@ -50,11 +53,22 @@ fn read() -> HashMap<String, Method> {
     let mut methods = HashMap::new();
     for (name, streaming) in [("Check", false), ("List", false), ("Watch", true)] {
         let label = format!("Health/{name}");
-        methods.insert(format!("{HEALTH}{name}"), Method { label, streaming, open: true });
+        methods.insert(
+            format!("{HEALTH}{name}"),
+            Method {
+                label,
+                streaming,
+                open: true,
+            },
+        );
     }
     for prefix in REFLECTION {
         let label = "ServerReflection/ServerReflectionInfo".to_owned();
-        let method = Method { label, streaming: true, open: false };
+        let method = Method {
+            label,
+            streaming: true,
+            open: false,
+        };
         methods.insert(format!("{prefix}ServerReflectionInfo"), method);
     }
     let files = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap_or_default();
@@ -64,7 +78,14 @@ fn read() -> HashMap<String, Method> {
                 let label = format!("{}/{}", service.name(), method.name());
                 let path = format!("/{}.{label}", file.package());
                 let streaming = method.server_streaming();
-                methods.insert(path, Method { label, streaming, open: false });
+                methods.insert(
+                    path,
+                    Method {
+                        label,
+                        streaming,
+                        open: false,
+                    },
+                );
             }
         }
     }
@@ -82,7 +103,12 @@ mod tests {
         for rule in RULES {
             let method = at(&format!("/spawnpoint.v1.{}", rule.method));
             assert_eq!(method.label, rule.method);
-            assert_eq!(method.streaming, rule.method.contains("/Watch"), "{}", rule.method);
+            assert_eq!(
+                method.streaming,
+                rule.method.contains("/Watch"),
+                "{}",
+                rule.method
+            );
             assert!(!method.open);
         }
         assert!(at("/grpc.health.v1.Health/Check").open);
@@ -91,8 +117,13 @@ mod tests {
 
     #[test]
     fn strangers_share_one_name() {
-        for path in ["", "/", "/a/b", "/spawnpoint.v1.OrderService/getOrder", "/grpc.health.v1.Health/"]
-        {
+        for path in [
+            "",
+            "/",
+            "/a/b",
+            "/spawnpoint.v1.OrderService/getOrder",
+            "/grpc.health.v1.Health/",
+        ] {
             assert_eq!(at(path).label, "unknown", "{path}");
             assert!(!at(path).open, "{path}");
         }

@@ -27,11 +27,20 @@ pub async fn list_nodes(
         validate::region(&mut violations, "region", region);
     }
     let scope = ["ListNodes", region.as_deref().unwrap_or_default()];
-    let page = page(&mut violations, message.page_size, &message.page_token, &scope)?;
+    let page = page(
+        &mut violations,
+        message.page_size,
+        &message.page_token,
+        &scope,
+    )?;
     violations.finish()?;
     let after = page.after.as_deref().map(node_id_of_token).transpose()?;
     let listed = nodes::list_nodes(&app.db, caller, region.as_deref(), after, page.limit).await?;
-    let last = listed.rows.last().filter(|_| listed.more).map(|node| node.id.to_string());
+    let last = listed
+        .rows
+        .last()
+        .filter(|_| listed.more)
+        .map(|node| node.id.to_string());
     Ok(proto::ListNodesResponse {
         next_page_token: next(&scope, last.as_deref()),
         nodes: listed.rows.into_iter().map(node_to).collect(),
@@ -49,7 +58,9 @@ pub async fn get_node(
     violations.require(message.node_id > 0, "node_id", "must be the id of a node");
     violations.finish()?;
     let node = nodes::get_node(&app.db, caller, message.node_id).await?;
-    Ok(proto::GetNodeResponse { node: Some(node_to(node)) })
+    Ok(proto::GetNodeResponse {
+        node: Some(node_to(node)),
+    })
 }
 
 /// CreateNode.
@@ -60,13 +71,14 @@ pub async fn create_node(
 ) -> Result<proto::CreateNodeResponse, Error> {
     caller.may("ProvisioningService/CreateNode")?;
     let mut violations = Violations::default();
-    let request_id =
-        validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+    let request_id = validate::optional_uuid(&mut violations, "request_id", &message.request_id);
     let node = node_from(resource(&mut violations, "node", message.node)?);
     node.check(&mut violations, "node");
     violations.finish()?;
     let node = nodes::create_node(&app.db, caller, node, request_id).await?;
-    Ok(proto::CreateNodeResponse { node: Some(node_to(node)) })
+    Ok(proto::CreateNodeResponse {
+        node: Some(node_to(node)),
+    })
 }
 
 /// UpdateNode.
@@ -77,16 +89,22 @@ pub async fn update_node(
 ) -> Result<proto::UpdateNodeResponse, Error> {
     caller.may("ProvisioningService/UpdateNode")?;
     let mut violations = Violations::default();
-    let request_id =
-        validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+    let request_id = validate::optional_uuid(&mut violations, "request_id", &message.request_id);
     let fields = fields(&mut violations, message.update_mask, NodeField::parse);
     let sent = resource(&mut violations, "node", message.node)?;
     violations.require(sent.id > 0, "node.id", "must be the id of a node");
     violations.finish()?;
     let id = sent.id;
-    let update = Update { value: node_from(sent), fields, etag: None, unreadable: Vec::new() };
+    let update = Update {
+        value: node_from(sent),
+        fields,
+        etag: None,
+        unreadable: Vec::new(),
+    };
     let node = nodes::update_node(&app.db, caller, id, update, request_id).await?;
-    Ok(proto::UpdateNodeResponse { node: Some(node_to(node)) })
+    Ok(proto::UpdateNodeResponse {
+        node: Some(node_to(node)),
+    })
 }
 
 fn node_id_of_token(last_id: &str) -> Result<i32, domain::Error> {

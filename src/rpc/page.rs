@@ -52,7 +52,10 @@ pub fn read(page_size: i32, page_token: &str, scope: &[&str]) -> Result<Page, do
             .to_owned(),
         metadata: vec![("field", "page_token".to_owned())],
     })?;
-    Ok(Page { limit, after: Some(after) })
+    Ok(Page {
+        limit,
+        after: Some(after),
+    })
 }
 
 /// The token of the page that follows the row with `last_id`; empty at the end of the list.

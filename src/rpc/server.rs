@@ -19,7 +19,7 @@ use super::{
     door::{Admission, DoorLayer, Limit, Rules},
     proto,
 };
-use crate::app::tokens::Tokens;
+use crate::{app::tokens::Tokens, config::Tls};
 
 mod health;
 
@@ -66,23 +66,6 @@ impl Default for Settings {
             tls: None,
             insecure_loopback: false,
         }
-    }
-}
-
-/// Certificates and key, PEM.
-#[derive(Clone)]
-pub struct Tls {
-    /// The server's certificate chain.
-    pub certificate: Vec<u8>,
-    /// Its private key.
-    pub key: Vec<u8>,
-    /// Clients must show a certificate of this authority.
-    pub client_ca: Option<Vec<u8>>,
-}
-
-impl std::fmt::Debug for Tls {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tls").field("client_ca", &self.client_ca.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -136,12 +119,14 @@ pub struct Serving {
     drain: Duration,
 }
 
-/// Starts to serve `routes` on `listener`. Health says NOT_SERVING until told otherwise.
+/// Starts to serve `routes` on `listener`. Health says NOT_SERVING until told
+/// otherwise. `closing` fires when the server goes away: handlers of streams may hold it.
 pub async fn start(
     listener: TcpListener,
     routes: Routes,
     tokens: Arc<Tokens>,
     settings: Settings,
+    closing: CancellationToken,
 ) -> Result<Serving, Error> {
     let unusable = |error: std::io::Error| Error::Bind {
         addr: SocketAddr::from(([0, 0, 0, 0], 0)),
@@ -151,7 +136,6 @@ pub async fn start(
     if settings.insecure_loopback && !addr.ip().is_loopback() {
         return Err(Error::NotLoopback(addr));
     }
-    let closing = CancellationToken::new();
     let door = DoorLayer::new(Rules {
         auth: Auth::new(tokens, settings.insecure_loopback),
         admission: Admission::new(settings.calls, settings.streams),
@@ -175,10 +159,19 @@ pub async fn start(
         // A dropped sender stops the server as well.
         let _ = stopped.await;
     };
-    let serving =
-        server.layer(door).add_routes(routes).serve_with_incoming_shutdown(incoming, signal);
+    let serving = server
+        .layer(door)
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(incoming, signal);
     let task = tokio::spawn(serving);
-    Ok(Serving { addr, health, closing, stop, task, drain: settings.drain })
+    Ok(Serving {
+        addr,
+        health,
+        closing,
+        stop,
+        task,
+        drain: settings.drain,
+    })
 }
 
 fn with_common(routes: Routes, health: &Health) -> Result<Routes, Error> {
@@ -217,7 +210,14 @@ impl Serving {
     /// Says NOT_SERVING, accepts no further call, ends streams, and lets calls
     /// finish for as long as the settings allow.
     pub async fn stop(self) {
-        let Self { health, closing, stop, mut task, drain, .. } = self;
+        let Self {
+            health,
+            closing,
+            stop,
+            mut task,
+            drain,
+            ..
+        } = self;
         health.set(false).await;
         closing.cancel();
         // Fails only where the server has ended already.

@@ -24,10 +24,10 @@ pub const DOMAIN: &str = "spawnpoint";
 const STORE_RETRY: Duration = Duration::from_secs(2);
 /// Details travel in a header, and many clients refuse more than 8 KiB of them: values that a
 /// caller sent are shown up to here.
-const VALUE_CHARS: usize = 128;
-/// As `VALUE_CHARS`, for texts.
-const TEXT_CHARS: usize = 400;
-/// As `VALUE_CHARS`, for the number of violations; the last one then tells how many more.
+const VALUE_BYTES: usize = 128;
+/// As `VALUE_BYTES`, for texts.
+const TEXT_BYTES: usize = 400;
+/// As `VALUE_BYTES`, for the number of violations; the last one then tells how many more.
 const VIOLATIONS: usize = 24;
 
 /// What a caller is told.
@@ -58,22 +58,22 @@ pub fn refused(error: &domain::Error) -> Status {
         domain::Error::Invalid(violations) => format!("invalid: {}", fields(violations)),
         other => other.to_string(),
     };
-    let message = cut(&message, TEXT_CHARS);
+    let message = cut(&message, TEXT_BYTES);
     let mut details = ErrorDetails::new();
     details.set_error_info(reason, DOMAIN, metadata(error));
     match error {
         domain::Error::Invalid(violations) => add_violations(&mut details, violations),
         domain::Error::NotFound { what, id } => {
-            details.set_resource_info(what.to_string(), cut(id, VALUE_CHARS), "", &message);
+            details.set_resource_info(what.to_string(), cut(id, VALUE_BYTES), "", &message);
         }
         domain::Error::Exists { metadata, .. } => {
             if let Some((kind, id)) = metadata.first() {
-                details.set_resource_info(*kind, cut(id, VALUE_CHARS), "", &message);
+                details.set_resource_info(*kind, cut(id, VALUE_BYTES), "", &message);
             }
         }
         domain::Error::Precondition { metadata, .. } => {
             let subject = metadata.first().map_or("", |(_, value)| value.as_str());
-            let subject = cut(subject, VALUE_CHARS);
+            let subject = cut(subject, VALUE_BYTES);
             details.add_precondition_failure_violation(reason, subject, &message);
         }
         domain::Error::RateLimited { after } | domain::Error::Unavailable { after, .. } => {
@@ -92,12 +92,20 @@ pub fn refused(error: &domain::Error) -> Status {
 /// carries the trace id of the call's span.
 fn internal(error: &(dyn StdError + 'static)) -> Status {
     tracing::error!(error = chain(error), "a call failed");
-    plain(Code::Internal, "INTERNAL", "internal error; the log of the service has the cause")
+    plain(
+        Code::Internal,
+        "INTERNAL",
+        "internal error; the log of the service has the cause",
+    )
 }
 
 /// A call panicked; the panic itself was reported by the process's hook.
 pub fn panicked() -> Status {
-    plain(Code::Internal, "INTERNAL", "internal error; the log of the service has the cause")
+    plain(
+        Code::Internal,
+        "INTERNAL",
+        "internal error; the log of the service has the cause",
+    )
 }
 
 /// The call's own time-out, or the cap, ran out.
@@ -145,13 +153,16 @@ pub fn from_framework(status: &Status) -> Status {
 fn plain(code: Code, reason: &'static str, message: &str) -> Status {
     let mut details = ErrorDetails::new();
     details.set_error_info(reason, DOMAIN, HashMap::new());
-    Status::with_error_details(code, cut(message, TEXT_CHARS), details)
+    Status::with_error_details(code, cut(message, TEXT_BYTES), details)
 }
 
 /// Every value that the message names.
 fn metadata(error: &domain::Error) -> HashMap<String, String> {
     let named = |pairs: &[(&str, String)]| {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), cut(value, VALUE_CHARS))).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), cut(value, VALUE_BYTES)))
+            .collect()
     };
     match error {
         domain::Error::Invalid(violations) => named(&[("field", fields(violations))]),
@@ -161,9 +172,10 @@ fn metadata(error: &domain::Error) -> HashMap<String, String> {
         domain::Error::NotFound { what, id } | domain::Error::EtagMismatch { what, id } => {
             named(&[(what.id_field(), id.clone())])
         }
-        domain::Error::RoleForbidden { role, method } => {
-            named(&[("role", (*role).to_owned()), ("method", (*method).to_owned())])
-        }
+        domain::Error::RoleForbidden { role, method } => named(&[
+            ("role", (*role).to_owned()),
+            ("method", (*method).to_owned()),
+        ]),
         domain::Error::Unauthenticated
         | domain::Error::UserHeaderRequired
         | domain::Error::RateLimited { .. }
@@ -172,15 +184,18 @@ fn metadata(error: &domain::Error) -> HashMap<String, String> {
 }
 
 fn fields(violations: &[domain::Violation]) -> String {
-    let names: Vec<&str> =
-        violations.iter().take(VIOLATIONS).map(|violation| violation.field.as_str()).collect();
+    let names: Vec<&str> = violations
+        .iter()
+        .take(VIOLATIONS)
+        .map(|violation| violation.field.as_str())
+        .collect();
     names.join(", ")
 }
 
 fn add_violations(details: &mut ErrorDetails, violations: &[domain::Violation]) {
     for violation in violations.iter().take(VIOLATIONS) {
-        let field = cut(&violation.field, VALUE_CHARS);
-        details.add_bad_request_violation(field, cut(&violation.problem, VALUE_CHARS));
+        let field = cut(&violation.field, VALUE_BYTES);
+        details.add_bad_request_violation(field, cut(&violation.problem, VALUE_BYTES));
     }
     let more = violations.len().saturating_sub(VIOLATIONS);
     if more > 0 {
@@ -188,12 +203,12 @@ fn add_violations(details: &mut ErrorDetails, violations: &[domain::Violation]) 
     }
 }
 
-/// At most `chars` characters, marked where something is missing.
-fn cut(text: &str, chars: usize) -> String {
-    match text.char_indices().nth(chars) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}...", &text[..end]),
+/// At most so many bytes, marked where something is missing.
+fn cut(text: &str, bytes: usize) -> String {
+    if text.len() <= bytes {
+        return text.to_owned();
     }
+    format!("{}...", &text[..text.floor_char_boundary(bytes)])
 }
 
 /// An error with all its causes on one line.

@@ -137,11 +137,14 @@ pub fn url(violations: &mut Violations, field: &str, text: &str) {
 }
 
 fn is_url(text: &str) -> bool {
-    // The parser forgives what a browser forgives (outer spaces, line breaks, back slashes);
+    // The parser forgives what a browser forgives (outer spaces, line breaks, wrong slashes);
     // Stripe does not.
     let plain = text.len() <= URL_CHARS
         && text.bytes().all(|byte| byte.is_ascii_graphic())
-        && !text.contains('\\');
+        && !text.contains('\\')
+        && text
+            .split_once("://")
+            .is_some_and(|(_, rest)| !rest.starts_with('/'));
     plain
         && Url::parse(text).is_ok_and(|url| {
             matches!(url.scheme(), "http" | "https")
@@ -158,7 +161,11 @@ pub fn environment(
     field: &str,
     sent: HashMap<String, String>,
 ) -> BTreeMap<String, String> {
-    violations.require(sent.len() <= VARIABLES, field, "must have at most 64 entries");
+    violations.require(
+        sent.len() <= VARIABLES,
+        field,
+        "must have at most 64 entries",
+    );
     // Sorted, so that the same map gives the same answer and the same hash.
     let sent: BTreeMap<String, String> = sent.into_iter().collect();
     for (name, value) in sent.iter().take(VARIABLES) {
@@ -179,7 +186,9 @@ pub fn environment(
 /// The code of an affiliate; empty means none.
 pub fn referral_code(violations: &mut Violations, field: &str, text: &str) -> Option<String> {
     let sound = text.len() <= REFERRAL_CHARS
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
     violations.require(
         sound,
         field,

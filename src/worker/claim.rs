@@ -32,6 +32,8 @@ pub(super) struct Work {
     claim: Claim,
     /// Until when the lease surely holds, by this process's own monotonic clock.
     leased_until: Arc<Mutex<Instant>>,
+    /// Ties log lines and order events of one claim together.
+    trace_id: String,
 }
 
 impl Work {
@@ -42,18 +44,23 @@ impl Work {
         began: Instant,
     ) -> Self {
         let leased_until = Arc::new(Mutex::new(began + settings.lease));
-        Self { app, settings, claim, leased_until }
+        let trace_id = uuid::Uuid::new_v4().simple().to_string();
+        Self { app, settings, claim, leased_until, trace_id }
     }
 
     pub(super) fn id(&self) -> OrderId {
         self.claim.id
     }
 
+    pub(super) fn trace_id(&self) -> &str {
+        &self.trace_id
+    }
+
     pub(super) fn note(&self, cause: &str) -> Note {
         Note {
             actor: "worker".to_owned(),
             cause: cause.to_owned(),
-            trace_id: format!("{:x}", self.claim.id.0.as_u128().wrapping_add(self.claim.fence as u128)),
+            trace_id: self.trace_id.clone(),
         }
     }
 

@@ -71,7 +71,11 @@ impl Driver {
                     for work in claims {
                         let Ok(permit) = Arc::clone(&slots).acquire_owned().await else { break };
                         let cancel = self.cancel.clone();
-                        let span = tracing::info_span!("order", order_id = %work.id());
+                        let span = tracing::info_span!(
+                            "order",
+                            order_id = %work.id(),
+                            trace_id = work.trace_id()
+                        );
                         tasks.spawn(
                             async move {
                                 drive(work, &cancel).await;

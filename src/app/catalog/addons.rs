@@ -81,7 +81,11 @@ pub async fn update_addon(
 ) -> Result<Addon, Error> {
     const METHOD: &str = "CatalogService/UpdateAddon";
     caller.may(METHOD)?;
-    let body = (&update.value, names(&update.fields, AddonField::as_str), &update.etag);
+    let body = (
+        &update.value,
+        names(&update.fields, AddonField::as_str),
+        &update.etag,
+    );
     let request = repeatable(caller, METHOD, request_id, &body)?;
     let (update, request) = (&update, update.request(request.as_ref()));
     db.tx(|tx| async move {

@@ -47,7 +47,9 @@ pub struct Availability {
 impl Basket {
     /// Its size on the panel, where it can be installed.
     pub fn spec(&self) -> Option<Spec> {
-        self.game.as_ref().map(|game| spec(&self.plan, &self.addons, game))
+        self.game
+            .as_ref()
+            .map(|game| spec(&self.plan, &self.addons, game))
     }
 
     /// Why it can be sold nowhere, whatever room there is.
@@ -98,7 +100,12 @@ pub async fn basket(db: &Db, plan_id: &str, addon_ids: &[String]) -> Result<Bask
         Some(game) => eggs::find(connection, game.ptero_egg_id).await?,
         None => None,
     };
-    Ok(Basket { plan, addons, game, egg })
+    Ok(Basket {
+        plan,
+        addons,
+        game,
+        egg,
+    })
 }
 
 fn item_type_mismatch(plan: &Plan, addon: &Addon) -> domain::Error {
@@ -137,12 +144,19 @@ pub async fn check_availability(
             (Some(reason), _) => (0, reason),
             (None, None) => (0, "NOT_PROVISIONABLE"),
             (None, Some(need)) => {
-                let here: Vec<placement::Node> =
-                    views.iter().filter(|node| node.region == region).cloned().collect();
+                let here: Vec<placement::Node> = views
+                    .iter()
+                    .filter(|node| node.region == region)
+                    .cloned()
+                    .collect();
                 fit(&here, need, now_us)
             }
         };
-        Availability { region: region.to_owned(), remaining, reason }
+        Availability {
+            region: region.to_owned(),
+            remaining,
+            reason,
+        }
     };
     Ok(regions.into_iter().map(answer).collect())
 }
@@ -151,13 +165,16 @@ pub async fn check_availability(
 fn fit(nodes: &[placement::Node], need: Need, now_us: i64) -> (i32, &'static str) {
     // Which node would be chosen does not change how many fit.
     let verdicts = placement::rank(nodes, need, Strategy::Spread, now_us);
-    let remaining =
-        verdicts.iter().fold(0_i32, |sum, verdict| sum.saturating_add(verdict.remaining));
+    let remaining = verdicts
+        .iter()
+        .fold(0_i32, |sum, verdict| sum.saturating_add(verdict.remaining));
     if remaining > 0 {
         return (remaining, "");
     }
     let lacks_only = |obstacle: Obstacle| {
-        verdicts.iter().any(|verdict| verdict.obstacles.as_slice() == [obstacle])
+        verdicts
+            .iter()
+            .any(|verdict| verdict.obstacles.as_slice() == [obstacle])
     };
     let reason = if lacks_only(Obstacle::WarmingUp) {
         "WARMING_UP"

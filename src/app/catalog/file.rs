@@ -60,6 +60,30 @@ pub struct Applied {
     pub nodes: Counts,
 }
 
+impl fmt::Display for Applied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [
+            ("games", self.games),
+            ("plans", self.plans),
+            ("add-ons", self.addons),
+            ("nodes", self.nodes),
+        ];
+        for (index, (kind, counts)) in kinds.into_iter().enumerate() {
+            let Counts {
+                created,
+                updated,
+                unchanged,
+            } = counts;
+            let comma = if index == 0 { "" } else { ", " };
+            write!(
+                f,
+                "{comma}{kind} {created} new {updated} changed {unchanged} unchanged"
+            )?;
+        }
+        Ok(())
+    }
+}
+
 /// Why a file was not applied. Nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
@@ -96,10 +120,15 @@ impl Catalog {
     /// Every price with the key of its row.
     fn priced(&self) -> impl Iterator<Item = (String, &Price)> {
         let plans = self.plans.iter().flat_map(|plan| {
-            plan.prices.iter().map(|price| (format!("plans.{}", plan.id), price))
+            plan.prices
+                .iter()
+                .map(|price| (format!("plans.{}", plan.id), price))
         });
         let addons = self.addons.iter().flat_map(|addon| {
-            addon.prices.iter().map(|price| (format!("addons.{}", addon.id), price))
+            addon
+                .prices
+                .iter()
+                .map(|price| (format!("addons.{}", addon.id), price))
         });
         plans.chain(addons)
     }

@@ -76,7 +76,11 @@ pub async fn update_game(
 ) -> Result<Game, Error> {
     const METHOD: &str = "CatalogService/UpdateGame";
     caller.may(METHOD)?;
-    let body = (&update.value, names(&update.fields, GameField::as_str), &update.etag);
+    let body = (
+        &update.value,
+        names(&update.fields, GameField::as_str),
+        &update.etag,
+    );
     let request = repeatable(caller, METHOD, request_id, &body)?;
     let (update, request) = (&update, update.request(request.as_ref()));
     db.tx(|tx| async move {

@@ -81,7 +81,11 @@ pub async fn update_plan(
 ) -> Result<Plan, Error> {
     const METHOD: &str = "CatalogService/UpdatePlan";
     caller.may(METHOD)?;
-    let body = (&update.value, names(&update.fields, PlanField::as_str), &update.etag);
+    let body = (
+        &update.value,
+        names(&update.fields, PlanField::as_str),
+        &update.etag,
+    );
     let request = repeatable(caller, METHOD, request_id, &body)?;
     let (update, request) = (&update, update.request(request.as_ref()));
     db.tx(|tx| async move {

@@ -60,12 +60,18 @@ pub async fn list(
     }
     let rows = query.limit(limit.saturating_add(1)).all(connection).await?;
     let page = Listed::cut(rows, limit);
-    Ok(Listed { rows: with_prices(connection, page.rows).await?, more: page.more })
+    Ok(Listed {
+        rows: with_prices(connection, page.rows).await?,
+        more: page.more,
+    })
 }
 
 /// Every add-on, by id.
 pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Addon>, Error> {
-    let rows = addons::Entity::find().order_by_asc(addons::Column::Id).all(connection).await?;
+    let rows = addons::Entity::find()
+        .order_by_asc(addons::Column::Id)
+        .all(connection)
+        .await?;
     with_prices(connection, rows).await
 }
 
@@ -73,7 +79,9 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Addon>, Error>
 pub async fn insert(tx: &Tx, addon: &Addon) -> Result<(), Error> {
     let mut row = active(addon);
     row.created_at = Set(timestamp(addon.created_us));
-    addons::Entity::insert(row).exec_without_returning(&**tx).await?;
+    addons::Entity::insert(row)
+        .exec_without_returning(&**tx)
+        .await?;
     prices::replace_of_addon(tx, &addon.id, &addon.prices).await
 }
 
@@ -92,7 +100,10 @@ pub async fn update(tx: &Tx, addon: &Addon) -> Result<(), Error> {
 pub async fn release_prices(tx: &Tx, id: &str) -> Result<(), Error> {
     addons::Entity::update_many()
         .col_expr(addons::Column::IsActive, Expr::value(false))
-        .col_expr(addons::Column::StripePriceId, Expr::value(Option::<String>::None))
+        .col_expr(
+            addons::Column::StripePriceId,
+            Expr::value(Option::<String>::None),
+        )
         .filter(addons::Column::Id.eq(id))
         .exec(&**tx)
         .await?;

@@ -16,7 +16,11 @@ use crate::{
 
 /// One game.
 pub async fn find(connection: &impl ConnectionTrait, id: &str) -> Result<Option<Game>, Error> {
-    games::Entity::find_by_id(id).one(connection).await?.map(game).transpose()
+    games::Entity::find_by_id(id)
+        .one(connection)
+        .await?
+        .map(game)
+        .transpose()
 }
 
 /// Games by id, after `after`.
@@ -36,12 +40,18 @@ pub async fn list(
     let rows = query.limit(limit.saturating_add(1)).all(connection).await?;
     let page = Listed::cut(rows, limit);
     let rows = page.rows.into_iter().map(game).collect::<Result<_, _>>()?;
-    Ok(Listed { rows, more: page.more })
+    Ok(Listed {
+        rows,
+        more: page.more,
+    })
 }
 
 /// Every game, by id.
 pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Game>, Error> {
-    let rows = games::Entity::find().order_by_asc(games::Column::Id).all(connection).await?;
+    let rows = games::Entity::find()
+        .order_by_asc(games::Column::Id)
+        .all(connection)
+        .await?;
     rows.into_iter().map(game).collect()
 }
 
@@ -49,7 +59,9 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Game>, Error> 
 pub async fn insert(tx: &Tx, game: &Game) -> Result<(), Error> {
     let mut row = active(game)?;
     row.created_at = Set(timestamp(game.created_us));
-    games::Entity::insert(row).exec_without_returning(&**tx).await?;
+    games::Entity::insert(row)
+        .exec_without_returning(&**tx)
+        .await?;
     Ok(())
 }
 

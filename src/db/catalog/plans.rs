@@ -47,12 +47,18 @@ pub async fn list(
     }
     let rows = query.limit(limit.saturating_add(1)).all(connection).await?;
     let page = Listed::cut(rows, limit);
-    Ok(Listed { rows: with_prices(connection, page.rows).await?, more: page.more })
+    Ok(Listed {
+        rows: with_prices(connection, page.rows).await?,
+        more: page.more,
+    })
 }
 
 /// Every plan, by id.
 pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Plan>, Error> {
-    let rows = plans::Entity::find().order_by_asc(plans::Column::Id).all(connection).await?;
+    let rows = plans::Entity::find()
+        .order_by_asc(plans::Column::Id)
+        .all(connection)
+        .await?;
     with_prices(connection, rows).await
 }
 
@@ -60,7 +66,9 @@ pub async fn all(connection: &impl ConnectionTrait) -> Result<Vec<Plan>, Error> 
 pub async fn insert(tx: &Tx, plan: &Plan) -> Result<(), Error> {
     let mut row = active(plan);
     row.created_at = Set(timestamp(plan.created_us));
-    plans::Entity::insert(row).exec_without_returning(&**tx).await?;
+    plans::Entity::insert(row)
+        .exec_without_returning(&**tx)
+        .await?;
     prices::replace_of_plan(tx, &plan.id, &plan.prices).await
 }
 
@@ -79,7 +87,10 @@ pub async fn update(tx: &Tx, plan: &Plan) -> Result<(), Error> {
 pub async fn release_prices(tx: &Tx, id: &str) -> Result<(), Error> {
     plans::Entity::update_many()
         .col_expr(plans::Column::IsActive, Expr::value(false))
-        .col_expr(plans::Column::StripePriceId, Expr::value(Option::<String>::None))
+        .col_expr(
+            plans::Column::StripePriceId,
+            Expr::value(Option::<String>::None),
+        )
         .filter(plans::Column::Id.eq(id))
         .exec(&**tx)
         .await?;

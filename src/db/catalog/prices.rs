@@ -46,11 +46,20 @@ pub(super) async fn of_plans(
     for some in ids.chunks(CHUNK) {
         let query = plan_prices::Entity::find();
         rows.extend(
-            query.filter(plan_prices::Column::PlanId.is_in(some)).all(connection).await?,
+            query
+                .filter(plan_prices::Column::PlanId.is_in(some))
+                .all(connection)
+                .await?,
         );
     }
     group(rows.into_iter().map(|row| {
-        (row.plan_id, row.term, row.stripe_price_id, row.unit_amount_minor, row.currency)
+        (
+            row.plan_id,
+            row.term,
+            row.stripe_price_id,
+            row.unit_amount_minor,
+            row.currency,
+        )
     }))
 }
 
@@ -63,11 +72,20 @@ pub(super) async fn of_addons(
     for some in ids.chunks(CHUNK) {
         let query = addon_prices::Entity::find();
         rows.extend(
-            query.filter(addon_prices::Column::AddonId.is_in(some)).all(connection).await?,
+            query
+                .filter(addon_prices::Column::AddonId.is_in(some))
+                .all(connection)
+                .await?,
         );
     }
     group(rows.into_iter().map(|row| {
-        (row.addon_id, row.term, row.stripe_price_id, row.unit_amount_minor, row.currency)
+        (
+            row.addon_id,
+            row.term,
+            row.stripe_price_id,
+            row.unit_amount_minor,
+            row.currency,
+        )
     }))
 }
 
@@ -77,8 +95,15 @@ fn group(
     let mut grouped: HashMap<String, Vec<Price>> = HashMap::new();
     for (owner, term, stripe_price_id, amount_minor, currency) in rows {
         let term = word(Term::parse, &term, "term")?;
-        let amount = Money { amount_minor, currency };
-        grouped.entry(owner).or_default().push(Price { term, stripe_price_id, amount });
+        let amount = Money {
+            amount_minor,
+            currency,
+        };
+        grouped.entry(owner).or_default().push(Price {
+            term,
+            stripe_price_id,
+            amount,
+        });
     }
     for prices in grouped.values_mut() {
         prices.sort_by_key(|price| price.term);
@@ -102,7 +127,9 @@ pub(super) async fn replace_of_plan(tx: &Tx, id: &str, prices: &[Price]) -> Resu
         unit_amount_minor: Set(price.amount.amount_minor),
         currency: Set(price.amount.currency.clone()),
     });
-    plan_prices::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+    plan_prices::Entity::insert_many(rows)
+        .exec_without_returning(&**tx)
+        .await?;
     Ok(())
 }
 
@@ -122,7 +149,9 @@ pub(super) async fn replace_of_addon(tx: &Tx, id: &str, prices: &[Price]) -> Res
         unit_amount_minor: Set(price.amount.amount_minor),
         currency: Set(price.amount.currency.clone()),
     });
-    addon_prices::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+    addon_prices::Entity::insert_many(rows)
+        .exec_without_returning(&**tx)
+        .await?;
     Ok(())
 }
 

@@ -25,6 +25,7 @@ pub struct Model {
     pub hints: i64,
     pub hints_read: i64,
     pub paid_hint_us: Option<i64>,
+    pub payment_failed_us: Option<i64>,
     pub expire_requested: bool,
     pub never_opened: bool,
     #[sea_orm(column_type = "Text")]

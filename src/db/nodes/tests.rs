@@ -5,7 +5,12 @@ use sea_orm::{ActiveModelTrait, IntoActiveModel};
 use super::*;
 use crate::db::testing::{self, TestDb};
 
-const NEED: Need = Need { ram_gb: 4, disk_gb: 40, vcores: 2, ports: 1 };
+const NEED: Need = Need {
+    ram_gb: 4,
+    disk_gb: 40,
+    vcores: 2,
+    ports: 1,
+};
 
 fn new_node(pterodactyl_node_id: i64, region: &str) -> NewNode {
     NewNode {
@@ -24,11 +29,15 @@ fn new_node(pterodactyl_node_id: i64, region: &str) -> NewNode {
 }
 
 async fn add(db: &TestDb, node: &NewNode) -> i32 {
-    db.tx(|tx| async move { insert(&tx, node, 1).await }).await.unwrap()
+    db.tx(|tx| async move { insert(&tx, node, 1).await })
+        .await
+        .unwrap()
 }
 
 async fn try_hold(db: &TestDb, id: i32, need: Need) -> bool {
-    db.tx(|tx| async move { hold(&tx, id, need).await }).await.unwrap()
+    db.tx(|tx| async move { hold(&tx, id, need).await })
+        .await
+        .unwrap()
 }
 
 async fn set(db: &TestDb, id: i32, column: nodes::Column, value: bool) {
@@ -77,12 +86,22 @@ async fn add_ports(db: &TestDb, node_id: i32, ip: &str, ports: std::ops::Range<i
 #[tokio::test]
 async fn a_node_is_read_back_as_it_was_said() {
     let db = testing::open().await;
-    let said = NewNode { max_vcores: Some(8), fqdn: "n.example".to_owned(), ..new_node(7, "eu") };
+    let said = NewNode {
+        max_vcores: Some(8),
+        fqdn: "n.example".to_owned(),
+        ..new_node(7, "eu")
+    };
     let id = add(&db, &said).await;
     let node = find(db.read(), id).await.unwrap().unwrap();
     assert_eq!(node.set, said);
-    assert_eq!((node.held_ram_gb, node.held_disk_gb, node.free_allocations), (0, 0, 0));
-    assert_eq!(find_by_panel_id(db.read(), 7).await.unwrap().unwrap().id, id);
+    assert_eq!(
+        (node.held_ram_gb, node.held_disk_gb, node.free_allocations),
+        (0, 0, 0)
+    );
+    assert_eq!(
+        find_by_panel_id(db.read(), 7).await.unwrap().unwrap().id,
+        id
+    );
     assert!(find(db.read(), id + 1).await.unwrap().is_none());
     let twice = db.tx(|tx| {
         let said = &said;
@@ -103,20 +122,55 @@ async fn no_more_is_held_than_there_is() {
     assert!(try_hold(&db, id, Need { ram_gb: 2, ..NEED }).await);
     let node = find(db.read(), id).await.unwrap().unwrap();
     assert_eq!((node.held_ram_gb, node.held_disk_gb), (62, 640));
-    assert!(!try_hold(&db, id, Need { ram_gb: 0, disk_gb: 361, ..NEED }).await);
-    assert!(try_hold(&db, id, Need { ram_gb: 0, disk_gb: 360, ..NEED }).await);
+    assert!(
+        !try_hold(
+            &db,
+            id,
+            Need {
+                ram_gb: 0,
+                disk_gb: 361,
+                ..NEED
+            }
+        )
+        .await
+    );
+    assert!(
+        try_hold(
+            &db,
+            id,
+            Need {
+                ram_gb: 0,
+                disk_gb: 360,
+                ..NEED
+            }
+        )
+        .await
+    );
 }
 
 #[tokio::test]
 async fn cores_count_only_where_they_are_limited() {
     let db = testing::open().await;
-    let counted = NewNode { max_vcores: Some(3), ..new_node(1, "eu") };
+    let counted = NewNode {
+        max_vcores: Some(3),
+        ..new_node(1, "eu")
+    };
     let counted = add(&db, &counted).await;
     assert!(try_hold(&db, counted, NEED).await);
     assert!(!try_hold(&db, counted, NEED).await);
     assert!(try_hold(&db, counted, Need { vcores: 1, ..NEED }).await);
     let free = add(&db, &new_node(2, "eu")).await;
-    assert!(try_hold(&db, free, Need { vcores: 500, ..NEED }).await);
+    assert!(
+        try_hold(
+            &db,
+            free,
+            Need {
+                vcores: 500,
+                ..NEED
+            }
+        )
+        .await
+    );
 }
 
 #[tokio::test]
@@ -133,7 +187,10 @@ async fn a_node_out_of_service_takes_nothing() {
         set(&db, id, column, bad).await;
         assert!(!try_hold(&db, id, NEED).await, "{column:?}");
         let view = views(db.read(), None).await.unwrap().remove(0);
-        assert!(!view.enabled || view.maintenance || view.panel_changed, "{column:?}");
+        assert!(
+            !view.enabled || view.maintenance || view.panel_changed,
+            "{column:?}"
+        );
         let region = regions(db.read(), None, 10).await.unwrap().rows.remove(0);
         assert_eq!((region.nodes, region.enabled), (1, false), "{column:?}");
         set(&db, id, column, !bad).await;
@@ -164,7 +221,9 @@ async fn what_is_given_back_twice_is_told() {
     let db = testing::open().await;
     let id = add(&db, &new_node(1, "eu")).await;
     assert!(try_hold(&db, id, NEED).await);
-    db.tx(|tx| async move { unhold(&tx, id, NEED).await }).await.unwrap();
+    db.tx(|tx| async move { unhold(&tx, id, NEED).await })
+        .await
+        .unwrap();
     let again = db.tx(|tx| async move { unhold(&tx, id, NEED).await }).await;
     assert!(matches!(again, Err(Error::Corrupt(_))));
     let node = find(db.read(), id).await.unwrap().unwrap();
@@ -174,15 +233,35 @@ async fn what_is_given_back_twice_is_told() {
 #[tokio::test]
 async fn free_ports_count_on_the_fullest_address() {
     let db = testing::open().await;
-    let (one, two) = (add(&db, &new_node(1, "eu")).await, add(&db, &new_node(2, "us")).await);
+    let (one, two) = (
+        add(&db, &new_node(1, "eu")).await,
+        add(&db, &new_node(2, "us")).await,
+    );
     add_ports(&db, one, "10.0.0.1", 25_000..25_003, "free").await;
     add_ports(&db, one, "10.0.0.2", 25_000..25_005, "free").await;
     add_ports(&db, one, "10.0.0.3", 25_000..25_009, "foreign").await;
     let view = views(db.read(), Some("eu")).await.unwrap();
     assert_eq!(view.len(), 1);
-    assert_eq!((view[0].free_ports, view[0].max_ram_gb, view[0].ports_known), (5, 62, false));
-    assert_eq!(find(db.read(), one).await.unwrap().unwrap().free_allocations, 8);
-    assert_eq!(find(db.read(), two).await.unwrap().unwrap().free_allocations, 0);
+    assert_eq!(
+        (view[0].free_ports, view[0].max_ram_gb, view[0].ports_known),
+        (5, 62, false)
+    );
+    assert_eq!(
+        find(db.read(), one)
+            .await
+            .unwrap()
+            .unwrap()
+            .free_allocations,
+        8
+    );
+    assert_eq!(
+        find(db.read(), two)
+            .await
+            .unwrap()
+            .unwrap()
+            .free_allocations,
+        0
+    );
     assert_eq!(views(db.read(), None).await.unwrap().len(), 2);
     assert!(views(db.read(), Some("mars")).await.unwrap().is_empty());
 }
@@ -193,7 +272,11 @@ async fn an_operators_update_leaves_the_ledger_alone() {
     let id = add(&db, &new_node(1, "eu")).await;
     assert!(try_hold(&db, id, NEED).await);
     mark_avoided_in(&db, id, 50).await;
-    let changed = NewNode { max_ram_gb: 2, reserved_headroom_gb: 1, ..new_node(1, "us") };
+    let changed = NewNode {
+        max_ram_gb: 2,
+        reserved_headroom_gb: 1,
+        ..new_node(1, "us")
+    };
     db.tx(|tx| {
         let changed = &changed;
         async move { update(&tx, id, changed, 9).await }
@@ -208,7 +291,9 @@ async fn an_operators_update_leaves_the_ledger_alone() {
 }
 
 async fn mark_avoided_in(db: &TestDb, id: i32, until_us: i64) {
-    db.tx(|tx| async move { mark_avoided(&*tx, id, until_us).await }).await.unwrap();
+    db.tx(|tx| async move { mark_avoided(&*tx, id, until_us).await })
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -230,12 +315,17 @@ async fn lists_go_on_where_they_stopped() {
     }
     let first = list(db.read(), Some("us"), None, 1).await.unwrap();
     assert_eq!((first.rows.len(), first.more), (1, true));
-    let rest = list(db.read(), Some("us"), Some(first.rows[0].id), 5).await.unwrap();
+    let rest = list(db.read(), Some("us"), Some(first.rows[0].id), 5)
+        .await
+        .unwrap();
     assert_eq!(rest.rows[0].set.pterodactyl_node_id, 3);
     assert_eq!((rest.rows.len(), rest.more), (1, false));
     let page = regions(db.read(), None, 2).await.unwrap();
     let ids: Vec<_> = page.rows.iter().map(|region| region.id.as_str()).collect();
     assert_eq!((ids, page.more), (vec!["asia", "eu"], true));
     let last = regions(db.read(), Some("eu"), 2).await.unwrap();
-    assert_eq!((last.rows[0].id.as_str(), last.rows[0].nodes, last.more), ("us", 2, false));
+    assert_eq!(
+        (last.rows[0].id.as_str(), last.rows[0].nodes, last.more),
+        ("us", 2, false)
+    );
 }

@@ -139,6 +139,7 @@ fn billing_part(row: billing::Model) -> Billing {
         never_opened: row.never_opened,
         session_status: row.session_status,
         payment_status: row.payment_status,
+        payment_failed_us: row.payment_failed_us,
         subscription_status: row.subscription_status,
         current_period_end_us: row.current_period_end_us,
         cancel_at_us: row.cancel_at_us,

@@ -97,7 +97,14 @@ impl Addon {
             rules::within(violations, at(prefix, field), value, 0..=max);
         }
         let monthly = self.stripe_price_id.as_deref();
-        price::check(violations, prefix, path, &self.prices, monthly, self.is_active);
+        price::check(
+            violations,
+            prefix,
+            path,
+            &self.prices,
+            monthly,
+            self.is_active,
+        );
     }
 
     /// Whether it changes the server, or people deliver it.
@@ -120,7 +127,10 @@ impl Addon {
         }
         Err(Error::precondition(
             "ADDON_WITHOUT_EFFECT",
-            format!("add-on {} changes nothing on the server and is not manual", self.id),
+            format!(
+                "add-on {} changes nothing on the server and is not manual",
+                self.id
+            ),
             vec![("addon_id", self.id.clone())],
         ))
     }

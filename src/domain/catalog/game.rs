@@ -87,9 +87,10 @@ impl Game {
     pub fn check(&self, violations: &mut Violations, prefix: &str) {
         rules::id(violations, at(prefix, "id"), &self.id);
         rules::display_name(violations, at(prefix, "display_name"), &self.display_name);
-        for (field, id) in
-            [("ptero_nest_id", self.ptero_nest_id), ("ptero_egg_id", self.ptero_egg_id)]
-        {
+        for (field, id) in [
+            ("ptero_nest_id", self.ptero_nest_id),
+            ("ptero_egg_id", self.ptero_egg_id),
+        ] {
             violations.require(id > 0, at(prefix, field), "must be an id of the panel");
         }
         for (field, value, range) in [
@@ -115,7 +116,10 @@ impl Game {
             ("secret_variables", &self.secret_variables),
         ] {
             if names.len() > MAX_VARIABLES {
-                violations.add(at(prefix, field), format!("must be at most {MAX_VARIABLES}"));
+                violations.add(
+                    at(prefix, field),
+                    format!("must be at most {MAX_VARIABLES}"),
+                );
                 continue;
             }
             for (index, name) in names.iter().enumerate() {

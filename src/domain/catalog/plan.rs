@@ -103,7 +103,14 @@ impl Plan {
             rules::within(violations, at(prefix, field), value, range);
         }
         let monthly = self.stripe_price_id.as_deref();
-        price::check(violations, prefix, path, &self.prices, monthly, self.is_active);
+        price::check(
+            violations,
+            prefix,
+            path,
+            &self.prices,
+            monthly,
+            self.is_active,
+        );
     }
 
     /// The price of a term, where it is offered.

@@ -40,9 +40,7 @@ pub(crate) fn id(violations: &mut Violations, field: String, id: &str) {
 pub(crate) fn display_name(violations: &mut Violations, field: String, name: &str) {
     let length = name.chars().count();
     violations.require(
-        (1..=100).contains(&length)
-            && !name.chars().any(char::is_control)
-            && name.trim() == name,
+        (1..=100).contains(&length) && !name.chars().any(char::is_control) && name.trim() == name,
         field,
         "must be 1 to 100 characters without control characters or outer spaces",
     );
@@ -60,7 +58,8 @@ pub(crate) fn description(violations: &mut Violations, field: String, text: &str
 /// Whether there is a control character other than a line break or a tab.
 /// PostgreSQL stores no NUL, so it must not get that far.
 pub(crate) fn has_control(text: &str) -> bool {
-    text.chars().any(|c| c.is_control() && c != '\n' && c != '\t')
+    text.chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
 }
 
 /// A number within its bounds.

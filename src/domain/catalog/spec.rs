@@ -38,7 +38,9 @@ pub struct Spec {
 /// What the plan with its add-ons amounts to: sums, raised to the game's floors.
 pub fn spec(plan: &Plan, addons: &[Addon], game: &Game) -> Spec {
     let sum = |base: i32, delta: fn(&Addon) -> i32| {
-        addons.iter().fold(base, |total, addon| total.saturating_add(delta(addon)))
+        addons
+            .iter()
+            .fold(base, |total, addon| total.saturating_add(delta(addon)))
     };
     let ram_gb = sum(plan.ram_gb, |addon| addon.ram_gb).max(game.min_ram_gb);
     let ssd_gb = sum(plan.ssd_gb, |addon| addon.ssd_gb).max(game.min_ssd_gb);

@@ -9,7 +9,10 @@ fn price(term: Term, id: &str, amount_minor: i64) -> Price {
     Price {
         term,
         stripe_price_id: id.to_owned(),
-        amount: Money { amount_minor, currency: "usd".to_owned() },
+        amount: Money {
+            amount_minor,
+            currency: "usd".to_owned(),
+        },
     }
 }
 
@@ -27,7 +30,10 @@ fn plan() -> Plan {
         backups: 5,
         allocations: 0,
         stripe_price_id: Some("price_m".to_owned()),
-        prices: vec![price(Term::Monthly, "price_m", 699), price(Term::Yearly, "price_y", 6710)],
+        prices: vec![
+            price(Term::Monthly, "price_m", 699),
+            price(Term::Yearly, "price_y", 6710),
+        ],
         is_active: true,
         etag: "e".to_owned(),
         created_us: 1,
@@ -78,10 +84,17 @@ fn game() -> Game {
     }
 }
 
+/// How a sound row is broken, and the field that is then named.
+type Broken<T> = (fn(&mut T), &'static str);
+
 fn paths(check: impl FnOnce(&mut Violations)) -> Vec<String> {
     let mut violations = Violations::default();
     check(&mut violations);
-    violations.into_vec().into_iter().map(|violation| violation.field).collect()
+    violations
+        .into_vec()
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect()
 }
 
 fn plan_paths(plan: &Plan) -> Vec<String> {
@@ -109,7 +122,7 @@ fn sound_rows_break_no_rule() {
 
 #[test]
 fn every_broken_rule_of_a_plan_is_named() {
-    let cases: [(fn(&mut Plan), &str); 26] = [
+    let cases: [Broken<Plan>; 26] = [
         (|p| p.id = String::new(), "plan.id"),
         (|p| p.id = "Mc".to_owned(), "plan.id"),
         (|p| p.id = "-mc".to_owned(), "plan.id"),
@@ -117,7 +130,10 @@ fn every_broken_rule_of_a_plan_is_named() {
         (|p| p.game = None, "plan.game"),
         (|p| p.game = Some("Bad Game".to_owned()), "plan.game"),
         (|p| p.display_name = String::new(), "plan.display_name"),
-        (|p| p.display_name = "a\u{7}b".to_owned(), "plan.display_name"),
+        (
+            |p| p.display_name = "a\u{7}b".to_owned(),
+            "plan.display_name",
+        ),
         (|p| p.display_name = " a".to_owned(), "plan.display_name"),
         (|p| p.display_name = "a".repeat(101), "plan.display_name"),
         (|p| p.description = "nul \0".to_owned(), "plan.description"),
@@ -128,12 +144,30 @@ fn every_broken_rule_of_a_plan_is_named() {
         (|p| p.backups = 1001, "plan.backups"),
         (|p| p.allocations = -1, "plan.allocations"),
         (|p| p.stripe_price_id = None, "plan.stripe_price_id"),
-        (|p| p.stripe_price_id = Some("price_y".to_owned()), "plan.stripe_price_id"),
-        (|p| p.prices[1].stripe_price_id = String::new(), "plan.prices[1].stripe_price_id"),
-        (|p| p.prices[1].stripe_price_id = "a b".to_owned(), "plan.prices[1].stripe_price_id"),
-        (|p| p.prices[1].stripe_price_id = "price_m".to_owned(), "plan.prices[1].stripe_price_id"),
-        (|p| p.prices[1].amount.amount_minor = 0, "plan.prices[1].amount"),
-        (|p| p.prices[1].amount.currency = "eur".to_owned(), "plan.prices[1].amount"),
+        (
+            |p| p.stripe_price_id = Some("price_y".to_owned()),
+            "plan.stripe_price_id",
+        ),
+        (
+            |p| p.prices[1].stripe_price_id = String::new(),
+            "plan.prices[1].stripe_price_id",
+        ),
+        (
+            |p| p.prices[1].stripe_price_id = "a b".to_owned(),
+            "plan.prices[1].stripe_price_id",
+        ),
+        (
+            |p| p.prices[1].stripe_price_id = "price_m".to_owned(),
+            "plan.prices[1].stripe_price_id",
+        ),
+        (
+            |p| p.prices[1].amount.amount_minor = 0,
+            "plan.prices[1].amount",
+        ),
+        (
+            |p| p.prices[1].amount.currency = "eur".to_owned(),
+            "plan.prices[1].amount",
+        ),
         (|p| p.prices[1].term = Term::Monthly, "plan.prices[1].term"),
         (
             |p| {
@@ -156,7 +190,10 @@ fn all_violations_come_at_once_and_in_the_form_asked_for() {
     plan.ram_gb = 0;
     plan.prices[1].amount.amount_minor = -1;
     let by_term = paths(|v| plan.check(v, "plans.mc-2gb", PricePath::Term));
-    assert_eq!(by_term, ["plans.mc-2gb.ram_gb", "plans.mc-2gb.prices.yearly.amount"]);
+    assert_eq!(
+        by_term,
+        ["plans.mc-2gb.ram_gb", "plans.mc-2gb.prices.yearly.amount"]
+    );
 }
 
 #[test]
@@ -175,26 +212,44 @@ fn an_addon_charged_for_nothing_is_refused() {
     let mut addon = addon();
     assert!(addon.require_effect().is_ok());
     addon.ssd_gb = 0;
-    assert_eq!(addon.require_effect().unwrap_err().reason(), "ADDON_WITHOUT_EFFECT");
+    assert_eq!(
+        addon.require_effect().unwrap_err().reason(),
+        "ADDON_WITHOUT_EFFECT"
+    );
     addon.manual = true;
     assert!(addon.require_effect().is_ok());
     addon.vcores = -1;
-    assert_eq!(paths(|v| addon.check(v, "addon", PricePath::Index)), ["addon.vcores"]);
+    assert_eq!(
+        paths(|v| addon.check(v, "addon", PricePath::Index)),
+        ["addon.vcores"]
+    );
 }
 
 #[test]
 fn every_broken_rule_of_a_game_is_named() {
-    let cases: [(fn(&mut Game), &str); 15] = [
+    let cases: [Broken<Game>; 15] = [
         (|g| g.id = "Rust".to_owned(), "game.id"),
         (|g| g.display_name = String::new(), "game.display_name"),
         (|g| g.ptero_nest_id = 0, "game.ptero_nest_id"),
         (|g| g.ptero_egg_id = -3, "game.ptero_egg_id"),
         (|g| g.ports = 17, "game.ports"),
         (|g| g.ports = 2, "game.port_variables"),
-        (|g| g.port_variables[1] = "QUERY_PORT".to_owned(), "game.port_variables[1]"),
-        (|g| g.port_variables[1] = "1PORT".to_owned(), "game.port_variables[1]"),
-        (|g| g.secret_variables[0] = "RCON PASS".to_owned(), "game.secret_variables[0]"),
-        (|g| g.secret_variables[0] = "RCON_PORT".to_owned(), "game.secret_variables[0]"),
+        (
+            |g| g.port_variables[1] = "QUERY_PORT".to_owned(),
+            "game.port_variables[1]",
+        ),
+        (
+            |g| g.port_variables[1] = "1PORT".to_owned(),
+            "game.port_variables[1]",
+        ),
+        (
+            |g| g.secret_variables[0] = "RCON PASS".to_owned(),
+            "game.secret_variables[0]",
+        ),
+        (
+            |g| g.secret_variables[0] = "RCON_PORT".to_owned(),
+            "game.secret_variables[0]",
+        ),
         (
             |g| {
                 g.environment.insert("RCON_PASS".to_owned(), "x".to_owned());
@@ -235,10 +290,16 @@ fn floors_raise_a_small_plan_and_swap_is_held_as_disk() {
     let mut game = game();
     game.min_ram_gb = 6;
     let spec = spec(&plan(), &[], &game);
-    assert_eq!((spec.ram_mb, spec.disk_mb, spec.swap_mb), (6144, 35 * 1024, 2048));
+    assert_eq!(
+        (spec.ram_mb, spec.disk_mb, spec.swap_mb),
+        (6144, 35 * 1024, 2048)
+    );
     assert_eq!((spec.cpu_percent, spec.ports), (100, 3));
     let need = spec.need();
-    assert_eq!((need.ram_gb, need.disk_gb, need.vcores, need.ports), (6, 37, 1, 3));
+    assert_eq!(
+        (need.ram_gb, need.disk_gb, need.vcores, need.ports),
+        (6, 37, 1, 3)
+    );
 }
 
 #[test]
@@ -269,7 +330,13 @@ fn an_update_takes_only_what_it_names() {
     other.prices = vec![price(Term::Monthly, "price_new", 1)];
     let mut changed = plan();
     changed.take(&other, &[PlanField::DisplayName]);
-    assert_eq!(changed, Plan { display_name: "Other".to_owned(), ..plan() });
+    assert_eq!(
+        changed,
+        Plan {
+            display_name: "Other".to_owned(),
+            ..plan()
+        }
+    );
     // New prices bring the monthly id with them.
     changed.take(&other, &[PlanField::Prices]);
     assert_eq!(changed.stripe_price_id.as_deref(), Some("price_new"));

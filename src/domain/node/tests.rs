@@ -16,22 +16,33 @@ fn node() -> NewNode {
     }
 }
 
+/// How a sound row is broken, and the field that is then named.
+type Broken<T> = (fn(&mut T), &'static str);
+
 fn paths(node: &NewNode) -> Vec<String> {
     let mut violations = Violations::default();
     node.check(&mut violations, "node");
-    violations.into_vec().into_iter().map(|violation| violation.field).collect()
+    violations
+        .into_vec()
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect()
 }
 
 #[test]
 fn a_sound_node_breaks_no_rule() {
     assert!(paths(&node()).is_empty());
-    let bare = NewNode { fqdn: String::new(), max_vcores: None, ..node() };
+    let bare = NewNode {
+        fqdn: String::new(),
+        max_vcores: None,
+        ..node()
+    };
     assert!(paths(&bare).is_empty());
 }
 
 #[test]
 fn every_broken_rule_is_named() {
-    let cases: [(fn(&mut NewNode), &str); 12] = [
+    let cases: [Broken<NewNode>; 12] = [
         (|n| n.pterodactyl_node_id = 0, "node.pterodactyl_node_id"),
         (|n| n.name = String::new(), "node.name"),
         (|n| n.region = "US East".to_owned(), "node.region"),
@@ -69,7 +80,19 @@ fn an_update_takes_what_it_names_and_never_the_panels_id() {
     };
     let mut changed = node();
     changed.take(&other, &[NodeField::Enabled]);
-    assert_eq!(changed, NewNode { enabled: false, ..node() });
+    assert_eq!(
+        changed,
+        NewNode {
+            enabled: false,
+            ..node()
+        }
+    );
     changed.take(&other, NodeField::ALL);
-    assert_eq!(changed, NewNode { pterodactyl_node_id: 1, ..other });
+    assert_eq!(
+        changed,
+        NewNode {
+            pterodactyl_node_id: 1,
+            ..other
+        }
+    );
 }

@@ -13,11 +13,20 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 #[test]
 fn only_one_bearer_header_is_read() {
-    let token = |text| bearer(&headers(&[("authorization", text)])).map(|token| token.map(str::to_owned));
+    let token =
+        |text| bearer(&headers(&[("authorization", text)])).map(|token| token.map(str::to_owned));
     assert_eq!(token("Bearer spt_x").unwrap().as_deref(), Some("spt_x"));
     assert_eq!(token("bEARER spt_x").unwrap().as_deref(), Some("spt_x"));
     assert_eq!(bearer(&headers(&[])).unwrap(), None);
-    for bad in ["", "Bearer", "spt_x", "Basic spt_x", "Bearer\u{a0}spt_x", "Bearer=spt_x", "\u{e9}"] {
+    for bad in [
+        "",
+        "Bearer",
+        "spt_x",
+        "Basic spt_x",
+        "Bearer\u{a0}spt_x",
+        "Bearer=spt_x",
+        "\u{e9}",
+    ] {
         assert_eq!(token(bad).unwrap_err(), Error::Unauthenticated, "{bad}");
     }
     let twice = headers(&[("authorization", "Bearer a"), ("authorization", "Bearer a")]);
@@ -30,7 +39,13 @@ fn a_user_is_one_bare_lower_case_uuid() {
     let user = |text| named_user(&headers(&[("x-spawnpoint-user", text)]));
     assert_eq!(user(id).unwrap().unwrap().to_string(), id);
     assert_eq!(named_user(&headers(&[])).unwrap(), None);
-    for bad in ["", "me", &id.to_uppercase(), &format!("{{{id}}}"), &format!("{id} ")] {
+    for bad in [
+        "",
+        "me",
+        &id.to_uppercase(),
+        &format!("{{{id}}}"),
+        &format!("{id} "),
+    ] {
         let Err(Error::Invalid(violations)) = user(bad) else {
             panic!("{bad:?} must be refused");
         };
@@ -45,7 +60,10 @@ fn a_valid_traceparent_is_continued() {
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let good = format!("00-{trace}-00f067aa0ba902b7-01");
     assert_eq!(trace_of(&good), Some(trace));
-    assert_eq!(trace_of(&format!("cc-{trace}-00f067aa0ba902b7-01-what")), Some(trace));
+    assert_eq!(
+        trace_of(&format!("cc-{trace}-00f067aa0ba902b7-01-what")),
+        Some(trace)
+    );
     assert_eq!(trace_id(&headers(&[("traceparent", &good)])), trace);
     for bad in [
         "",

@@ -34,9 +34,18 @@ pub(super) async fn list(
     let scope = [
         "ListAddons",
         filter.item_type.map_or("", |item_type| item_type.as_str()),
-        if filter.include_inactive { "inactive" } else { "" },
+        if filter.include_inactive {
+            "inactive"
+        } else {
+            ""
+        },
     ];
-    let page = page(&mut violations, message.page_size, &message.page_token, &scope)?;
+    let page = page(
+        &mut violations,
+        message.page_size,
+        &message.page_token,
+        &scope,
+    )?;
     violations.finish()?;
     let after = page.after.as_deref();
     let listed = catalog::list_addons(db, caller, filter, after, page.limit).await?;
@@ -57,7 +66,9 @@ pub(super) async fn get(
     validate::id(&mut violations, "addon_id", &message.addon_id);
     violations.finish()?;
     let addon = catalog::get_addon(db, caller, &message.addon_id).await?;
-    Ok(proto::GetAddonResponse { addon: Some(addon_to(addon)) })
+    Ok(proto::GetAddonResponse {
+        addon: Some(addon_to(addon)),
+    })
 }
 
 pub(super) async fn create(
@@ -66,14 +77,15 @@ pub(super) async fn create(
     message: proto::CreateAddonRequest,
 ) -> Result<proto::CreateAddonResponse, Error> {
     let mut violations = Violations::default();
-    let request_id =
-        validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+    let request_id = validate::optional_uuid(&mut violations, "request_id", &message.request_id);
     let sent = resource(&mut violations, "addon", message.addon)?;
     let addon = addon_from(&mut violations, sent, true);
     addon.check(&mut violations, "addon", PricePath::Index);
     violations.finish()?;
     let addon = catalog::create_addon(db, caller, addon, request_id).await?;
-    Ok(proto::CreateAddonResponse { addon: Some(addon_to(addon)) })
+    Ok(proto::CreateAddonResponse {
+        addon: Some(addon_to(addon)),
+    })
 }
 
 pub(super) async fn update(
@@ -82,18 +94,35 @@ pub(super) async fn update(
     message: proto::UpdateAddonRequest,
 ) -> Result<proto::UpdateAddonResponse, Error> {
     let mut violations = Violations::default();
-    let request_id =
-        validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+    let request_id = validate::optional_uuid(&mut violations, "request_id", &message.request_id);
     let fields = fields(&mut violations, message.update_mask, AddonField::parse);
     let sent = resource(&mut violations, "addon", message.addon)?;
     validate::id(&mut violations, "addon.id", &sent.id);
     violations.finish()?;
     let mut unreadable = Violations::default();
     let prices_count = fields.contains(&AddonField::Prices);
-    let sent = if prices_count { sent } else { proto::Addon { prices: Vec::new(), ..sent } };
-    let value = addon_from(&mut unreadable, sent, fields.contains(&AddonField::ItemType));
+    let sent = if prices_count {
+        sent
+    } else {
+        proto::Addon {
+            prices: Vec::new(),
+            ..sent
+        }
+    };
+    let value = addon_from(
+        &mut unreadable,
+        sent,
+        fields.contains(&AddonField::ItemType),
+    );
     let unreadable = unreadable.into_vec();
-    let update = Update { value, fields, etag: given(message.etag), unreadable };
+    let update = Update {
+        value,
+        fields,
+        etag: given(message.etag),
+        unreadable,
+    };
     let addon = catalog::update_addon(db, caller, update, request_id).await?;
-    Ok(proto::UpdateAddonResponse { addon: Some(addon_to(addon)) })
+    Ok(proto::UpdateAddonResponse {
+        addon: Some(addon_to(addon)),
+    })
 }

@@ -24,8 +24,20 @@ pub(super) async fn list(
     message: proto::ListGamesRequest,
 ) -> Result<proto::ListGamesResponse, Error> {
     let mut violations = Violations::default();
-    let scope = ["ListGames", if message.include_inactive { "inactive" } else { "" }];
-    let page = page(&mut violations, message.page_size, &message.page_token, &scope)?;
+    let scope = [
+        "ListGames",
+        if message.include_inactive {
+            "inactive"
+        } else {
+            ""
+        },
+    ];
+    let page = page(
+        &mut violations,
+        message.page_size,
+        &message.page_token,
+        &scope,
+    )?;
     violations.finish()?;
     let after = page.after.as_deref();
     let listed =
@@ -47,7 +59,9 @@ pub(super) async fn get(
     validate::id(&mut violations, "game_id", &message.game_id);
     violations.finish()?;
     let game = catalog::get_game(db, caller, &message.game_id).await?;
-    Ok(proto::GetGameResponse { game: Some(game_to(game)) })
+    Ok(proto::GetGameResponse {
+        game: Some(game_to(game)),
+    })
 }
 
 pub(super) async fn create(
@@ -56,13 +70,14 @@ pub(super) async fn create(
     message: proto::CreateGameRequest,
 ) -> Result<proto::CreateGameResponse, Error> {
     let mut violations = Violations::default();
-    let request_id =
-        validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+    let request_id = validate::optional_uuid(&mut violations, "request_id", &message.request_id);
     let game = game_from(resource(&mut violations, "game", message.game)?);
     game.check(&mut violations, "game");
     violations.finish()?;
     let game = catalog::create_game(db, caller, game, request_id).await?;
-    Ok(proto::CreateGameResponse { game: Some(game_to(game)) })
+    Ok(proto::CreateGameResponse {
+        game: Some(game_to(game)),
+    })
 }
 
 pub(super) async fn update(
@@ -71,13 +86,19 @@ pub(super) async fn update(
     message: proto::UpdateGameRequest,
 ) -> Result<proto::UpdateGameResponse, Error> {
     let mut violations = Violations::default();
-    let request_id =
-        validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+    let request_id = validate::optional_uuid(&mut violations, "request_id", &message.request_id);
     let fields = fields(&mut violations, message.update_mask, GameField::parse);
     let value = game_from(resource(&mut violations, "game", message.game)?);
     validate::id(&mut violations, "game.id", &value.id);
     violations.finish()?;
-    let update = Update { value, fields, etag: given(message.etag), unreadable: Vec::new() };
+    let update = Update {
+        value,
+        fields,
+        etag: given(message.etag),
+        unreadable: Vec::new(),
+    };
     let game = catalog::update_game(db, caller, update, request_id).await?;
-    Ok(proto::UpdateGameResponse { game: Some(game_to(game)) })
+    Ok(proto::UpdateGameResponse {
+        game: Some(game_to(game)),
+    })
 }

@@ -39,9 +39,18 @@ pub(super) async fn list(
         "ListPlans",
         filter.item_type.map_or("", |item_type| item_type.as_str()),
         filter.game.as_deref().unwrap_or_default(),
-        if filter.include_inactive { "inactive" } else { "" },
+        if filter.include_inactive {
+            "inactive"
+        } else {
+            ""
+        },
     ];
-    let page = page(&mut violations, message.page_size, &message.page_token, &scope)?;
+    let page = page(
+        &mut violations,
+        message.page_size,
+        &message.page_token,
+        &scope,
+    )?;
     violations.finish()?;
     let after = page.after.as_deref();
     let listed = catalog::list_plans(db, caller, filter.clone(), after, page.limit).await?;
@@ -62,7 +71,9 @@ pub(super) async fn get(
     validate::id(&mut violations, "plan_id", &message.plan_id);
     violations.finish()?;
     let plan = catalog::get_plan(db, caller, &message.plan_id).await?;
-    Ok(proto::GetPlanResponse { plan: Some(plan_to(plan)) })
+    Ok(proto::GetPlanResponse {
+        plan: Some(plan_to(plan)),
+    })
 }
 
 pub(super) async fn create(
@@ -71,14 +82,15 @@ pub(super) async fn create(
     message: proto::CreatePlanRequest,
 ) -> Result<proto::CreatePlanResponse, Error> {
     let mut violations = Violations::default();
-    let request_id =
-        validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+    let request_id = validate::optional_uuid(&mut violations, "request_id", &message.request_id);
     let sent = resource(&mut violations, "plan", message.plan)?;
     let plan = plan_from(&mut violations, sent, true);
     plan.check(&mut violations, "plan", PricePath::Index);
     violations.finish()?;
     let plan = catalog::create_plan(db, caller, plan, request_id).await?;
-    Ok(proto::CreatePlanResponse { plan: Some(plan_to(plan)) })
+    Ok(proto::CreatePlanResponse {
+        plan: Some(plan_to(plan)),
+    })
 }
 
 pub(super) async fn update(
@@ -87,18 +99,31 @@ pub(super) async fn update(
     message: proto::UpdatePlanRequest,
 ) -> Result<proto::UpdatePlanResponse, Error> {
     let mut violations = Violations::default();
-    let request_id =
-        validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+    let request_id = validate::optional_uuid(&mut violations, "request_id", &message.request_id);
     let fields = fields(&mut violations, message.update_mask, PlanField::parse);
     let sent = resource(&mut violations, "plan", message.plan)?;
     validate::id(&mut violations, "plan.id", &sent.id);
     violations.finish()?;
     let mut unreadable = Violations::default();
     let prices_count = fields.contains(&PlanField::Prices);
-    let sent = if prices_count { sent } else { proto::Plan { prices: Vec::new(), ..sent } };
+    let sent = if prices_count {
+        sent
+    } else {
+        proto::Plan {
+            prices: Vec::new(),
+            ..sent
+        }
+    };
     let value = plan_from(&mut unreadable, sent, fields.contains(&PlanField::ItemType));
     let unreadable = unreadable.into_vec();
-    let update = Update { value, fields, etag: given(message.etag), unreadable };
+    let update = Update {
+        value,
+        fields,
+        etag: given(message.etag),
+        unreadable,
+    };
     let plan = catalog::update_plan(db, caller, update, request_id).await?;
-    Ok(proto::UpdatePlanResponse { plan: Some(plan_to(plan)) })
+    Ok(proto::UpdatePlanResponse {
+        plan: Some(plan_to(plan)),
+    })
 }

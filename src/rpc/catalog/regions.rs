@@ -22,7 +22,12 @@ pub(super) async fn list(
 ) -> Result<proto::ListRegionsResponse, Error> {
     let mut violations = Violations::default();
     let scope = ["ListRegions"];
-    let page = page(&mut violations, message.page_size, &message.page_token, &scope)?;
+    let page = page(
+        &mut violations,
+        message.page_size,
+        &message.page_token,
+        &scope,
+    )?;
     violations.finish()?;
     let listed = catalog::list_regions(db, caller, page.after.as_deref(), page.limit).await?;
     let last = listed.rows.last().filter(|_| listed.more);

@@ -50,7 +50,10 @@ pub fn term_from(value: i32) -> Option<Term> {
 
 /// An amount as it is sent.
 pub fn money_to(money: Money) -> proto::Money {
-    proto::Money { amount_minor: money.amount_minor, currency: money.currency }
+    proto::Money {
+        amount_minor: money.amount_minor,
+        currency: money.currency,
+    }
 }
 
 /// The filter `item_type` of a list: unspecified means any.
@@ -81,8 +84,13 @@ fn prices_from(
     // One too many is enough to be refused.
     sent.truncate(Term::ALL.len() + 1);
     let terms: Vec<Option<Term>> = sent.iter().map(|price| term_from(price.term)).collect();
-    let mut spare = Term::ALL.iter().copied().filter(|term| !terms.contains(&Some(*term)));
-    let currency = sent.iter().find_map(|price| Some(price.amount.as_ref()?.currency.clone()));
+    let mut spare = Term::ALL
+        .iter()
+        .copied()
+        .filter(|term| !terms.contains(&Some(*term)));
+    let currency = sent
+        .iter()
+        .find_map(|price| Some(price.amount.as_ref()?.currency.clone()));
     let currency = currency.unwrap_or_else(|| "usd".to_owned());
     let mut prices = Vec::with_capacity(sent.len());
     for (index, (price, term)) in sent.into_iter().zip(&terms).enumerate() {
@@ -96,8 +104,10 @@ fn prices_from(
         prices.push(Price {
             term: term.or_else(|| spare.next()).unwrap_or(Term::Monthly),
             stripe_price_id: price.stripe_price_id,
-            amount: amount
-                .unwrap_or_else(|| Money { amount_minor: 1, currency: currency.clone() }),
+            amount: amount.unwrap_or_else(|| Money {
+                amount_minor: 1,
+                currency: currency.clone(),
+            }),
         });
     }
     prices
@@ -105,7 +115,11 @@ fn prices_from(
 
 /// Left empty, the id of the monthly price is taken from the prices.
 fn price_id_from(sent: String, prices: &[Price]) -> Option<String> {
-    if sent.is_empty() { monthly(prices).map(str::to_owned) } else { Some(sent) }
+    if sent.is_empty() {
+        monthly(prices).map(str::to_owned)
+    } else {
+        Some(sent)
+    }
 }
 
 /// A plan as it is sent.
@@ -132,11 +146,7 @@ pub fn plan_to(plan: Plan) -> proto::Plan {
 }
 
 /// A plan as it was sent. `item_type_counts` is false for an update that does not name it.
-pub fn plan_from(
-    violations: &mut Violations,
-    plan: proto::Plan,
-    item_type_counts: bool,
-) -> Plan {
+pub fn plan_from(violations: &mut Violations, plan: proto::Plan, item_type_counts: bool) -> Plan {
     let item_type = item_type_from(plan.item_type);
     violations.require(
         item_type.is_some() || !item_type_counts,
@@ -265,7 +275,11 @@ pub fn game_from(game: proto::Game) -> Game {
 
 /// A region as it is sent.
 pub fn region_to(region: Region) -> proto::Region {
-    proto::Region { id: region.id, nodes: region.nodes, enabled: region.enabled }
+    proto::Region {
+        id: region.id,
+        nodes: region.nodes,
+        enabled: region.enabled,
+    }
 }
 
 /// An availability as it is sent.

@@ -7,7 +7,14 @@ use crate::{
 
 /// A node as it is sent.
 pub fn node_to(node: Node) -> proto::Node {
-    let Node { id, set, held_ram_gb, held_disk_gb, free_allocations, .. } = node;
+    let Node {
+        id,
+        set,
+        held_ram_gb,
+        held_disk_gb,
+        free_allocations,
+        ..
+    } = node;
     proto::Node {
         id,
         pterodactyl_node_id: set.pterodactyl_node_id,

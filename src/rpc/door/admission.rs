@@ -25,7 +25,10 @@ impl Admission {
     pub fn new(calls: usize, streams: usize) -> Self {
         let semaphore =
             |permits: usize| Arc::new(Semaphore::new(permits.min(Semaphore::MAX_PERMITS)));
-        Self { calls: semaphore(calls), streams: semaphore(streams) }
+        Self {
+            calls: semaphore(calls),
+            streams: semaphore(streams),
+        }
     }
 
     /// Admits a call or refuses it at once.
@@ -34,7 +37,11 @@ impl Admission {
         if method.open && !method.streaming {
             return Ok(Permit(None));
         }
-        let semaphore = if method.streaming { &self.streams } else { &self.calls };
+        let semaphore = if method.streaming {
+            &self.streams
+        } else {
+            &self.calls
+        };
         match Arc::clone(semaphore).try_acquire_owned() {
             Ok(permit) => Ok(Permit(Some(permit))),
             Err(_) => Err(domain::Error::RateLimited { after: COME_BACK }),

@@ -46,13 +46,13 @@ pub(super) struct CallBody {
 }
 
 impl CallBody {
-    pub(super) fn new(
-        inner: Body,
-        record: Record,
-        ending: Option<Ending>,
-        permit: Permit,
-    ) -> Self {
-        Self { inner, record: Some(record), ending, _permit: permit }
+    pub(super) fn new(inner: Body, record: Record, ending: Option<Ending>, permit: Permit) -> Self {
+        Self {
+            inner,
+            record: Some(record),
+            ending,
+            _permit: permit,
+        }
     }
 
     fn finish(&mut self, code: Code) {
@@ -72,7 +72,10 @@ impl CallBody {
     fn cut_off(&mut self, status: &Status) -> Option<Frame<Bytes>> {
         self.finish(status.code());
         let mut trailers = HeaderMap::new();
-        status.add_header(&mut trailers).ok().map(|()| Frame::trailers(trailers))
+        status
+            .add_header(&mut trailers)
+            .ok()
+            .map(|()| Frame::trailers(trailers))
     }
 }
 

@@ -73,7 +73,18 @@ mod tests {
         ] {
             assert_eq!(parse(text), Some(Duration::from_nanos(nanos)), "{text}");
         }
-        for text in ["", "S", "5", "5s", "-5S", "+5S", "123456789S", "5 S", "5\u{e9}", "\u{e9}"] {
+        for text in [
+            "",
+            "S",
+            "5",
+            "5s",
+            "-5S",
+            "+5S",
+            "123456789S",
+            "5 S",
+            "5\u{e9}",
+            "\u{e9}",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
@@ -82,14 +93,18 @@ mod tests {
     fn the_shorter_one_counts() {
         let limit = Limit::new(Duration::from_secs(10));
         let asked = |text: &'static str| {
-            let headers: HeaderMap =
-                [(super::HEADER.parse().unwrap(), text.parse().unwrap())].into_iter().collect();
+            let headers: HeaderMap = [(super::HEADER.parse().unwrap(), text.parse().unwrap())]
+                .into_iter()
+                .collect();
             limit.capped(limit.asked(&headers))
         };
         assert_eq!(asked("1H"), Duration::from_secs(10));
         assert_eq!(asked("2S"), Duration::from_millis(1999));
         assert_eq!(asked("1m"), Duration::ZERO);
         assert_eq!(asked("soon"), Duration::from_secs(10));
-        assert_eq!(limit.capped(limit.asked(&HeaderMap::new())), Duration::from_secs(10));
+        assert_eq!(
+            limit.capped(limit.asked(&HeaderMap::new())),
+            Duration::from_secs(10)
+        );
     }
 }

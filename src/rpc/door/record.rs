@@ -28,7 +28,12 @@ pub(super) struct Record {
 impl Record {
     pub(super) fn start(method: &'static Method, span: Span, began: Instant) -> Self {
         gauge!(IN_FLIGHT).increment(1.0);
-        Self { method, span, began, done: false }
+        Self {
+            method,
+            span,
+            began,
+            done: false,
+        }
     }
 
     pub(super) fn method(&self) -> &'static Method {

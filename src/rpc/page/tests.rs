@@ -11,10 +11,22 @@ fn reason(result: Result<Page, Error>) -> &'static str {
 
 #[test]
 fn sizes_are_kept_within_bounds() {
-    for (asked, given) in
-        [(0, DEFAULT_SIZE), (1, 1), (499, 499), (500, MAX_SIZE), (501, MAX_SIZE), (i32::MAX, MAX_SIZE)]
-    {
-        assert_eq!(read(asked, "", SCOPE).unwrap(), Page { limit: given, after: None }, "{asked}");
+    for (asked, given) in [
+        (0, DEFAULT_SIZE),
+        (1, 1),
+        (499, 499),
+        (500, MAX_SIZE),
+        (501, MAX_SIZE),
+        (i32::MAX, MAX_SIZE),
+    ] {
+        assert_eq!(
+            read(asked, "", SCOPE).unwrap(),
+            Page {
+                limit: given,
+                after: None
+            },
+            "{asked}"
+        );
     }
     for asked in [-1, i32::MIN] {
         let Err(Error::Invalid(violations)) = read(asked, "", SCOPE) else {
@@ -42,7 +54,11 @@ fn a_token_of_another_list_is_refused() {
         &["OrderService/ListOrderEvents", "status=paid", "user-1"],
         &[],
     ] {
-        assert_eq!(reason(read(10, &token, other)), "PAGE_TOKEN_INVALID", "{other:?}");
+        assert_eq!(
+            reason(read(10, &token, other)),
+            "PAGE_TOKEN_INVALID",
+            "{other:?}"
+        );
     }
 }
 
@@ -51,14 +67,29 @@ fn a_changed_character_is_noticed() {
     let token = next(SCOPE, Some("plan-a"));
     for position in 0..token.len() {
         let mut changed = token.clone().into_bytes();
-        changed[position] = if changed[position] == b'A' { b'B' } else { b'A' };
+        changed[position] = if changed[position] == b'A' {
+            b'B'
+        } else {
+            b'A'
+        };
         let changed = String::from_utf8(changed).unwrap();
-        assert_eq!(reason(read(10, &changed, SCOPE)), "PAGE_TOKEN_INVALID", "{position}");
+        assert_eq!(
+            reason(read(10, &changed, SCOPE)),
+            "PAGE_TOKEN_INVALID",
+            "{position}"
+        );
     }
     for cut in 1..token.len() {
-        assert_eq!(reason(read(10, &token[..cut], SCOPE)), "PAGE_TOKEN_INVALID", "{cut}");
+        assert_eq!(
+            reason(read(10, &token[..cut], SCOPE)),
+            "PAGE_TOKEN_INVALID",
+            "{cut}"
+        );
     }
-    assert_eq!(reason(read(10, &"A".repeat(1 << 20), SCOPE)), "PAGE_TOKEN_INVALID");
+    assert_eq!(
+        reason(read(10, &"A".repeat(1 << 20), SCOPE)),
+        "PAGE_TOKEN_INVALID"
+    );
 }
 
 proptest! {

@@ -14,7 +14,9 @@ pub struct Health {
 impl Health {
     /// NOT_SERVING until [`Health::set`].
     pub(super) async fn new() -> Self {
-        let health = Self { reporter: HealthReporter::new() };
+        let health = Self {
+            reporter: HealthReporter::new(),
+        };
         health.set(false).await;
         health
     }
@@ -25,7 +27,11 @@ impl Health {
 
     /// SERVING or NOT_SERVING; watchers learn of it.
     pub async fn set(&self, serving: bool) {
-        let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
+        let status = if serving {
+            ServingStatus::Serving
+        } else {
+            ServingStatus::NotServing
+        };
         // The empty name is the process as a whole.
         for name in [String::new()].into_iter().chain(methods::services()) {
             self.reporter.set_service_status(name, status).await;

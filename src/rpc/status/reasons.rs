@@ -67,5 +67,8 @@ pub const REASONS: &[(&str, Code)] = &[
 
 /// The code of a reason; `None` for one that the table does not know.
 pub fn code_of(reason: &str) -> Option<Code> {
-    REASONS.iter().find(|(known, _)| *known == reason).map(|(_, code)| *code)
+    REASONS
+        .iter()
+        .find(|(known, _)| *known == reason)
+        .map(|(_, code)| *code)
 }

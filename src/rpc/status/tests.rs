@@ -37,8 +37,11 @@ fn the_table_is_what_was_published() {
     let codes: BTreeSet<&str> = REASONS.iter().map(|(_, code)| word(*code)).collect();
     let mut text = String::new();
     for code in codes {
-        let reasons: BTreeSet<&str> =
-            REASONS.iter().filter(|(_, its)| word(*its) == code).map(|(reason, _)| *reason).collect();
+        let reasons: BTreeSet<&str> = REASONS
+            .iter()
+            .filter(|(_, its)| word(*its) == code)
+            .map(|(reason, _)| *reason)
+            .collect();
         let reasons: Vec<&str> = reasons.into_iter().collect();
         writeln!(text, "{code} {}", reasons.join(" ")).unwrap();
     }
@@ -48,10 +51,18 @@ fn the_table_is_what_was_published() {
 }
 
 fn refusals() -> Vec<(Error, Code)> {
-    let pair = || vec![("plan_id", "plan-a".to_owned()), ("term", "yearly".to_owned())];
+    let pair = || {
+        vec![
+            ("plan_id", "plan-a".to_owned()),
+            ("term", "yearly".to_owned()),
+        ]
+    };
     vec![
         (
-            Error::Invalid(vec![Violation { field: "region".into(), problem: "is empty".into() }]),
+            Error::Invalid(vec![Violation {
+                field: "region".into(),
+                problem: "is empty".into(),
+            }]),
             Code::InvalidArgument,
         ),
         (
@@ -72,18 +83,39 @@ fn refusals() -> Vec<(Error, Code)> {
             Code::AlreadyExists,
         ),
         (
-            Error::precondition("TERM_NOT_OFFERED", "plan plan-a has no yearly price", pair()),
+            Error::precondition(
+                "TERM_NOT_OFFERED",
+                "plan plan-a has no yearly price",
+                pair(),
+            ),
             Code::FailedPrecondition,
         ),
-        (Error::precondition("SERVER_BUSY", "busy", pair()), Code::Aborted),
-        (Error::EtagMismatch { what: Kind::Plan, id: "plan-a".into() }, Code::Aborted),
+        (
+            Error::precondition("SERVER_BUSY", "busy", pair()),
+            Code::Aborted,
+        ),
+        (
+            Error::EtagMismatch {
+                what: Kind::Plan,
+                id: "plan-a".into(),
+            },
+            Code::Aborted,
+        ),
         (Error::Unauthenticated, Code::Unauthenticated),
         (
-            Error::RoleForbidden { role: "viewer", method: "CatalogService/CreatePlan" },
+            Error::RoleForbidden {
+                role: "viewer",
+                method: "CatalogService/CreatePlan",
+            },
             Code::PermissionDenied,
         ),
         (Error::UserHeaderRequired, Code::PermissionDenied),
-        (Error::RateLimited { after: Duration::from_secs(3) }, Code::ResourceExhausted),
+        (
+            Error::RateLimited {
+                after: Duration::from_secs(3),
+            },
+            Code::ResourceExhausted,
+        ),
         (
             Error::Unavailable {
                 reason: "WARMING_UP",
@@ -102,7 +134,10 @@ fn every_refusal_has_its_code_and_its_reason() {
         let status = status(error.into());
         assert_eq!(status.code(), code, "{reason}");
         let info = status.get_details_error_info().unwrap();
-        assert_eq!((info.reason.as_str(), info.domain.as_str()), (reason, DOMAIN));
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            (reason, DOMAIN)
+        );
     }
 }
 
@@ -111,32 +146,62 @@ fn details_hold_what_the_caller_needs() {
     let of = |error: Error| status(error.into()).get_error_details();
 
     let details = of(Error::Invalid(vec![
-        Violation { field: "region".into(), problem: "is empty".into() },
-        Violation { field: "plan.ram_gb".into(), problem: "must be positive".into() },
+        Violation {
+            field: "region".into(),
+            problem: "is empty".into(),
+        },
+        Violation {
+            field: "plan.ram_gb".into(),
+            problem: "must be positive".into(),
+        },
     ]));
     let bad = details.bad_request().unwrap();
     assert_eq!(bad.field_violations.len(), 2);
     assert_eq!(bad.field_violations[1].field, "plan.ram_gb");
     assert_eq!(bad.field_violations[1].description, "must be positive");
-    assert_eq!(details.error_info().unwrap().metadata["field"], "region, plan.ram_gb");
+    assert_eq!(
+        details.error_info().unwrap().metadata["field"],
+        "region, plan.ram_gb"
+    );
 
     let details = of(Error::not_found(Kind::Plan, "plan-a"));
     assert_eq!(details.error_info().unwrap().metadata["plan_id"], "plan-a");
     assert_eq!(details.resource_info().unwrap().resource_name, "plan-a");
 
     let metadata = vec![("region", "eu".to_owned())];
-    let details = of(Error::precondition("NO_CAPACITY", "region eu is full", metadata));
+    let details = of(Error::precondition(
+        "NO_CAPACITY",
+        "region eu is full",
+        metadata,
+    ));
     assert_eq!(details.error_info().unwrap().metadata["region"], "eu");
     let failure = &details.precondition_failure().unwrap().violations[0];
-    assert_eq!((failure.r#type.as_str(), failure.subject.as_str()), ("NO_CAPACITY", "eu"));
+    assert_eq!(
+        (failure.r#type.as_str(), failure.subject.as_str()),
+        ("NO_CAPACITY", "eu")
+    );
 
-    let details = of(Error::RateLimited { after: Duration::from_secs(3) });
-    assert_eq!(details.retry_info().unwrap().retry_delay, Some(Duration::from_secs(3)));
+    let details = of(Error::RateLimited {
+        after: Duration::from_secs(3),
+    });
+    assert_eq!(
+        details.retry_info().unwrap().retry_delay,
+        Some(Duration::from_secs(3))
+    );
 
-    let details = of(Error::EtagMismatch { what: Kind::Game, id: "minecraft".into() });
-    assert_eq!(details.error_info().unwrap().metadata["game_id"], "minecraft");
+    let details = of(Error::EtagMismatch {
+        what: Kind::Game,
+        id: "minecraft".into(),
+    });
+    assert_eq!(
+        details.error_info().unwrap().metadata["game_id"],
+        "minecraft"
+    );
 
-    let details = of(Error::RoleForbidden { role: "viewer", method: "CatalogService/CreatePlan" });
+    let details = of(Error::RoleForbidden {
+        role: "viewer",
+        method: "CatalogService/CreatePlan",
+    });
     assert_eq!(details.error_info().unwrap().metadata["role"], "viewer");
 }
 
@@ -148,8 +213,17 @@ fn a_store_that_does_not_answer_is_told_with_a_time_to_come_back() {
     ] {
         let status = status(app::Error::Store(error));
         assert_eq!(status.code(), Code::Unavailable);
-        assert_eq!(status.get_details_error_info().unwrap().reason, "STORE_UNAVAILABLE");
-        assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+        assert_eq!(
+            status.get_details_error_info().unwrap().reason,
+            "STORE_UNAVAILABLE"
+        );
+        assert!(
+            status
+                .get_details_retry_info()
+                .unwrap()
+                .retry_delay
+                .is_some()
+        );
         assert!(!status.message().contains("pool"), "{}", status.message());
     }
 }
@@ -175,31 +249,61 @@ fn what_is_not_for_callers_becomes_a_fixed_text() {
 #[test]
 fn a_huge_value_does_not_make_a_huge_header() {
     let id = "\u{1F3AE}".repeat(100_000);
-    assert!(status(Error::not_found(Kind::Plan, &id).into()).details().len() < 4096);
+    assert!(
+        status(Error::not_found(Kind::Plan, &id).into())
+            .details()
+            .len()
+            < 4096
+    );
     let violations = (0..5_000)
-        .map(|i| Violation { field: format!("environment[{id}{i}]"), problem: id.clone() })
+        .map(|i| Violation {
+            field: format!("environment[{id}{i}]"),
+            problem: id.clone(),
+        })
         .collect();
     let status = refused(&Error::Invalid(violations));
     let bad = status.get_details_bad_request().unwrap();
-    assert_eq!(bad.field_violations.last().unwrap().description, "and 4976 more field(s)");
+    assert_eq!(
+        bad.field_violations.last().unwrap().description,
+        "and 4976 more field(s)"
+    );
 
-    let violations =
-        (0..100).map(|i| Violation { field: format!("a[{i}]"), problem: "is empty".into() });
-    assert!(refused(&Error::Invalid(violations.collect())).details().len() < 6 * 1024);
+    let violations = (0..100).map(|i| Violation {
+        field: format!("a[{i}]"),
+        problem: "is empty".into(),
+    });
+    assert!(
+        refused(&Error::Invalid(violations.collect()))
+            .details()
+            .len()
+            < 6 * 1024
+    );
 }
 
 #[test]
 fn what_the_framework_refuses_has_a_reason_too() {
     let too_large = "Error, decoded message length too large: found 9 bytes, the limit is: 4 bytes";
     for (raw, code, reason) in [
-        (Status::out_of_range(too_large), Code::OutOfRange, "MESSAGE_TOO_LARGE"),
+        (
+            Status::out_of_range(too_large),
+            Code::OutOfRange,
+            "MESSAGE_TOO_LARGE",
+        ),
         (
             Status::internal("failed to decode Protobuf message: Greeting.name: invalid UTF-8"),
             Code::InvalidArgument,
             "MESSAGE_MALFORMED",
         ),
-        (Status::unimplemented(""), Code::Unimplemented, "UNIMPLEMENTED"),
-        (Status::not_found("service not registered"), Code::NotFound, "NOT_FOUND"),
+        (
+            Status::unimplemented(""),
+            Code::Unimplemented,
+            "UNIMPLEMENTED",
+        ),
+        (
+            Status::not_found("service not registered"),
+            Code::NotFound,
+            "NOT_FOUND",
+        ),
     ] {
         let status = from_framework(&raw);
         assert_eq!(status.code(), code);
@@ -216,21 +320,30 @@ fn sea_orm_error(text: &str) -> sea_orm::DbErr {
 #[test]
 fn every_reason_written_in_the_sources_is_in_the_table() {
     let mut seen = BTreeSet::new();
-    visit(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut |text| {
-        for marker in ["reason: \"", "precondition(\""] {
-            for (at, _) in text.match_indices(marker) {
-                // `waiting_reason` and its kin are words of their own.
-                if text[..at].ends_with('_') {
-                    continue;
+    visit(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut |text| {
+            for marker in ["reason: \"", "precondition(\""] {
+                for (at, _) in text.match_indices(marker) {
+                    // `waiting_reason` and its kin are words of their own.
+                    if text[..at].ends_with('_') {
+                        continue;
+                    }
+                    let rest = &text[at + marker.len()..];
+                    seen.insert(rest[..rest.find('"').unwrap()].to_owned());
                 }
-                let rest = &text[at + marker.len()..];
-                seen.insert(rest[..rest.find('"').unwrap()].to_owned());
             }
-        }
-    });
-    assert!(seen.contains("REQUEST_ID_REUSED"), "the search finds what is there: {seen:?}");
+        },
+    );
+    assert!(
+        seen.contains("REQUEST_ID_REUSED"),
+        "the search finds what is there: {seen:?}"
+    );
     for reason in seen {
-        assert!(super::code_of(&reason).is_some(), "{reason} is not in REASONS");
+        assert!(
+            super::code_of(&reason).is_some(),
+            "{reason} is not in REASONS"
+        );
     }
 }
 

@@ -113,7 +113,7 @@ async fn failed(
     }
     if error == (panel::Error::NotDone { trouble: Trouble::Node }) {
         let until_us = work.app.db.now().await? + micros(work.settings.avoid_node);
-        nodes::mark_avoided(work.app.db.read(), node_id, until_us).await?;
+        nodes::mark_avoided(work.app.db.write(), node_id, until_us).await?;
         clear(work, false).await?;
         return Ok(work.later(WaitingReason::PanelUnavailable));
     }

@@ -42,8 +42,11 @@ pub(super) async fn apply(
 
 async fn missing_games(tx: &Tx, catalog: &Catalog) -> Result<Vec<Fault>, ApplyError> {
     let stored = games::all(&**tx).await?;
-    let known: BTreeSet<&str> =
-        stored.iter().chain(&catalog.games).map(|game| game.id.as_str()).collect();
+    let known: BTreeSet<&str> = stored
+        .iter()
+        .chain(&catalog.games)
+        .map(|game| game.id.as_str())
+        .collect();
     let missing = catalog.plans.iter().filter_map(|plan| {
         let game = plan.game.as_deref().filter(|game| !known.contains(game))?;
         Some(Fault {
@@ -58,16 +61,25 @@ async fn missing_games(tx: &Tx, catalog: &Catalog) -> Result<Vec<Fault>, ApplyEr
 /// may move: all of them are written anew.
 async fn taken_prices(tx: &Tx, catalog: &Catalog) -> Result<Vec<Fault>, ApplyError> {
     let priced: Vec<_> = catalog.priced().collect();
-    let ids: Vec<String> =
-        priced.iter().map(|(_, price)| price.stripe_price_id.clone()).collect();
+    let ids: Vec<String> = priced
+        .iter()
+        .map(|(_, price)| price.stripe_price_id.clone())
+        .collect();
     // Ids that break their rule are not asked for: no row can have them.
-    let ids: Vec<String> =
-        ids.into_iter().filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic())).collect();
+    let ids: Vec<String> = ids
+        .into_iter()
+        .filter(|id| id.bytes().all(|byte| byte.is_ascii_graphic()))
+        .collect();
     let rewritten: BTreeSet<(OwnerKind, &str)> = catalog
         .plans
         .iter()
         .map(|plan| (OwnerKind::Plan, plan.id.as_str()))
-        .chain(catalog.addons.iter().map(|addon| (OwnerKind::Addon, addon.id.as_str())))
+        .chain(
+            catalog
+                .addons
+                .iter()
+                .map(|addon| (OwnerKind::Addon, addon.id.as_str())),
+        )
         .collect();
     let owners = prices::owners(&**tx, &ids).await?;
     let taken: BTreeMap<&str, &str> = owners
@@ -179,7 +191,9 @@ async fn apply_addons(tx: &Tx, rows: &[Addon], now_us: i64) -> Result<Counts, Ap
 /// Only what an operator says is compared and written: what is held of a node
 /// and what was seen of it stay as they are.
 async fn apply_nodes(tx: &Tx, rows: &[NewNode], now_us: i64) -> Result<Counts, ApplyError> {
-    let mut stored = by_id(nodes::all(&**tx).await?, |node| node.set.pterodactyl_node_id);
+    let mut stored = by_id(nodes::all(&**tx).await?, |node| {
+        node.set.pterodactyl_node_id
+    });
     let mut counts = Counts::default();
     for row in rows {
         match stored.remove(&row.pterodactyl_node_id) {

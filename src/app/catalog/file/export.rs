@@ -91,7 +91,9 @@ pub(super) fn text(catalog: &Catalog) -> String {
 fn common_currency(catalog: &Catalog) -> Option<String> {
     let mut currencies = catalog.priced().map(|(_, price)| &price.amount.currency);
     let first = currencies.next()?;
-    currencies.all(|other| other == first).then(|| first.clone())
+    currencies
+        .all(|other| other == first)
+        .then(|| first.clone())
 }
 
 /// Lines of TOML. Keys are ids and egg variables, which need no quotes.

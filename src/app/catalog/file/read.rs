@@ -44,7 +44,10 @@ pub(super) fn catalog(text: &str) -> (Catalog, Vec<Fault>) {
 fn no_toml(text: &str, error: &toml::de::Error) -> Fault {
     let at = error.span().map_or(0, |span| span.start);
     let line = text.bytes().take(at).filter(|byte| *byte == b'\n').count() + 1;
-    Fault { key: format!("line {line}"), problem: error.message().to_owned() }
+    Fault {
+        key: format!("line {line}"),
+        problem: error.message().to_owned(),
+    }
 }
 
 fn sections(root: &mut Section, name: &str) -> Vec<(String, Section)> {
@@ -226,7 +229,10 @@ fn prices(section: &mut Section, default_currency: Option<&str>) -> Vec<Price> {
 
 fn node(id: &str, mut section: Section, catalog: &mut Catalog) -> Vec<Fault> {
     // One spelling per number: `01` would be a second row of the same node.
-    let panel_id = id.parse::<i64>().ok().filter(|number| number.to_string() == id);
+    let panel_id = id
+        .parse::<i64>()
+        .ok()
+        .filter(|number| number.to_string() == id);
     if panel_id.is_none() {
         section.fault_here("must be named by its id on the panel");
     }
@@ -255,7 +261,10 @@ fn finish(section: Section, violations: Violations) -> Vec<Fault> {
     let mut faults = section.finish();
     for Violation { field, problem } in violations.into_vec() {
         if faults.iter().all(|fault| fault.key != field) {
-            faults.push(Fault { key: field, problem });
+            faults.push(Fault {
+                key: field,
+                problem,
+            });
         }
     }
     faults

@@ -18,18 +18,33 @@ impl Section {
     /// A table at a key; anything else there is a fault.
     pub(super) fn of(key: String, value: Value) -> Self {
         match value {
-            Value::Table(rest) => Self { key, rest, faults: Vec::new() },
+            Value::Table(rest) => Self {
+                key,
+                rest,
+                faults: Vec::new(),
+            },
             _ => {
                 let problem = "must be a table".to_owned();
-                let faults = vec![Fault { key: key.clone(), problem }];
-                Self { key, rest: Table::new(), faults }
+                let faults = vec![Fault {
+                    key: key.clone(),
+                    problem,
+                }];
+                Self {
+                    key,
+                    rest: Table::new(),
+                    faults,
+                }
             }
         }
     }
 
     /// The whole file.
     pub(super) fn root(rest: Table) -> Self {
-        Self { key: String::new(), rest, faults: Vec::new() }
+        Self {
+            key: String::new(),
+            rest,
+            faults: Vec::new(),
+        }
     }
 
     /// Where the table is.
@@ -39,18 +54,28 @@ impl Section {
 
     /// The key of a field.
     pub(super) fn key_of(&self, name: &str) -> String {
-        if self.key.is_empty() { name.to_owned() } else { format!("{}.{name}", self.key) }
+        if self.key.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.key)
+        }
     }
 
     /// Notes a fault of a field.
     pub(super) fn fault(&mut self, name: &str, problem: impl Into<String>) {
         let key = self.key_of(name);
-        self.faults.push(Fault { key, problem: problem.into() });
+        self.faults.push(Fault {
+            key,
+            problem: problem.into(),
+        });
     }
 
     /// Notes a fault of the table itself.
     pub(super) fn fault_here(&mut self, problem: impl Into<String>) {
-        self.faults.push(Fault { key: self.key.clone(), problem: problem.into() });
+        self.faults.push(Fault {
+            key: self.key.clone(),
+            problem: problem.into(),
+        });
     }
 
     /// Whether the field is there and not read yet.
@@ -130,7 +155,9 @@ impl Section {
             return Vec::new();
         };
         let Value::Array(values) = value else {
-            return self.wrong(name, "must be a list of texts").unwrap_or_default();
+            return self
+                .wrong(name, "must be a list of texts")
+                .unwrap_or_default();
         };
         let mut texts = Vec::with_capacity(values.len());
         for (index, value) in values.into_iter().enumerate() {
@@ -144,7 +171,10 @@ impl Section {
 
     /// The field as a table of its own; empty where it is missing.
     pub(super) fn table(&mut self, name: &str) -> Self {
-        let value = self.rest.remove(name).unwrap_or_else(|| Value::Table(Table::new()));
+        let value = self
+            .rest
+            .remove(name)
+            .unwrap_or_else(|| Value::Table(Table::new()));
         Self::of(self.key_of(name), value)
     }
 

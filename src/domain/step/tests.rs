@@ -1,0 +1,247 @@
+//! Planning is tested three ways: by examples that read as the design does, by
+//! invariants over the product of all facts, and by a model that lives orders to
+//! their end.
+
+use super::*;
+use crate::domain::order::tests::{EXPIRES_US, MADE_US, NODE, facts};
+
+mod model;
+mod product;
+mod properties;
+
+/// Times of these tests: the defaults.
+fn timing() -> Timing {
+    Timing::default()
+}
+
+fn plan(facts: &Facts, now_us: i64) -> Step {
+    next_step(facts, &timing(), now_us)
+}
+
+/// An order whose session is open.
+fn open() -> Facts {
+    let mut facts = facts();
+    facts.billing.session_id = Some("cs_1".to_owned());
+    facts.billing.session_status = Some("open".to_owned());
+    facts.billing.session_expires_us = Some(EXPIRES_US);
+    facts
+}
+
+/// An order that our own read of Stripe has confirmed as paid.
+fn paid() -> Facts {
+    let mut facts = open();
+    facts.billing.session_status = Some("complete".to_owned());
+    facts.billing.payment_status = Some("paid".to_owned());
+    facts.billing.subscription_id = Some("sub_1".to_owned());
+    facts.billing.subscription_status = Some("active".to_owned());
+    facts.billing.confirmed_at_us = Some(MADE_US);
+    facts.billing.read_us = Some(MADE_US);
+    facts
+}
+
+/// A paid order with its account, and a request that only has to be sent.
+fn placed() -> Facts {
+    let mut facts = paid();
+    facts.panel_user = Some(7);
+    facts.server.attempt = 1;
+    facts.server.node_id = Some(NODE);
+    facts.server.has_create_request = true;
+    facts
+}
+
+/// A paid order whose create was sent at `MADE_US` and never answered.
+fn in_doubt() -> Facts {
+    let mut facts = placed();
+    facts.server.create_sent_us = Some(MADE_US);
+    facts
+}
+
+/// A paid order whose server is being installed since `MADE_US`.
+fn installing() -> Facts {
+    let mut facts = placed();
+    facts.server.has_create_request = false;
+    facts.server.panel_id = Some(9);
+    facts.server.install_since_us = Some(MADE_US);
+    facts.server.observed_status = Some("installing".to_owned());
+    facts
+}
+
+fn cancel(mut facts: Facts) -> Facts {
+    facts.billing.subscription_status = Some("canceled".to_owned());
+    facts
+}
+
+fn expire(mut facts: Facts) -> Facts {
+    facts.billing.session_status = Some("expired".to_owned());
+    facts
+}
+
+#[test]
+fn a_purchase_goes_from_one_step_to_the_next() {
+    assert_eq!(plan(&facts(), MADE_US), Step::OpenSession);
+    let until_us = EXPIRES_US + timing().session_grace_us;
+    let reason = WaitingReason::AwaitingPayment;
+    assert_eq!(plan(&open(), MADE_US), Step::Wait { until_us, reason });
+    let mut told = open();
+    told.billing.hints = 1;
+    assert_eq!(plan(&told, MADE_US), Step::SyncBilling);
+    assert_eq!(plan(&paid(), MADE_US), Step::EnsureOwner);
+    let mut owned = paid();
+    owned.panel_user = Some(7);
+    assert_eq!(plan(&owned, MADE_US), Step::Place);
+    assert_eq!(plan(&placed(), MADE_US), Step::CreateServer);
+    let until_us = MADE_US + timing().install_limit_us;
+    let reason = WaitingReason::Installing;
+    assert_eq!(plan(&installing(), MADE_US), Step::Wait { until_us, reason });
+    let mut runs = installing();
+    runs.server.observed_status = Some(String::new());
+    runs.server.first_running_us = Some(MADE_US);
+    assert_eq!(plan(&runs, MADE_US), Step::Rest(None));
+}
+
+#[test]
+fn without_any_event_the_session_is_read_a_minute_after_its_expiry() {
+    let due_us = EXPIRES_US + timing().session_grace_us;
+    assert!(matches!(plan(&open(), due_us - 1), Step::Wait { .. }));
+    assert_eq!(plan(&open(), due_us), Step::SyncBilling);
+    // Read and still open: read again, but not at once.
+    let mut read = open();
+    read.billing.read_us = Some(due_us);
+    let until_us = due_us + timing().session_grace_us;
+    assert_eq!(
+        plan(&read, due_us),
+        Step::Wait { until_us, reason: WaitingReason::AwaitingPayment }
+    );
+}
+
+#[test]
+fn a_session_that_is_to_end_early_is_ended_now() {
+    let mut asked = open();
+    asked.billing.expire_requested = true;
+    assert_eq!(plan(&asked, MADE_US), Step::SyncBilling);
+    // A read before the request does not put it off for long, and one after it that
+    // could not end the session does not make a hot loop.
+    asked.billing.read_us = Some(MADE_US);
+    let until_us = MADE_US + timing().settle_again_us;
+    let reason = WaitingReason::AwaitingPayment;
+    assert_eq!(plan(&asked, MADE_US), Step::Wait { until_us, reason });
+    assert_eq!(plan(&asked, until_us), Step::SyncBilling);
+}
+
+#[test]
+fn a_paid_session_that_names_no_subscription_yet_is_read_again_soon() {
+    let mut facts = open();
+    facts.billing.session_status = Some("complete".to_owned());
+    facts.billing.read_us = Some(MADE_US);
+    let reason = WaitingReason::AwaitingPayment;
+    for paid in ["paid", "no_payment_required"] {
+        facts.billing.payment_status = Some(paid.to_owned());
+        let until_us = MADE_US + timing().settle_again_us;
+        assert_eq!(plan(&facts, MADE_US), Step::Wait { until_us, reason }, "{paid}");
+        assert_eq!(plan(&facts, until_us), Step::SyncBilling, "{paid}");
+    }
+    // A delayed method takes days.
+    facts.billing.payment_status = Some("unpaid".to_owned());
+    let until_us = MADE_US + timing().delayed_payment_us;
+    assert_eq!(plan(&facts, MADE_US), Step::Wait { until_us, reason });
+}
+
+#[test]
+fn a_create_is_sent_only_for_what_is_held_where_it_goes() {
+    let spoilt: [fn(&mut Facts); 5] = [
+        |f| f.server.attempt = 0,
+        |f| f.server.has_create_request = false,
+        |f| f.hold_node = None,
+        |f| f.hold_node = Some(NODE + 1),
+        |f| f.ports -= 1,
+    ];
+    for (index, spoil) in spoilt.into_iter().enumerate() {
+        let mut facts = placed();
+        spoil(&mut facts);
+        assert_eq!(plan(&facts, MADE_US), Step::Place, "{index}");
+    }
+}
+
+#[test]
+fn a_create_in_doubt_is_looked_for_twice() {
+    let timing = timing();
+    let first_us = MADE_US + timing.settle_us;
+    let reason = WaitingReason::OutcomeUnknown;
+    let mut facts = in_doubt();
+    assert_eq!(plan(&facts, MADE_US), Step::Wait { until_us: first_us, reason });
+    assert_eq!(plan(&facts, first_us), Step::SettleCreate);
+    facts.server.settle_looks = 1;
+    let second_us = first_us + timing.settle_again_us;
+    assert_eq!(plan(&facts, first_us), Step::Wait { until_us: second_us, reason });
+    assert_eq!(plan(&facts, second_us), Step::SettleCreate);
+    assert_eq!(looks_to_settle(false), 2);
+    // Parked or not: what may be there is looked for.
+    facts.order.error_reason = Some(ErrorReason::PanelRejected);
+    assert_eq!(plan(&facts, second_us), Step::SettleCreate);
+}
+
+#[test]
+fn a_create_of_an_ended_order_is_looked_for_three_times_before_room_is_given_back() {
+    let mut facts = cancel(in_doubt());
+    for look_us in timing().late_looks_us {
+        let due_us = MADE_US + look_us;
+        assert!(matches!(plan(&facts, due_us - 1), Step::Wait { .. }));
+        assert_eq!(plan(&facts, due_us), Step::SettleCreate);
+        facts.server.settle_looks += 1;
+    }
+    assert_eq!(looks_to_settle(true), facts.server.settle_looks);
+    // More looks than are planned are never a reason to look too early.
+    assert!(matches!(plan(&facts, MADE_US), Step::Wait { .. }));
+    facts.server.create_sent_us = None;
+    assert_eq!(plan(&facts, MADE_US), Step::Release);
+}
+
+#[test]
+fn an_ended_order_gives_back_what_it_holds() {
+    let mut facts = expire(open());
+    assert_eq!(plan(&facts, MADE_US), Step::Release);
+    facts.hold_node = None;
+    assert_eq!(plan(&facts, MADE_US), Step::Release);
+    facts.ports = 0;
+    assert_eq!(plan(&facts, MADE_US), Step::Rest(None));
+
+    let mut half_made = cancel(installing());
+    assert_eq!(plan(&half_made, MADE_US), Step::Delete);
+    half_made.server.deleted_us = Some(MADE_US);
+    assert_eq!(plan(&half_made, MADE_US), Step::Release);
+
+    let mut used = cancel(installing());
+    used.server.first_running_us = Some(MADE_US);
+    assert_eq!(plan(&used, MADE_US), Step::Rest(None));
+}
+
+#[test]
+fn an_install_gets_one_second_chance() {
+    for failed in ["install_failed", "reinstall_failed"] {
+        let mut facts = installing();
+        facts.server.observed_status = Some(failed.to_owned());
+        assert_eq!(plan(&facts, MADE_US), Step::Reinstall);
+        facts.server.reinstalls = 1;
+        assert_eq!(plan(&facts, MADE_US), Step::Park(ErrorReason::InstallFailed));
+    }
+    // One that never ends has failed too.
+    let mut facts = installing();
+    let late_us = MADE_US + timing().install_limit_us;
+    assert_eq!(plan(&facts, late_us), Step::Reinstall);
+    facts.server.reinstalls = 1;
+    assert_eq!(plan(&facts, late_us), Step::Park(ErrorReason::InstallFailed));
+    // A server that ran before is its customer's: never installed again by itself.
+    facts.server.first_running_us = Some(MADE_US);
+    facts.server.reinstalls = 0;
+    for observed in ["install_failed", "reinstall_failed", "installing", "suspended", ""] {
+        facts.server.observed_status = Some(observed.to_owned());
+        assert_eq!(plan(&facts, late_us), Step::Rest(None), "{observed}");
+    }
+}
+
+#[test]
+fn a_server_that_is_gone_is_never_made_again() {
+    let mut facts = installing();
+    facts.server.deleted_us = Some(MADE_US);
+    assert_eq!(plan(&facts, MADE_US), Step::Park(ErrorReason::ServerMissing));
+}

@@ -1,0 +1,492 @@
+//! A small world to live orders in: Stripe, the panel, customers and operators, as
+//! far as an order can tell. A step has here the effect that its own file gives it,
+//! and fails in the ways that its file knows.
+
+use std::collections::VecDeque;
+
+use super::*;
+
+/// Definite refusals after which an order is parked.
+const MAX_ATTEMPTS: i32 = 3;
+/// More steps in a row than any order needs: the driver's own bound.
+const STEPS_IN_A_ROW: usize = 24;
+/// No story of these tests is longer.
+const STEPS_IN_ALL: usize = 400;
+/// After trouble of Stripe or the panel.
+const RETRY_US: i64 = 10 * SECOND_US;
+/// A crashed worker's lease runs out.
+const LEASE_US: i64 = 60 * SECOND_US;
+/// What others do comes at most this late while an order waits.
+const IDLE_US: i64 = 60 * SECOND_US;
+
+/// What customers and operators do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    Pay,
+    PayByDelayedMethod,
+    DelayedMethodPays,
+    DelayedMethodFails,
+    CancelSubscription,
+    /// A fourth session of the user: the oldest is to end.
+    OpenFourthSession,
+    /// An operator lets a parked order try again.
+    Retry,
+}
+
+/// How Stripe answers a session request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Open {
+    Opened,
+    OpenedWithoutAnswer,
+    NoAnswer,
+    Refused,
+}
+
+/// What comes of a create.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Create {
+    Made,
+    /// No answer; the server appears after so many seconds.
+    LandsAfter(u8),
+    /// No answer, and nothing was done.
+    Vanishes,
+    NodeDown,
+    PortTaken,
+    RateLimited,
+    Rejected,
+}
+
+/// What comes of an install.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Install {
+    Ends,
+    Fails,
+    Hangs,
+}
+
+/// Stripe's own truth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Session {
+    None,
+    Open { expires_us: i64 },
+    Unpaid,
+    Paid,
+    Canceled,
+    Failed,
+    Expired,
+}
+
+/// What happens to an order, in the order in which it is asked for. Where a list
+/// ends, all goes well.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scenario {
+    /// After so many steps, or when nothing else happens; and whether an event tells.
+    pub acts: Vec<(u8, Act, bool)>,
+    pub opens: Vec<Open>,
+    pub creates: Vec<Create>,
+    pub installs: Vec<Install>,
+    /// Steps that find Stripe or the panel away.
+    pub troubles: Vec<u8>,
+    /// Steps whose worker dies after the deed, before it is stored.
+    pub crashes: Vec<u8>,
+    /// Reads of a paid session that do not name its subscription yet.
+    pub unnamed_reads: u8,
+    /// Asks to end the session that Stripe refuses.
+    pub refused_ends: u8,
+    /// What is paid is not what was ordered.
+    pub mismatch: bool,
+    /// The panel has another's account under the customer's address.
+    pub unresolved: bool,
+}
+
+enum Outcome {
+    Again,
+    Later(i64),
+    Park(ErrorReason),
+}
+
+pub(super) struct World {
+    pub facts: Facts,
+    pub now_us: i64,
+    pub session: Session,
+    /// Whether the panel has the server.
+    pub server: bool,
+    /// When a create that got no answer will have landed.
+    pub lands_us: Option<i64>,
+    /// Servers that the panel ever made for the order.
+    pub made: u32,
+    pub log: Vec<Step>,
+    /// The first thing that must never happen, and did.
+    fault: Option<&'static str>,
+    plot: Scenario,
+    acts: VecDeque<(u8, Act, bool)>,
+}
+
+fn take_first<T: Copy>(script: &mut Vec<T>, otherwise: T) -> T {
+    if script.is_empty() { otherwise } else { script.remove(0) }
+}
+
+impl World {
+    pub(super) fn new(facts: Facts, session: Session, plot: Scenario) -> Self {
+        let acts = plot.acts.iter().copied().collect();
+        let server = facts.server.exists();
+        let made = u32::from(server);
+        let now_us = MADE_US;
+        let (lands_us, log) = (None, Vec::new());
+        let fault = None;
+        Self { facts, now_us, session, server, lands_us, made, log, fault, plot, acts }
+    }
+
+    /// From here on all goes well.
+    pub(super) fn calm(&mut self) {
+        let (mismatch, unresolved) = (self.plot.mismatch, self.plot.unresolved);
+        self.plot = Scenario { mismatch, unresolved, ..Scenario::default() };
+    }
+
+    /// Takes steps until nothing is left that could happen. Tells what went wrong.
+    pub(super) fn run(&mut self) -> Result<(), String> {
+        let mut in_a_row = 0;
+        loop {
+            self.never(self.log.len() >= STEPS_IN_ALL, "it never ends");
+            self.never(in_a_row >= STEPS_IN_A_ROW, "it goes in circles");
+            if let Some(fault) = self.fault {
+                let steps: Vec<&str> = self.log.iter().map(|step| step.name()).collect();
+                return Err(format!("{fault}: {}", steps.join(" ")));
+            }
+            if self.acts.front().is_some_and(|(at, ..)| usize::from(*at) <= self.log.len()) {
+                self.act();
+            }
+            let step = plan(&self.facts, self.now_us);
+            let idle = match step {
+                Step::Wait { until_us, reason } => Some((Some(until_us), Some(reason))),
+                Step::Rest(_) => Some((None, None)),
+                Step::Park(reason) => {
+                    self.log.push(step);
+                    self.park(reason);
+                    Some((None, None))
+                }
+                _ => match self.take(step) {
+                    Outcome::Again => None,
+                    Outcome::Later(after_us) => Some((Some(self.now_us + after_us), None)),
+                    Outcome::Park(reason) => {
+                        self.park(reason);
+                        Some((None, None))
+                    }
+                },
+            };
+            in_a_row += 1;
+            let Some((until_us, waiting)) = idle else { continue };
+            in_a_row = 0;
+            if !self.pass_time(until_us, waiting) && self.fault.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn never(&mut self, happened: bool, what: &'static str) {
+        if happened {
+            self.fault.get_or_insert(what);
+        }
+    }
+
+    /// Lets time pass, or others act. `false` where nothing will ever happen.
+    fn pass_time(&mut self, until_us: Option<i64>, waiting: Option<WaitingReason>) -> bool {
+        if waiting == Some(WaitingReason::Installing) {
+            self.install();
+        }
+        if !self.acts.is_empty() {
+            let later_us = self.now_us + IDLE_US;
+            self.now_us = until_us.unwrap_or(later_us).min(later_us);
+            self.act();
+            return true;
+        }
+        let Some(until_us) = until_us else { return false };
+        self.now_us = self.now_us.max(until_us);
+        if self.session == Session::Unpaid {
+            self.session = Session::Failed;
+        }
+        true
+    }
+
+    fn park(&mut self, reason: ErrorReason) {
+        self.facts.order.error_reason = Some(reason);
+    }
+
+    /// The next thing that customers or operators do, where it can be done.
+    fn act(&mut self) {
+        let Some((_, act, told)) = self.acts.pop_front() else { return };
+        let may_pay =
+            matches!(self.session, Session::Open { expires_us } if self.now_us < expires_us);
+        let billing = &mut self.facts.billing;
+        let next = match (act, self.session) {
+            (Act::Pay, _) if may_pay => Session::Paid,
+            (Act::PayByDelayedMethod, _) if may_pay => Session::Unpaid,
+            (Act::DelayedMethodPays, Session::Unpaid) => Session::Paid,
+            (Act::DelayedMethodFails, Session::Unpaid) => Session::Failed,
+            (Act::CancelSubscription, Session::Paid) => Session::Canceled,
+            (Act::OpenFourthSession, _) => {
+                // As checkout does it: only a session that still waits for its payment.
+                let complete = billing.session_status.as_deref() == Some("complete");
+                billing.expire_requested |= !billing.over() && !billing.confirmed() && !complete;
+                return;
+            }
+            (Act::Retry, _) => {
+                if !billing.over() && self.facts.order.error_reason.take().is_some() {
+                    self.facts.order.attempts = 0;
+                    self.facts.server.reinstalls = 0;
+                    billing.hints += 1;
+                }
+                return;
+            }
+            _ => return,
+        };
+        self.session = next;
+        if told && next == Session::Failed {
+            billing.payment_failed_us = Some(self.now_us);
+        }
+        if told || act == Act::CancelSubscription {
+            billing.hints += 1;
+            billing.session_id.get_or_insert_with(|| "cs_1".to_owned());
+        }
+    }
+
+    fn install(&mut self) {
+        let word = match take_first(&mut self.plot.installs, Install::Ends) {
+            Install::Ends => {
+                self.facts.server.first_running_us = Some(self.now_us);
+                ""
+            }
+            Install::Fails => "install_failed",
+            Install::Hangs => return,
+        };
+        self.facts.server.observed_status = Some(word.to_owned());
+    }
+
+    fn take(&mut self, step: Step) -> Outcome {
+        let number = self.log.len();
+        let this = |at: &u8| usize::from(*at) == number;
+        let (away, dies) =
+            (self.plot.troubles.iter().any(this), self.plot.crashes.iter().any(this));
+        self.log.push(step);
+        if away && !matches!(step, Step::OpenSession | Step::CreateServer) {
+            return Outcome::Later(RETRY_US);
+        }
+        let before = self.facts.clone();
+        let outcome = match step {
+            Step::OpenSession => self.open_session(),
+            Step::SyncBilling => self.sync_billing(),
+            Step::EnsureOwner => self.ensure_owner(),
+            Step::Place => self.place(),
+            Step::CreateServer => self.create(),
+            Step::SettleCreate => self.settle(),
+            Step::Reinstall => self.reinstall(),
+            Step::Delete => self.delete(),
+            Step::Release => self.release(),
+            Step::Park(_) | Step::Wait { .. } | Step::Rest(_) => Outcome::Again,
+        };
+        if !dies {
+            return outcome;
+        }
+        self.facts = before;
+        if step == Step::CreateServer {
+            // The mark is committed before the request is sent.
+            self.facts.server.create_sent_us = Some(self.now_us);
+            self.facts.server.settle_looks = 0;
+            if std::mem::take(&mut self.server) {
+                self.lands_us = Some(self.now_us);
+            }
+        }
+        Outcome::Later(LEASE_US)
+    }
+
+    fn open_session(&mut self) -> Outcome {
+        let expires_us = self.facts.billing.request_expires_us;
+        let answer = take_first(&mut self.plot.opens, Open::Opened);
+        // Stripe compares the key before the body: an open session is answered again.
+        let refused = answer == Open::Refused || expires_us - self.now_us < 30 * 60 * SECOND_US;
+        if self.session == Session::None {
+            match answer {
+                _ if refused => {
+                    self.facts.billing.never_opened = true;
+                    return Outcome::Again;
+                }
+                Open::NoAnswer => return Outcome::Later(RETRY_US),
+                _ => self.session = Session::Open { expires_us },
+            }
+        }
+        if answer == Open::OpenedWithoutAnswer {
+            return Outcome::Later(RETRY_US);
+        }
+        let billing = &mut self.facts.billing;
+        billing.session_id = Some("cs_1".to_owned());
+        billing.session_status = Some("open".to_owned());
+        billing.session_expires_us = Some(expires_us);
+        Outcome::Again
+    }
+
+    fn sync_billing(&mut self) -> Outcome {
+        if let Session::Open { expires_us } = self.session {
+            let late = expires_us + timing().session_grace_us <= self.now_us;
+            if late {
+                self.session = Session::Expired;
+            } else if self.facts.billing.expire_requested {
+                if self.plot.refused_ends == 0 {
+                    self.session = Session::Expired;
+                } else {
+                    self.plot.refused_ends -= 1;
+                }
+            }
+        }
+        let (session, payment, subscription) = match self.session {
+            Session::None | Session::Open { .. } => ("open", "unpaid", None),
+            Session::Unpaid => ("complete", "unpaid", Some("incomplete")),
+            Session::Paid => ("complete", "paid", Some("active")),
+            Session::Canceled => ("complete", "paid", Some("canceled")),
+            Session::Failed if self.facts.billing.payment_failed_us.is_some() => {
+                ("complete", "unpaid", Some("incomplete"))
+            }
+            // Without an event, Stripe's own clock ends what was never paid.
+            Session::Failed => ("complete", "unpaid", Some("incomplete_expired")),
+            Session::Expired => ("expired", "unpaid", None),
+        };
+        let paid = payment == "paid";
+        let unnamed = paid && self.plot.unnamed_reads > 0;
+        let billing = &mut self.facts.billing;
+        billing.hints_read = billing.hints;
+        billing.session_status = Some(session.to_owned());
+        billing.payment_status = Some(payment.to_owned());
+        billing.read_us = Some(self.now_us);
+        if unnamed {
+            self.plot.unnamed_reads -= 1;
+            return Outcome::Later(RETRY_US);
+        }
+        if let Some(subscription) = subscription {
+            billing.subscription_id = Some("sub_1".to_owned());
+            billing.subscription_status = Some(subscription.to_owned());
+        }
+        if paid && !billing.confirmed() {
+            if self.plot.mismatch {
+                self.facts.order.error_reason = Some(ErrorReason::BillingMismatch);
+            } else {
+                billing.confirmed_at_us = Some(self.now_us);
+            }
+        }
+        Outcome::Again
+    }
+
+    fn ensure_owner(&mut self) -> Outcome {
+        if self.plot.unresolved {
+            return Outcome::Park(ErrorReason::PanelUserUnresolved);
+        }
+        self.facts.panel_user = Some(7);
+        Outcome::Again
+    }
+
+    fn place(&mut self) -> Outcome {
+        self.never(self.facts.server.in_doubt(), "another place while a create is in doubt");
+        let ports = self.facts.order.spec.ports;
+        let node = self.facts.hold_node.filter(|_| self.facts.ports >= ports).unwrap_or(NODE);
+        self.facts.hold_node = Some(node);
+        self.facts.ports = ports;
+        self.facts.server.attempt += 1;
+        self.facts.server.node_id = Some(node);
+        self.facts.server.has_create_request = true;
+        Outcome::Again
+    }
+
+    fn create(&mut self) -> Outcome {
+        self.never(self.server || self.lands_us.is_some(), "a second create");
+        let server = &mut self.facts.server;
+        server.settle_looks = 0;
+        match take_first(&mut self.plot.creates, Create::Made) {
+            Create::Made => {
+                self.made += 1;
+                self.found();
+            }
+            Create::LandsAfter(seconds) => {
+                server.create_sent_us = Some(self.now_us);
+                self.lands_us = Some(self.now_us + i64::from(seconds) * SECOND_US);
+                self.made += 1;
+            }
+            Create::Vanishes => server.create_sent_us = Some(self.now_us),
+            Create::NodeDown => {
+                server.has_create_request = false;
+                return Outcome::Later(RETRY_US);
+            }
+            Create::PortTaken => {
+                server.has_create_request = false;
+                self.facts.ports -= 1;
+            }
+            Create::RateLimited => return Outcome::Later(SECOND_US),
+            Create::Rejected => {
+                server.has_create_request = false;
+                self.facts.order.attempts += 1;
+                if self.facts.order.attempts >= MAX_ATTEMPTS {
+                    return Outcome::Park(ErrorReason::PanelRejected);
+                }
+                return Outcome::Later(RETRY_US);
+            }
+        }
+        Outcome::Again
+    }
+
+    /// Stores the server that the panel has.
+    fn found(&mut self) {
+        self.server = true;
+        self.lands_us = None;
+        let server = &mut self.facts.server;
+        server.panel_id = Some(9);
+        server.has_create_request = false;
+        server.create_sent_us = None;
+        server.settle_looks = 0;
+        server.install_since_us = Some(self.now_us);
+        server.observed_status = Some("installing".to_owned());
+    }
+
+    fn settle(&mut self) -> Outcome {
+        if self.server || self.lands_us.is_some_and(|lands_us| lands_us <= self.now_us) {
+            self.found();
+            return Outcome::Again;
+        }
+        let server = &mut self.facts.server;
+        server.settle_looks += 1;
+        if server.settle_looks >= looks_to_settle(self.facts.billing.over()) {
+            server.create_sent_us = None;
+            server.settle_looks = 0;
+            self.never(self.lands_us.is_some(), "given up before it could land");
+        }
+        Outcome::Again
+    }
+
+    fn reinstall(&mut self) -> Outcome {
+        let server = &mut self.facts.server;
+        server.reinstalls += 1;
+        server.install_since_us = Some(self.now_us);
+        server.observed_status = Some("installing".to_owned());
+        Outcome::Again
+    }
+
+    fn delete(&mut self) -> Outcome {
+        let never = self.facts.billing.never_opened;
+        if !never && !matches!(self.session, Session::Canceled | Session::Failed | Session::Expired)
+        {
+            return Outcome::Park(ErrorReason::Internal);
+        }
+        self.server = false;
+        self.facts.server.deleted_us = Some(self.now_us);
+        self.facts.ports = 0;
+        Outcome::Again
+    }
+
+    fn release(&mut self) -> Outcome {
+        self.never(self.server || self.lands_us.is_some(), "gives back what a server has");
+        let may_be_paid = matches!(
+            self.session,
+            Session::Open { .. } | Session::Unpaid | Session::Paid
+        );
+        self.never(may_be_paid, "gives back what may still be paid");
+        self.facts.hold_node = None;
+        self.facts.ports = 0;
+        Outcome::Again
+    }
+}

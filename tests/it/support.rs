@@ -1,0 +1,10 @@
+//! The harness: databases, waiting, and a shop to test with.
+
+#[macro_use]
+pub mod db;
+pub mod layers;
+pub mod postgres;
+pub mod shop;
+pub mod source;
+pub mod sql;
+pub mod wait;

@@ -1,0 +1,133 @@
+//! A database of its own for each test, on both engines.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use spawnpoint::db::{Connection, Db, connect::Options};
+use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use super::postgres;
+
+/// Databases of PostgreSQL are copies of this one: quicker than migrating each.
+const TEMPLATE: &str = "spawnpoint_template";
+
+/// What stores the rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// A file.
+    Sqlite,
+    /// A database in the cluster of this process.
+    Postgres,
+}
+
+/// Runs tests written as `async fn name(engine: Engine)` on both engines, as
+/// `on_sqlite::name` and `on_postgres::name`.
+macro_rules! both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                super::$name($crate::support::db::Engine::Sqlite).await;
+            })+
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+            async fn $name() {
+                if !$crate::support::postgres::skipped() {
+                    super::$name($crate::support::db::Engine::Postgres).await;
+                }
+            })+
+        }
+    };
+}
+
+/// A database that nothing else uses.
+pub struct TestDb {
+    /// One replica's handle.
+    pub db: Db,
+    /// Its `DATABASE_URL`.
+    pub url: String,
+    _folder: Option<TempDir>,
+}
+
+impl TestDb {
+    /// A database with the newest schema and no rows.
+    pub async fn new(engine: Engine) -> Self {
+        match engine {
+            Engine::Sqlite => {
+                let test = Self::empty(engine).await;
+                test.db.migrate().await.expect("an empty file can be migrated");
+                test
+            }
+            Engine::Postgres => Self::created(&format!("TEMPLATE {}", template().await)).await,
+        }
+    }
+
+    /// A database without any table.
+    pub async fn empty(engine: Engine) -> Self {
+        match engine {
+            Engine::Sqlite => {
+                let folder = tempfile::tempdir().expect("a temporary folder");
+                let url = format!("sqlite://{}", folder.path().join("shop.db").display());
+                Self { db: open(&url).await, url, _folder: Some(folder) }
+            }
+            Engine::Postgres => Self::created("TEMPLATE template0").await,
+        }
+    }
+
+    /// A handle as another replica, or another process, has it: own pools, own clock.
+    pub async fn replica(&self) -> Db {
+        open(&self.url).await
+    }
+
+    async fn created(options: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        administer(&[&format!("CREATE DATABASE {name} {options}")]).await;
+        let url = postgres::shared().url(&name);
+        Self { db: open(&url).await, url, _folder: None }
+    }
+}
+
+/// Opens a store as `serve` does.
+pub async fn open(url: &str) -> Db {
+    let options = Options {
+        url: url.to_owned(),
+        max_connections: 8,
+        acquire_timeout: Duration::from_secs(20),
+    };
+    Db::open(&options).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
+}
+
+/// The migrated database that others are copied from.
+async fn template() -> &'static str {
+    static MADE: OnceCell<()> = OnceCell::const_new();
+    MADE.get_or_init(|| async {
+        // An earlier attempt may have panicked half-way.
+        let drop = format!("DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)");
+        administer(&[&drop, &format!("CREATE DATABASE {TEMPLATE} TEMPLATE template0")]).await;
+        let db = open(&postgres::shared().url(TEMPLATE)).await;
+        db.migrate().await.expect("an empty database can be migrated");
+        close(&db).await;
+    })
+    .await;
+    TEMPLATE
+}
+
+/// Closes every connection of a handle and of its clones.
+pub async fn close(db: &Db) {
+    db.read().clone().close().await.expect("a pool can be closed");
+}
+
+/// Runs statements on the cluster's own database, each outside any transaction.
+async fn administer(statements: &[&str]) {
+    let admin = open(&postgres::shared().url("postgres")).await;
+    for statement in statements {
+        let done = admin.read().execute_unprepared(statement).await;
+        done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    close(&admin).await;
+}
