@@ -7,7 +7,7 @@
 //! what people type when they are in trouble, so those are held at INFO whatever
 //! the filter says, and no filter can make them write a secret to a log.
 
-use std::panic;
+use std::{io::IsTerminal, panic};
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::{

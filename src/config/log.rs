@@ -22,8 +22,17 @@ impl Default for Log {
 }
 
 impl Log {
+    /// As the service logs.
     pub(super) fn read(reader: &mut Reader<'_>) -> Self {
-        let defaults = Self::default();
+        Self::read_over(reader, Self::default())
+    }
+
+    /// As a command that ends at once logs: what it prints is what it did.
+    pub(super) fn read_for_tools(reader: &mut Reader<'_>) -> Self {
+        Self::read_over(reader, Self { filter: "warn".to_owned(), ..Self::default() })
+    }
+
+    fn read_over(reader: &mut Reader<'_>, defaults: Self) -> Self {
         let format = match reader.text("LOG_FORMAT").as_deref() {
             None => defaults.format,
             Some("json") => Format::Json,

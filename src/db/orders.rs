@@ -7,6 +7,7 @@ use sea_orm::{
     ActiveValue::{Set, Unchanged},
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
+    sea_query::Expr,
 };
 
 use uuid::Uuid;
@@ -199,6 +200,17 @@ pub async fn set_progress(tx: &Tx, id: OrderId, progress: &Progress) -> Result<(
         ..Default::default()
     };
     change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Shows that the order waits for nothing now.
+pub async fn clear_waiting(tx: &Tx, id: OrderId) -> Result<(), Error> {
+    orders::Entity::update_many()
+        .col_expr(orders::Column::WaitingReason, Expr::value(""))
+        .filter(orders::Column::Id.eq(id.0))
+        .filter(orders::Column::WaitingReason.ne(""))
+        .exec(&**tx)
+        .await?;
     Ok(())
 }
 

@@ -119,6 +119,8 @@ impl Work {
                 let locked = locked.ok_or(crate::db::Error::ClaimLost)?;
                 leases::holds(claim, locked.facts.order.fence)?;
                 body(tx.clone(), now_us).await?;
+                // The order moved: what it waited for is over.
+                orders::clear_waiting(&tx, claim.id).await?;
                 Ok::<_, Error>(orders::seal(&tx, locked, note, now_us).await?)
             })
             .await?;

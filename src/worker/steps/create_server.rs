@@ -4,16 +4,14 @@
 //! panel's answer or look-ups settle it. The same request is repeated after a doubt;
 //! another is made only after a definite rejection.
 
-use std::{
-    sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use super::created;
 use crate::{
     app::Error,
     db::{allocations, nodes, servers},
     domain::{
+        self,
         order::{ErrorReason, Facts, WaitingReason},
         step::Step,
     },
@@ -53,29 +51,32 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     }
 }
 
-/// Takes a create slot and commits that the create is about to be sent.
+/// Takes a create slot and commits that the create is about to be sent. Without a
+/// free slot nothing is written.
 async fn mark_sent(work: &Work, node_id: i32) -> Result<bool, Error> {
     let (settings, id) = (&work.app.settings, work.id());
     let slot_us = micros(work.settings.longest_call + work.settings.lease_margin);
-    let taken = AtomicBool::new(false);
-    let taken_ref = &taken;
-    work.store(Step::CreateServer, |tx, now_us| async move {
-        let free = servers::take_create_slot(
-            &tx,
-            node_id,
-            settings.max_creates,
-            settings.max_creates_per_node,
-            now_us,
-        )
-        .await?;
-        taken_ref.store(free, Ordering::Relaxed);
-        if free {
-            servers::set_create_sent(&tx, id, now_us, now_us + slot_us).await?;
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(taken.into_inner())
+    let marked = work
+        .store(Step::CreateServer, |tx, now_us| async move {
+            let free = servers::take_create_slot(
+                &tx,
+                node_id,
+                settings.max_creates,
+                settings.max_creates_per_node,
+                now_us,
+            )
+            .await?;
+            if !free {
+                return Err(domain::Error::RateLimited { after: SLOT_WAIT }.into());
+            }
+            Ok(servers::set_create_sent(&tx, id, now_us, now_us + slot_us).await?)
+        })
+        .await;
+    match marked {
+        Ok(_) => Ok(true),
+        Err(Error::Refused(domain::Error::RateLimited { .. })) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 async fn clear(work: &Work, keep_request: bool) -> Result<(), Error> {

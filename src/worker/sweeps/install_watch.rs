@@ -89,6 +89,9 @@ async fn observe(
             }
             let first_running = !known.ever_ran() && observed.status.is_empty();
             servers::set_observed(&tx, id, observed, first_running, now_us).await?;
+            if observed.status != "installing" {
+                orders::clear_waiting(&tx, id).await?;
+            }
             leases::add_fact(&tx, id, now_us).await?;
             orders::seal(&tx, locked, note, now_us).await?;
             Ok::<_, Error>(observed.status != "installing")
