@@ -113,7 +113,7 @@ impl ToolConfig {
         let mut reader = Reader::new(source);
         let config = Self {
             database: Database::read(&mut reader),
-            log: Log::read(&mut reader),
+            log: Log::read_for_tools(&mut reader),
         };
         // What the service reads besides is known to the file as well, but not judged here.
         let mut all = Reader::new(source);

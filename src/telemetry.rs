@@ -69,6 +69,7 @@ pub fn install(format: Format, filter: &str) -> Result<(), Installed> {
             .with_writer(std::io::stderr)
             .boxed(),
         Format::Pretty => tracing_subscriber::fmt::layer()
+            .with_ansi(std::io::stderr().is_terminal())
             .with_writer(std::io::stderr)
             .boxed(),
     };

@@ -55,7 +55,7 @@ pub struct Purchase<'a> {
 impl<'a> Purchase<'a> {
     /// A storefront with a customer at its counter.
     pub async fn new(world: &'a World, story: &'a Story) -> Result<Self, Error> {
-        let endpoint = format!("http://{}", world.core.grpc_addr);
+        let endpoint = format!("http://{}", world.grpc_addr);
         let channel = Channel::from_shared(endpoint)?.connect().await?;
         Ok(Self { world, story, channel, user: Uuid::new_v4() })
     }

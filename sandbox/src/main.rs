@@ -78,7 +78,7 @@ async fn run(args: Args) -> Result<(), Error> {
     let world = World::open(&options).await?;
     story.tell(&format!("Stripe stand-in at {}", world.stripe.url()));
     story.tell(&format!("panel stand-in at {}", world.panel.url()));
-    story.tell(&format!("Spawnpoint serves gRPC at {}", world.core.grpc_addr));
+    story.tell(&format!("Spawnpoint serves gRPC at {}", world.grpc_addr));
     story.tell(&format!("gateway takes webhooks at http://{}/stripe-webhook", world.gateway));
     story.tell(&format!("catalog: {}", world.catalog));
     let ended = if args.once {
@@ -95,7 +95,7 @@ async fn stay(world: &World, story: &Story) -> Result<(), Error> {
     let purchase = demo::Purchase::new(world, story).await?;
     purchase.wait_for_sales().await?;
     let (order, url) = purchase.checkout().await?;
-    let (addr, operator) = (world.core.grpc_addr, &world.tokens.operator);
+    let (addr, operator) = (world.grpc_addr, &world.tokens.operator);
     let call = |method: &str, body: &str| {
         format!(
             "  grpcurl -plaintext -H 'authorization: Bearer {operator}' -d '{body}' {addr} spawnpoint.v1.{method}"

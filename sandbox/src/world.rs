@@ -99,14 +99,17 @@ pub struct World {
     pub stripe: RunningStripe,
     /// The panel stand-in.
     pub panel: RunningPanel,
-    /// The control plane.
-    pub core: boot::Running,
+    /// Where the first control plane serves.
+    pub grpc_addr: SocketAddr,
+    /// Every control plane that runs, the first one first.
+    pub cores: Vec<boot::Running>,
     /// Where webhooks go.
     pub gateway: SocketAddr,
     /// What applying the catalog did, in words.
     pub catalog: String,
     /// Tokens, one per role.
     pub tokens: Tokens,
+    config: Config,
     gateway_cancel: CancellationToken,
     gateway_task: tokio::task::JoinHandle<()>,
 }
@@ -136,10 +139,11 @@ impl World {
             .map_err(|error| taken("the panel stand-in", options.addresses.panel, &error))?;
         let config = config(options, &stripe, &panel)?;
         let (catalog, tokens) = prepare(&config, &options.catalog, &stripe).await?;
-        let core = boot::start(config, boot::Mode::All).await?;
+        let core = boot::start(config.clone(), boot::Mode::All).await?;
+        let grpc_addr = core.grpc_addr;
         let gateway_cancel = CancellationToken::new();
-        let gateway =
-            gateway::start(gateway_config(options, &core, &tokens)?, gateway_cancel.clone()).await?;
+        let gateway_config = gateway_config(options, grpc_addr, &tokens)?;
+        let gateway = gateway::start(gateway_config, gateway_cancel.clone()).await?;
         let addr = gateway.addr;
         let gateway_task = tokio::spawn(async move {
             if let Err(error) = gateway.wait().await {
@@ -155,10 +159,12 @@ impl World {
         Ok(Self {
             stripe,
             panel,
-            core,
+            grpc_addr,
+            cores: vec![core],
             gateway: addr,
             catalog,
             tokens,
+            config,
             gateway_cancel,
             gateway_task,
         })
@@ -170,9 +176,29 @@ impl World {
         if let Err(error) = self.gateway_task.await {
             tracing::error!(%error, "the gateway's task failed");
         }
-        self.core.stop().await;
+        for core in self.cores {
+            core.stop().await;
+        }
         self.stripe.stop().await;
         self.panel.stop().await;
+    }
+
+    /// Stops every control plane; the stand-ins and the gateway go on.
+    pub async fn stop_cores(&mut self) {
+        for core in self.cores.drain(..) {
+            core.stop().await;
+        }
+    }
+
+    /// Starts a control plane on the same store: the first one at the address that the
+    /// gateway knows, each further one as a replica on a free port.
+    pub async fn start_core(&mut self, mode: boot::Mode) -> Result<(), Error> {
+        let mut config = self.config.clone();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        config.listen.grpc_addr = if self.cores.is_empty() { self.grpc_addr } else { any };
+        config.listen.metrics_addr = any;
+        self.cores.push(boot::start(config, mode).await?);
+        Ok(())
     }
 }
 
@@ -212,13 +238,13 @@ fn config(
 
 fn gateway_config(
     options: &Options,
-    core: &boot::Running,
+    grpc_addr: SocketAddr,
     tokens: &Tokens,
 ) -> Result<gateway::Config, Error> {
     let lookup = |name: &str| match name {
         "STRIPE_WEBHOOK_SECRET" => Some(WEBHOOK_SECRET.to_owned()),
         "SPAWNPOINT_TOKEN" => Some(tokens.gateway.clone()),
-        "SPAWNPOINT_URL" => Some(format!("http://{}", core.grpc_addr)),
+        "SPAWNPOINT_URL" => Some(format!("http://{grpc_addr}")),
         "GATEWAY_ADDR" => Some(options.addresses.gateway.to_string()),
         "GATEWAY_METRICS_ADDR" => Some("off".to_owned()),
         _ => None,

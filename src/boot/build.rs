@@ -67,12 +67,18 @@ fn app_settings(config: &Config) -> app::Settings {
         automatic_tax: shop.automatic_tax,
         promotion_codes: shop.promotion_codes,
         payment_methods: shop.payment_methods.clone(),
-        timing: Timing {
-            settle_us: micros(config.worker.settle),
-            ..Timing::default()
-        },
+        timing: timing(config.worker.settle),
         max_creates: panel.max_creates,
         max_creates_per_node: panel.max_creates_per_node,
+    }
+}
+
+/// The second look follows the first after a seventh of the whole: 5 s after 35 s.
+fn timing(settle: Duration) -> Timing {
+    Timing {
+        settle_us: micros(settle),
+        settle_again_us: micros(settle / 7),
+        ..Timing::default()
     }
 }
 
@@ -89,6 +95,7 @@ pub(super) fn worker_settings(config: &Config) -> worker::Settings {
         lease_margin: wanted.lease_margin,
         longest_call: wanted.longest_call,
         concurrency: wanted.concurrency,
+        retry: wanted.retry,
         periods: worker::Periods {
             install_watch: wanted.sweep_install,
             pending_sessions: wanted.sweep_pending,

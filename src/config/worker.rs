@@ -17,6 +17,8 @@ pub struct Worker {
     pub concurrency: usize,
     /// How long after a create began, without an answer, the panel is believed.
     pub settle: Duration,
+    /// How long an order waits after trouble of Stripe or the panel.
+    pub retry: Duration,
     /// Between polls for installs.
     pub sweep_install: Duration,
     /// Between looks for pending orders whose session should be over.
@@ -35,6 +37,7 @@ impl Default for Worker {
             longest_call: Duration::from_secs(40),
             concurrency: 16,
             settle: Duration::from_secs(35),
+            retry: Duration::from_secs(10),
             sweep_install: Duration::from_secs(10),
             sweep_pending: Duration::from_secs(30),
             sweep_ports: Duration::from_secs(30),
@@ -62,6 +65,7 @@ impl Worker {
             ),
             concurrency: reader.number("WORKER_CONCURRENCY", defaults.concurrency, 1..=1024),
             settle: reader.seconds("SETTLE_SECONDS", defaults.settle, 0.0..=3600.0),
+            retry: reader.seconds("RETRY_SECONDS", defaults.retry, 0.05..=600.0),
             sweep_install: sweep(reader, "SWEEP_INSTALL_SECONDS", defaults.sweep_install),
             sweep_pending: sweep(reader, "SWEEP_PENDING_SECONDS", defaults.sweep_pending),
             sweep_ports: sweep(reader, "SWEEP_PORTS_SECONDS", defaults.sweep_ports),

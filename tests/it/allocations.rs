@@ -42,50 +42,77 @@ impl Ports {
 
     async fn look(&self, seen: &[Seen], at_us: i64) {
         let node = self.node;
-        let looked = self.test.db.tx(|tx| async move {
-            allocations::mirror(&tx, node, seen, at_us).await
-        });
+        let looked = self
+            .test
+            .db
+            .tx(|tx| async move { allocations::mirror(&tx, node, seen, at_us).await });
         looked.await.expect("a page can be stored");
     }
 
     async fn hold(&self, id: OrderId, count: i32) -> bool {
         let node = self.node;
-        let held = self.test.db.tx(|tx| async move { allocations::hold(&tx, id, node, count).await });
+        let held = self
+            .test
+            .db
+            .tx(|tx| async move { allocations::hold(&tx, id, node, count).await });
         held.await.expect("held or refused")
     }
 
     async fn assign(&self, id: OrderId) {
-        let assigned = self.test.db.tx(|tx| async move { allocations::assign(&tx, id).await });
+        let assigned = self
+            .test
+            .db
+            .tx(|tx| async move { allocations::assign(&tx, id).await });
         assigned.await.expect("ports can be assigned");
     }
 
     async fn numbers(&self, id: OrderId) -> Vec<(String, i32)> {
-        let own = allocations::of_order(self.test.db.read(), id).await.expect("ports");
+        let own = allocations::of_order(self.test.db.read(), id)
+            .await
+            .expect("ports");
         own.into_iter().map(|port| (port.ip, port.port)).collect()
     }
 
     async fn all(&self) -> Vec<Port> {
-        allocations::list(self.test.db.read(), self.node, None, None, 100).await.expect("ports")
+        allocations::list(self.test.db.read(), self.node, None, None, 100)
+            .await
+            .expect("ports")
     }
 
     async fn states(&self) -> Vec<String> {
-        self.all().await.into_iter().map(|port| port.state).collect()
+        self.all()
+            .await
+            .into_iter()
+            .map(|port| port.state)
+            .collect()
     }
 }
 
 fn on(ip: &str, numbers: &[i32]) -> Vec<(String, i32)> {
-    numbers.iter().map(|number| (ip.to_owned(), *number)).collect()
+    numbers
+        .iter()
+        .map(|number| (ip.to_owned(), *number))
+        .collect()
 }
 
 async fn neighbours_are_held_where_there_are_any(engine: Engine) {
     let seen = ports("10.0.0.1", [25_009, 25_001, 25_003, 25_004, 25_007, 25_008]);
     let ports = Ports::new(engine, &seen).await;
-    let (one, other, third) =
-        (ports.shop.order().await, ports.shop.order().await, ports.shop.order().await);
+    let (one, other, third) = (
+        ports.shop.order().await,
+        ports.shop.order().await,
+        ports.shop.order().await,
+    );
     assert!(ports.hold(one, 3).await);
-    assert_eq!(ports.numbers(one).await, on("10.0.0.1", &[25_007, 25_008, 25_009]));
+    assert_eq!(
+        ports.numbers(one).await,
+        on("10.0.0.1", &[25_007, 25_008, 25_009])
+    );
     assert!(ports.hold(other, 2).await);
-    assert_eq!(ports.numbers(other).await, on("10.0.0.1", &[25_003, 25_004]));
+    assert_eq!(
+        ports.numbers(other).await,
+        on("10.0.0.1", &[25_003, 25_004])
+    );
     assert!(!ports.hold(third, 2).await, "one port is left");
     assert!(ports.hold(third, 1).await);
     assert_eq!(ports.numbers(third).await, on("10.0.0.1", &[25_001]));
@@ -105,7 +132,11 @@ async fn two_addresses_are_never_mixed(engine: Engine) {
     let ports = Ports::new(engine, &seen).await;
     let order = ports.shop.order().await;
     assert!(!ports.hold(order, 2).await);
-    assert_eq!(ports.states().await, ["free", "free"], "a refusal holds nothing");
+    assert_eq!(
+        ports.states().await,
+        ["free", "free"],
+        "a refusal holds nothing"
+    );
 }
 
 async fn a_look_never_touches_what_an_order_has(engine: Engine) {
@@ -123,7 +154,10 @@ async fn a_look_never_touches_what_an_order_has(engine: Engine) {
         }
         ports.look(&seen, 20).await;
         let all = ports.all().await;
-        let now: Vec<_> = all.iter().map(|port| (port.state.as_str(), port.order_id, port.slot)).collect();
+        let now: Vec<_> = all
+            .iter()
+            .map(|port| (port.state.as_str(), port.order_id, port.slot))
+            .collect();
         assert_eq!(
             now,
             [
@@ -132,7 +166,11 @@ async fn a_look_never_touches_what_an_order_has(engine: Engine) {
                 ("free", None, None),
             ]
         );
-        assert_eq!(all[0].alias, format!("alias-{assigned}"), "names are the panel's");
+        assert_eq!(
+            all[0].alias,
+            format!("alias-{assigned}"),
+            "names are the panel's"
+        );
     }
 }
 
@@ -156,7 +194,10 @@ async fn a_port_that_is_no_longer_listed_is_gone_unless_held(engine: Engine) {
     assert!(ports.hold(order, 1).await);
     ports.look(&seen[2..], 20).await;
     let node = ports.node;
-    let gone = ports.test.db.tx(|tx| async move { allocations::mark_gone(&tx, node, 20).await });
+    let gone = ports
+        .test
+        .db
+        .tx(|tx| async move { allocations::mark_gone(&tx, node, 20).await });
     assert_eq!(gone.await.unwrap(), 1);
     assert_eq!(ports.states().await, ["held", "gone", "free"]);
     let other = ports.shop.order().await;

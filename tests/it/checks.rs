@@ -36,18 +36,24 @@ impl Broken {
         let shop = Shop::open(&test.db).await;
         let node = shop.node(BIG).await;
         let (first, second) = (shop.order().await, shop.order().await);
-        let held = test.db.tx(|tx| async move {
-            spawnpoint::db::holds::take(&tx, first, node, NEED, 1).await
-        });
+        let held = test
+            .db
+            .tx(|tx| async move { spawnpoint::db::holds::take(&tx, first, node, NEED, 1).await });
         assert!(held.await.unwrap());
         let (first, second) = (sql::id(&test.db, first.0), sql::id(&test.db, second.0));
-        Self { test, first, second }
+        Self {
+            test,
+            first,
+            second,
+        }
     }
 
     /// Runs the statement and tells how it is refused; `None` where it is taken.
     /// `{1}` and `{2}` are the orders' ids.
     async fn run(&self, statement: &str) -> Option<Refusal> {
-        let statement = statement.replace("{1}", &self.first).replace("{2}", &self.second);
+        let statement = statement
+            .replace("{1}", &self.first)
+            .replace("{2}", &self.second);
         let error = sql::run(&self.test.db, &statement).await.err()?;
         match error.sql_err() {
             Some(SqlErr::UniqueConstraintViolation(_)) => Some(Refusal::Unique),
@@ -86,7 +92,11 @@ async fn words_outside_their_sets_are_refused(engine: Engine) {
     ] {
         let (table, column) = column.split_once('.').unwrap();
         let statement = format!("UPDATE {table} SET {column} = '{word}'");
-        assert_eq!(broken.run(&statement).await, Some(Refusal::Check), "{statement}");
+        assert_eq!(
+            broken.run(&statement).await,
+            Some(Refusal::Check),
+            "{statement}"
+        );
     }
     broken
         .refuse(
@@ -152,8 +162,14 @@ async fn impossible_rows_are_refused(engine: Engine) {
         "UPDATE panel_budget SET window_limit = 0",
     ];
     broken.refuse(Refusal::Check, &statements).await;
-    let never = if engine == Engine::Postgres { "true" } else { "1" };
-    let both = format!("UPDATE billing SET session_id = 'cs_1', never_opened = {never} WHERE order_id = {{1}}");
+    let never = if engine == Engine::Postgres {
+        "true"
+    } else {
+        "1"
+    };
+    let both = format!(
+        "UPDATE billing SET session_id = 'cs_1', never_opened = {never} WHERE order_id = {{1}}"
+    );
     broken.refuse(Refusal::Check, &[&both]).await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{EntityName, EntityTrait, Iden, Iterable, PaginatorTrait};
+use sea_orm::{EntityTrait, Iden, Iterable, PaginatorTrait};
 use spawnpoint::{
     app::{Role, tokens},
     db::{
@@ -24,7 +24,10 @@ use crate::support::{
     sql,
 };
 
-both_engines!(every_entity_has_the_columns_of_its_table, every_entity_reads_a_row);
+both_engines!(
+    every_entity_has_the_columns_of_its_table,
+    every_entity_reads_a_row
+);
 
 /// Tables that no row type of ours reads yet.
 const WITHOUT_ENTITY: [&str; 1] = ["affiliates"];
@@ -33,9 +36,26 @@ const WITHOUT_ENTITY: [&str; 1] = ["affiliates"];
 macro_rules! for_every_entity {
     ($do:ident) => {
         $do!(
-            addon_prices, addons, allocations, api_tokens, billing, eggs, external_accounts, games,
-            holds, order_events, orders, panel_budget, plan_prices, plans, profiles, ptero_nodes,
-            request_keys, servers, stripe_events, sweeps,
+            addon_prices,
+            addons,
+            allocations,
+            api_tokens,
+            billing,
+            eggs,
+            external_accounts,
+            games,
+            holds,
+            order_events,
+            orders,
+            panel_budget,
+            plan_prices,
+            plans,
+            profiles,
+            ptero_nodes,
+            request_keys,
+            servers,
+            stripe_events,
+            sweeps,
         )
     };
 }
@@ -69,9 +89,14 @@ async fn tables(db: &Db) -> BTreeMap<String, BTreeSet<String>> {
     let mut tables: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in sql::texts(db, query).await {
         let (table, column) = line.split_once('.').expect("table and column");
-        tables.entry(table.to_owned()).or_default().insert(column.to_owned());
+        tables
+            .entry(table.to_owned())
+            .or_default()
+            .insert(column.to_owned());
     }
-    tables.remove("seaql_migrations").expect("the record of steps");
+    tables
+        .remove("seaql_migrations")
+        .expect("the record of steps");
     tables
 }
 
@@ -79,7 +104,10 @@ async fn every_entity_has_the_columns_of_its_table(engine: Engine) {
     let test = TestDb::new(engine).await;
     let mut tables = tables(&test.db).await;
     for table in WITHOUT_ENTITY {
-        assert!(tables.remove(table).is_some(), "{table} is no table: take it off the list");
+        assert!(
+            tables.remove(table).is_some(),
+            "{table} is no table: take it off the list"
+        );
     }
     assert_eq!(entities(), tables);
 }
@@ -105,7 +133,12 @@ async fn every_entity_reads_a_row(engine: Engine) {
 async fn fill(db: &Db) {
     let shop = Shop::open(db).await;
     let (node, order) = (shop.node(BIG).await, shop.order().await);
-    let user_id = spawnpoint::db::orders::find(db.read(), order).await.unwrap().unwrap().order.user_id;
+    let user_id = spawnpoint::db::orders::find(db.read(), order)
+        .await
+        .unwrap()
+        .unwrap()
+        .order
+        .user_id;
     let (addon, egg) = (&addon(), &egg());
     let account = &Account {
         user_id,
@@ -129,7 +162,10 @@ async fn fill(db: &Db) {
         eggs::save(&tx, egg).await?;
         assert_eq!(accounts::insert(&tx, account).await?, *account);
         assert!(stripe_events::insert(&tx, event).await?);
-        assert!(!stripe_events::insert(&tx, event).await?, "an event is stored once");
+        assert!(
+            !stripe_events::insert(&tx, event).await?,
+            "an event is stored once"
+        );
         stripe_events::set_state(&tx, event.id, State::Applied, Some(order), "").await?;
         assert!(holds::take(&tx, order, node, NEED, 1).await?);
         allocations::assign(&tx, order).await?;
@@ -150,7 +186,9 @@ async fn fill(db: &Db) {
     assert_eq!(read.as_ref(), Some(egg), "what is stored is what is read");
     let sweep = sweeps::take(db, "sweep", "me", 10, 10, 100).await;
     assert_eq!(sweep.unwrap().as_deref(), Some(""));
-    tokens::create(db, Role::Operator, "name", None).await.unwrap();
+    tokens::create(db, Role::Operator, "name", None)
+        .await
+        .unwrap();
     order_events::sequence(db, 9).await.unwrap();
 }
 

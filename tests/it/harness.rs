@@ -16,7 +16,11 @@ async fn databases_are_apart_and_replicas_share(engine: Engine) {
     let (one, other) = (TestDb::new(engine).await, TestDb::new(engine).await);
     let replica = one.replica().await;
     let change = "UPDATE panel_budget SET used = 7";
-    one.db.read().execute_unprepared(change).await.expect("a plain update");
+    one.db
+        .read()
+        .execute_unprepared(change)
+        .await
+        .expect("a plain update");
     let used = "SELECT CAST(used AS bigint) FROM panel_budget";
     assert_eq!(sql::count(&replica, used).await, 7);
     assert_eq!(sql::count(&other.db, used).await, 0);
@@ -29,7 +33,10 @@ async fn a_cluster_goes_with_its_process() {
     if postgres::skipped() {
         return;
     }
-    let mut cluster = tokio::task::spawn_blocking(Cluster::start).await.unwrap().unwrap();
+    let mut cluster = tokio::task::spawn_blocking(Cluster::start)
+        .await
+        .unwrap()
+        .unwrap();
     let (port, folder) = (cluster.port(), cluster.folder().to_owned());
     assert!(folder.join("data/postmaster.pid").exists());
     assert!(TcpStream::connect(("127.0.0.1", port)).is_ok());
@@ -42,8 +49,10 @@ async fn a_cluster_goes_with_its_process() {
     assert!(folder.exists() && TcpStream::connect(("127.0.0.1", port)).is_ok());
     holder.kill().unwrap();
     holder.wait().unwrap();
-    wait::until("the cluster and its folder are gone", Duration::from_secs(60), async || {
-        !folder.exists() && TcpStream::connect(("127.0.0.1", port)).is_err()
-    })
+    wait::until(
+        "the cluster and its folder are gone",
+        Duration::from_secs(60),
+        async || !folder.exists() && TcpStream::connect(("127.0.0.1", port)).is_err(),
+    )
     .await;
 }

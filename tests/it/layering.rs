@@ -8,8 +8,15 @@ use crate::support::{
 };
 
 /// Every folder with sources of ours.
-const FOLDERS: [&str; 7] =
-    ["src", "migrations/src", "gateway/src", "gateway/tests", "sandbox/src", "sandbox/tests", "tests"];
+const FOLDERS: [&str; 7] = [
+    "src",
+    "migrations/src",
+    "gateway/src",
+    "gateway/tests",
+    "sandbox/src",
+    "sandbox/tests",
+    "tests",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -22,15 +29,27 @@ fn breaches(path: &str, text: &str) -> Vec<String> {
 #[test]
 fn the_house_keeps_its_rules() {
     let tree = Tree::read(root(), &FOLDERS);
-    assert!(tree.0.len() > 100, "only {} sources were found", tree.0.len());
+    assert!(
+        tree.0.len() > 100,
+        "only {} sources were found",
+        tree.0.len()
+    );
     let found = findings(&tree);
-    assert!(found.is_empty(), "{} breaches:\n{}", found.len(), found.join("\n"));
+    assert!(
+        found.is_empty(),
+        "{} breaches:\n{}",
+        found.len(),
+        found.join("\n")
+    );
 }
 
 #[test]
 fn the_gateway_and_the_core_depend_on_nothing_they_must_not_know() {
     for (manifest, banned) in [
-        ("gateway/Cargo.toml", &["sea-orm", "sea-orm-migration", "migrations", "spawnpoint"][..]),
+        (
+            "gateway/Cargo.toml",
+            &["sea-orm", "sea-orm-migration", "migrations", "spawnpoint"][..],
+        ),
         ("Cargo.toml", &["sandbox", "gateway"][..]),
         ("migrations/Cargo.toml", &["spawnpoint", "sea-orm"][..]),
     ] {
@@ -47,7 +66,10 @@ fn the_gateway_and_the_core_depend_on_nothing_they_must_not_know() {
                 continue;
             };
             for name in banned {
-                assert!(!dependencies.contains_key(*name), "{manifest}: [{table}] has {name}");
+                assert!(
+                    !dependencies.contains_key(*name),
+                    "{manifest}: [{table}] has {name}"
+                );
             }
         }
     }
@@ -56,47 +78,131 @@ fn the_gateway_and_the_core_depend_on_nothing_they_must_not_know() {
 #[test]
 fn a_bad_source_is_found() {
     for (path, text, part) in [
-        ("src/domain/x.rs", "use tonic::Status;", "domain knows no framework"),
-        ("src/domain.rs", "fn f() { tokio::spawn(g()); }", "domain knows no framework"),
+        (
+            "src/domain/x.rs",
+            "use tonic::Status;",
+            "domain knows no framework",
+        ),
+        (
+            "src/domain.rs",
+            "fn f() { tokio::spawn(g()); }",
+            "domain knows no framework",
+        ),
         ("src/domain/x.rs", "use crate::db::Error;", "no layer above"),
-        ("src/domain/x.rs", "use crate::{\n    app,\n    domain::x,\n};", "x.rs:2: names app"),
-        ("src/app/x.rs", "use {std::fmt, sea_orm::DbErr};", "only user of SeaORM"),
-        ("src/app/x.rs", "use crate::db::{self, entity::orders};", "rows stay in db"),
-        ("src/app/x.rs", "let row = db::entity::orders::Model {};", "rows stay in db"),
+        (
+            "src/domain/x.rs",
+            "use crate::{\n    app,\n    domain::x,\n};",
+            "x.rs:2: names app",
+        ),
+        (
+            "src/app/x.rs",
+            "use {std::fmt, sea_orm::DbErr};",
+            "only user of SeaORM",
+        ),
+        (
+            "src/app/x.rs",
+            "use crate::db::{self, entity::orders};",
+            "rows stay in db",
+        ),
+        (
+            "src/app/x.rs",
+            "let row = db::entity::orders::Model {};",
+            "rows stay in db",
+        ),
         ("src/app/x.rs", "use tonic;", "only user of gRPC"),
-        ("src/app.rs", "fn f(x: prost::bytes::Bytes) {}", "only user of gRPC"),
-        ("src/rpc/x.rs", "use crate::db::entity::plans;", "rows stay in db"),
-        ("src/db/x.rs", "use crate::{app::App, domain::OrderId};", "decides nothing"),
-        ("src/panel/x.rs", "use crate::db::Db;", "only the service it calls"),
-        ("src/worker/x.rs", "use reqwest::Client;", "only the two clients"),
-        ("src/rpc/x.rs", "Err(tonic::Status::not_found(\"x\"))", "makes Status::not_found"),
-        ("src/ops.rs", "let home = std::env::var_os(\"HOME\");", "belongs to config"),
-        ("gateway/src/x.rs", "use sea_orm::Database;", "gateway has no database"),
+        (
+            "src/app.rs",
+            "fn f(x: prost::bytes::Bytes) {}",
+            "only user of gRPC",
+        ),
+        (
+            "src/rpc/x.rs",
+            "use crate::db::entity::plans;",
+            "rows stay in db",
+        ),
+        (
+            "src/db/x.rs",
+            "use crate::{app::App, domain::OrderId};",
+            "decides nothing",
+        ),
+        (
+            "src/panel/x.rs",
+            "use crate::db::Db;",
+            "only the service it calls",
+        ),
+        (
+            "src/worker/x.rs",
+            "use reqwest::Client;",
+            "only the two clients",
+        ),
+        (
+            "src/rpc/x.rs",
+            "Err(tonic::Status::not_found(\"x\"))",
+            "makes Status::not_found",
+        ),
+        (
+            "src/ops.rs",
+            "let home = std::env::var_os(\"HOME\");",
+            "belongs to config",
+        ),
+        (
+            "gateway/src/x.rs",
+            "use sea_orm::Database;",
+            "gateway has no database",
+        ),
         ("src/db/mod.rs", "", "never mod.rs"),
         ("src/x.rs", &"// line\n".repeat(501), "501 lines"),
         ("tests/it/x.rs", &"// line\n".repeat(801), "801 lines"),
-        ("src/x.rs", &format!("fn long() {{\n{}}}\n", "    x();\n".repeat(80)), "fn long has 82"),
+        (
+            "src/x.rs",
+            &format!("fn long() {{\n{}}}\n", "    x();\n".repeat(80)),
+            "fn long has 82",
+        ),
     ] {
         let found = breaches(path, text).join("\n");
-        assert!(found.contains(part), "{path}: {text:?} gave {found:?}, not {part:?}");
+        assert!(
+            found.contains(part),
+            "{path}: {text:?} gave {found:?}, not {part:?}"
+        );
     }
 }
 
 #[test]
 fn a_good_source_is_left_alone() {
     for (path, text) in [
-        ("src/domain/x.rs", "//! Not tonic::Status.\n/* tokio::spawn */ const A: &str = \"db::x\";"),
-        ("src/domain/x.rs", "const A: &str = r#\"tonic::\"x\"::y\"#; const B: char = '\"';"),
-        ("src/domain/x.rs", "fn f<'a>(x: &'a str) -> Stripe { self.db(x) }"),
-        ("src/domain/x.rs", "#[cfg(test)]\nmod tests {\n    use tokio::time;\n}"),
-        ("src/app/x.rs", "use crate::{db::{self, orders}, domain::order::Status};\nStatus::parse(x)"),
+        (
+            "src/domain/x.rs",
+            "//! Not tonic::Status.\n/* tokio::spawn */ const A: &str = \"db::x\";",
+        ),
+        (
+            "src/domain/x.rs",
+            "const A: &str = r#\"tonic::\"x\"::y\"#; const B: char = '\"';",
+        ),
+        (
+            "src/domain/x.rs",
+            "fn f<'a>(x: &'a str) -> Stripe { self.db(x) }",
+        ),
+        (
+            "src/domain/x.rs",
+            "#[cfg(test)]\nmod tests {\n    use tokio::time;\n}",
+        ),
+        (
+            "src/app/x.rs",
+            "use crate::{db::{self, orders}, domain::order::Status};\nStatus::parse(x)",
+        ),
         ("src/app/x.rs", "domain::Error::not_found(Kind::Plan, id)"),
         ("src/rpc/status.rs", "Status::not_found(text)"),
-        ("src/db/x.rs", "use super::{Error, entity::orders};\nuse crate::domain::{panel, Need};"),
+        (
+            "src/db/x.rs",
+            "use super::{Error, entity::orders};\nuse crate::domain::{panel, Need};",
+        ),
         ("src/config/x.rs", "match std::env::var(name) {}"),
         ("src/x.rs", &"// line\n".repeat(500)),
         ("migrations/src/x.rs", &"// line\n".repeat(800)),
-        ("src/x.rs", "type F = fn(i32) -> i32;\ntrait T {\n    fn f();\n}"),
+        (
+            "src/x.rs",
+            "type F = fn(i32) -> i32;\ntrait T {\n    fn f();\n}",
+        ),
     ] {
         let found = breaches(path, text);
         assert!(found.is_empty(), "{path}: {text:?} gave {found:?}");
@@ -107,7 +213,10 @@ fn a_good_source_is_left_alone() {
 fn test_files_are_told_from_what_ships() {
     let tree = Tree(BTreeMap::from(
         [
-            ("src/panel.rs", "#[cfg(test)]\nmod recorded;\n#[cfg(test)]\npub(crate) mod tests;\nmod wire;"),
+            (
+                "src/panel.rs",
+                "#[cfg(test)]\nmod recorded;\n#[cfg(test)]\npub(crate) mod tests;\nmod wire;",
+            ),
             ("src/panel/recorded.rs", "use std::env;"),
             ("src/panel/tests/answers.rs", ""),
             ("src/panel/wire.rs", "#[cfg(test)]\nmod tests {\n}"),
@@ -116,7 +225,14 @@ fn test_files_are_told_from_what_ships() {
         .map(|(path, text)| (path.to_owned(), text.to_owned())),
     ));
     let tests: Vec<String> = tree.test_files().into_iter().collect();
-    assert_eq!(tests, ["src/panel/recorded.rs", "src/panel/tests/answers.rs", "tests/it/main.rs"]);
+    assert_eq!(
+        tests,
+        [
+            "src/panel/recorded.rs",
+            "src/panel/tests/answers.rs",
+            "tests/it/main.rs"
+        ]
+    );
 }
 
 #[test]
@@ -128,11 +244,24 @@ fn functions_are_measured() {
 
 #[test]
 fn imports_are_taken_apart() {
-    let text = "use a::{b, c::{self, d}, *};\nuse {x::Y, z};\nuse crate::f::{g as h};\nk::l(m::n::o());";
-    let named: Vec<String> =
-        paths(text).into_iter().map(|path| format!("{}:{}", path.line, path.segments.join("::"))).collect();
-    let wanted = ["1:a::b", "1:a::c::self", "1:a::c::d", "2:x::Y", "2:z", "3:crate::f::g"];
+    let text =
+        "use a::{b, c::{self, d}, *};\nuse {x::Y, z};\nuse crate::f::{g as h};\nk::l(m::n::o());";
+    let named: Vec<String> = paths(text)
+        .into_iter()
+        .map(|path| format!("{}:{}", path.line, path.segments.join("::")))
+        .collect();
+    let wanted = [
+        "1:a::b",
+        "1:a::c::self",
+        "1:a::c::d",
+        "2:x::Y",
+        "2:z",
+        "3:crate::f::g",
+    ];
     for path in wanted.iter().chain(&["4:k::l", "4:m::n::o"]) {
-        assert!(named.iter().any(|name| name == path), "{path} is not among {named:?}");
+        assert!(
+            named.iter().any(|name| name == path),
+            "{path} is not among {named:?}"
+        );
     }
 }

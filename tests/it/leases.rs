@@ -42,7 +42,8 @@ async fn claim(db: &Db, owner: &str, now_us: i64, limit: u64) -> Vec<Claim> {
 }
 
 async fn release(db: &Db, claim: Claim, facts_seq: i64, next_us: Option<i64>) -> Result<(), Error> {
-    db.tx(|tx| async move { leases::release(&tx, claim, facts_seq, next_us, NOW + 5).await }).await
+    db.tx(|tx| async move { leases::release(&tx, claim, facts_seq, next_us, NOW + 5).await })
+        .await
 }
 
 async fn add_fact(db: &Db, id: OrderId, due_us: i64) {
@@ -51,7 +52,10 @@ async fn add_fact(db: &Db, id: OrderId, due_us: i64) {
 }
 
 async fn facts(db: &Db, id: OrderId) -> Facts {
-    orders::find(db.read(), id).await.expect("facts can be read").expect("the order exists")
+    orders::find(db.read(), id)
+        .await
+        .expect("facts can be read")
+        .expect("the order exists")
 }
 
 async fn eight_workers_claim_200_orders_once_each(engine: Engine) {
@@ -75,10 +79,16 @@ async fn eight_workers_claim_200_orders_once_each(engine: Engine) {
             mine
         }));
     }
-    let claims: Vec<Claim> =
-        join_all(workers).await.into_iter().flat_map(|mine| mine.expect("no panic")).collect();
+    let claims: Vec<Claim> = join_all(workers)
+        .await
+        .into_iter()
+        .flat_map(|mine| mine.expect("no panic"))
+        .collect();
     assert_eq!(claims.len(), 200, "an order was claimed twice or never");
-    assert_eq!(claims.iter().map(|claim| claim.id).collect::<BTreeSet<_>>(), due);
+    assert_eq!(
+        claims.iter().map(|claim| claim.id).collect::<BTreeSet<_>>(),
+        due
+    );
     assert!(claims.iter().all(|claim| claim.fence == 1));
     let owners = "SELECT count(*) FROM orders WHERE lease_owner LIKE 'worker-%' AND fence = 1";
     assert_eq!(sql::count(&test.db, owners).await, 200);
@@ -91,11 +101,17 @@ async fn the_longest_due_come_first_and_others_wait(engine: Engine) {
     for due_us in [NOW, NOW - 2, NOW - 1, NOW + 1] {
         ids.extend(shop.orders(1, due_us).await);
     }
-    let first: Vec<OrderId> =
-        claim(&test.db, "w", NOW, 2).await.into_iter().map(|claim| claim.id).collect();
+    let first: Vec<OrderId> = claim(&test.db, "w", NOW, 2)
+        .await
+        .into_iter()
+        .map(|claim| claim.id)
+        .collect();
     assert_eq!(first, [ids[1], ids[2]]);
-    let then: Vec<OrderId> =
-        claim(&test.db, "w", NOW, 9).await.into_iter().map(|claim| claim.id).collect();
+    let then: Vec<OrderId> = claim(&test.db, "w", NOW, 9)
+        .await
+        .into_iter()
+        .map(|claim| claim.id)
+        .collect();
     assert_eq!(then, [ids[0]], "what is not yet due waits");
 }
 
@@ -104,8 +120,18 @@ async fn a_lease_that_ran_out_is_claimed_with_a_higher_fence(engine: Engine) {
     let id = Shop::open(&test.db).await.orders(1, NOW).await[0];
     for round in 0..3 {
         let now_us = NOW + round * LEASE;
-        assert_eq!(claim(&test.db, "w", now_us, 9).await, [Claim { id, fence: round + 1 }]);
-        assert_eq!(claim(&test.db, "w", now_us + LEASE - 1, 9).await, [], "it still holds");
+        assert_eq!(
+            claim(&test.db, "w", now_us, 9).await,
+            [Claim {
+                id,
+                fence: round + 1
+            }]
+        );
+        assert_eq!(
+            claim(&test.db, "w", now_us + LEASE - 1, 9).await,
+            [],
+            "it still holds"
+        );
     }
 }
 
@@ -114,7 +140,11 @@ async fn only_the_holder_renews_and_releases(engine: Engine) {
     let id = Shop::open(&test.db).await.orders(1, NOW).await[0];
     let old = claim(&test.db, "old", NOW, 1).await[0];
     assert!(leases::renew(&test.db, old, NOW + 2 * LEASE).await.unwrap());
-    assert_eq!(claim(&test.db, "new", NOW + LEASE, 1).await, [], "it was renewed");
+    assert_eq!(
+        claim(&test.db, "new", NOW + LEASE, 1).await,
+        [],
+        "it was renewed"
+    );
     let new = claim(&test.db, "new", NOW + 2 * LEASE, 1).await[0];
 
     assert!(!leases::renew(&test.db, old, i64::MAX).await.unwrap());
@@ -122,14 +152,20 @@ async fn only_the_holder_renews_and_releases(engine: Engine) {
     assert!(matches!(refused, Err(Error::ClaimLost)), "{refused:?}");
     leases::abandon(&test.db, old, 1).await.unwrap();
     let stored = facts(&test.db, id).await;
-    assert_eq!((stored.order.fence, stored.order.due_us), (new.fence, Some(NOW)));
+    assert_eq!(
+        (stored.order.fence, stored.order.due_us),
+        (new.fence, Some(NOW))
+    );
     assert!(leases::holds(old, stored.order.fence).is_err());
     assert!(leases::holds(new, stored.order.fence).is_ok());
 
     assert!(leases::renew(&test.db, new, NOW + 3 * LEASE).await.unwrap());
     release(&test.db, new, 0, Some(NOW + 9)).await.unwrap();
     assert_eq!(facts(&test.db, id).await.order.due_us, Some(NOW + 9));
-    assert!(!leases::renew(&test.db, new, i64::MAX).await.unwrap(), "what is released is over");
+    assert!(
+        !leases::renew(&test.db, new, i64::MAX).await.unwrap(),
+        "what is released is over"
+    );
 }
 
 async fn a_fact_during_the_work_makes_the_order_due_now(engine: Engine) {
@@ -170,7 +206,13 @@ async fn an_abandoned_order_goes_on_at_once(engine: Engine) {
     let work = claim(&test.db, "w", NOW, 1).await[0];
     leases::abandon(&test.db, work, NOW + 3).await.unwrap();
     assert_eq!(claim(&test.db, "x", NOW + 2, 1).await, []);
-    assert_eq!(claim(&test.db, "x", NOW + 3, 1).await, [Claim { id, fence: work.fence + 1 }]);
+    assert_eq!(
+        claim(&test.db, "x", NOW + 3, 1).await,
+        [Claim {
+            id,
+            fence: work.fence + 1
+        }]
+    );
 }
 
 async fn bookkeeping_is_no_visible_change(engine: Engine) {
@@ -178,13 +220,18 @@ async fn bookkeeping_is_no_visible_change(engine: Engine) {
     let id = Shop::open(&test.db).await.orders(1, NOW).await[0];
     let before = facts(&test.db, id).await;
     let work = claim(&test.db, "w", NOW, 1).await[0];
-    leases::renew(&test.db, work, NOW + 2 * LEASE).await.unwrap();
+    leases::renew(&test.db, work, NOW + 2 * LEASE)
+        .await
+        .unwrap();
     add_fact(&test.db, id, NOW).await;
     release(&test.db, work, 0, Some(NOW + 1)).await.unwrap();
     let after = facts(&test.db, id).await;
     assert_eq!(after.order.version, before.order.version);
     assert_eq!(after.order.updated_us, before.order.updated_us);
-    assert_eq!(sql::count(&test.db, "SELECT count(*) FROM order_events").await, 1);
+    assert_eq!(
+        sql::count(&test.db, "SELECT count(*) FROM order_events").await,
+        1
+    );
 }
 
 async fn clearing_frees_every_lease(engine: Engine) {
@@ -194,5 +241,8 @@ async fn clearing_frees_every_lease(engine: Engine) {
     leases::clear_all(&test.db).await.unwrap();
     let claims = claim(&test.db, "new", NOW, 3).await;
     assert_eq!(claims.len(), 3);
-    assert!(claims.iter().all(|claim| claim.fence == 2), "old writes stay refused");
+    assert!(
+        claims.iter().all(|claim| claim.fence == 2),
+        "old writes stay refused"
+    );
 }

@@ -27,7 +27,9 @@ both_engines!(
 /// As a replica does: a store that is too busy is asked again.
 async fn take(db: &Db, id: OrderId, node: i32, need: Need) -> bool {
     for _ in 0..20 {
-        let taken = db.tx(|tx| async move { holds::take(&tx, id, node, need, 1).await }).await;
+        let taken = db
+            .tx(|tx| async move { holds::take(&tx, id, node, need, 1).await })
+            .await;
         match taken {
             Err(Error::Unavailable(_)) => {}
             other => return other.expect("taken or refused"),
@@ -37,7 +39,9 @@ async fn take(db: &Db, id: OrderId, node: i32, need: Need) -> bool {
 }
 
 async fn release(db: &Db, id: OrderId) {
-    db.tx(|tx| async move { holds::release(&tx, id).await }).await.expect("room can be given back");
+    db.tx(|tx| async move { holds::release(&tx, id).await })
+        .await
+        .expect("room can be given back");
 }
 
 /// Every order tries at the same instant, spread over three replicas.
@@ -55,7 +59,11 @@ async fn all_at_once(test: &TestDb, orders: &[OrderId], node: i32, need: Need) -
         })
     });
     let tries: Vec<_> = tries.collect();
-    join_all(tries).await.into_iter().map(|tried| tried.expect("no panic")).collect()
+    join_all(tries)
+        .await
+        .into_iter()
+        .map(|tried| tried.expect("no panic"))
+        .collect()
 }
 
 async fn forty_takes_of_room_for_25_end_with_25(engine: Engine) {
@@ -63,7 +71,13 @@ async fn forty_takes_of_room_for_25_end_with_25(engine: Engine) {
     let shop = Shop::open(&test.db).await;
     // Ports for all: only the room is scarce.
     let (ram_gb, disk_gb) = (25 * NEED.ram_gb + 1, 1_000);
-    let node = shop.node(Size { ram_gb, disk_gb, ports: 60 }).await;
+    let node = shop
+        .node(Size {
+            ram_gb,
+            disk_gb,
+            ports: 60,
+        })
+        .await;
     let orders = shop.orders(40, i64::MAX).await;
     let taken = all_at_once(&test, &orders, node, NEED).await;
     assert_eq!(taken.iter().filter(|taken| **taken).count(), 25);
@@ -76,13 +90,24 @@ async fn forty_takes_of_room_for_25_end_with_25(engine: Engine) {
         let held = holds::find(test.db.read(), *id).await.unwrap();
         assert_eq!(held.is_some(), taken);
         let ports = allocations::of_order(test.db.read(), *id).await.unwrap();
-        assert_eq!(ports.len(), usize::from(taken), "a refused order keeps no port");
+        assert_eq!(
+            ports.len(),
+            usize::from(taken),
+            "a refused order keeps no port"
+        );
     }
     for id in orders {
         release(&test.db, id).await;
     }
     let empty = nodes::find(test.db.read(), node).await.unwrap().unwrap();
-    assert_eq!((empty.held_ram_gb, empty.held_disk_gb, empty.free_allocations), (0, 0, 60));
+    assert_eq!(
+        (
+            empty.held_ram_gb,
+            empty.held_disk_gb,
+            empty.free_allocations
+        ),
+        (0, 0, 60)
+    );
 }
 
 async fn ports_are_never_given_twice(engine: Engine) {
@@ -98,7 +123,10 @@ async fn ports_are_never_given_twice(engine: Engine) {
     for id in &orders {
         let own = allocations::of_order(test.db.read(), *id).await.unwrap();
         let slots: Vec<_> = own.iter().map(|port| port.slot).collect();
-        assert!(own.is_empty() || slots == [Some(0), Some(1), Some(2)], "{slots:?}");
+        assert!(
+            own.is_empty() || slots == [Some(0), Some(1), Some(2)],
+            "{slots:?}"
+        );
         ports.extend(own.into_iter().map(|port| port.panel_id));
     }
     let count = ports.len();
@@ -106,7 +134,11 @@ async fn ports_are_never_given_twice(engine: Engine) {
     ports.dedup();
     assert_eq!((count, ports.len()), (60, 60));
     let stored = nodes::find(test.db.read(), node).await.unwrap().unwrap();
-    assert_eq!(stored.held_ram_gb, 20 * NEED.ram_gb, "who got no ports holds no room");
+    assert_eq!(
+        stored.held_ram_gb,
+        20 * NEED.ram_gb,
+        "who got no ports holds no room"
+    );
 }
 
 async fn a_refused_take_leaves_no_trace(engine: Engine) {
@@ -117,18 +149,31 @@ async fn a_refused_take_leaves_no_trace(engine: Engine) {
     assert!(take(&test.db, one, node, NEED).await);
     for need in [
         Need { ports: 2, ..NEED },
-        Need { ram_gb: BIG.ram_gb - 1, ..NEED },
-        Need { disk_gb: BIG.disk_gb - 9, ..NEED },
+        Need {
+            ram_gb: BIG.ram_gb - 1,
+            ..NEED
+        },
+        Need {
+            disk_gb: BIG.disk_gb - 9,
+            ..NEED
+        },
     ] {
         assert!(!take(&test.db, other, node, need).await, "{need:?}");
     }
     let stored = nodes::find(test.db.read(), node).await.unwrap().unwrap();
-    assert_eq!((stored.held_ram_gb, stored.held_disk_gb), (NEED.ram_gb, NEED.disk_gb));
+    assert_eq!(
+        (stored.held_ram_gb, stored.held_disk_gb),
+        (NEED.ram_gb, NEED.disk_gb)
+    );
     assert_eq!(stored.free_allocations, 1);
     assert_eq!(holds::find(test.db.read(), other).await.unwrap(), None);
     // To the last byte it fits.
-    let rest =
-        Need { ram_gb: BIG.ram_gb - 2, disk_gb: BIG.disk_gb - 10, vcores: 1_000, ports: 1 };
+    let rest = Need {
+        ram_gb: BIG.ram_gb - 2,
+        disk_gb: BIG.disk_gb - 10,
+        vcores: 1_000,
+        ports: 1,
+    };
     assert!(take(&test.db, other, node, rest).await);
 }
 
@@ -142,8 +187,17 @@ async fn giving_back_twice_is_giving_back_once(engine: Engine) {
     release(&test.db, one).await;
     release(&test.db, one).await;
     let stored = nodes::find(test.db.read(), node).await.unwrap().unwrap();
-    assert_eq!((stored.held_ram_gb, stored.free_allocations), (NEED.ram_gb, 1));
-    assert_eq!(allocations::of_order(test.db.read(), other).await.unwrap().len(), 1);
+    assert_eq!(
+        (stored.held_ram_gb, stored.free_allocations),
+        (NEED.ram_gb, 1)
+    );
+    assert_eq!(
+        allocations::of_order(test.db.read(), other)
+            .await
+            .unwrap()
+            .len(),
+        1
+    );
 }
 
 async fn a_node_that_takes_no_more_gives_no_room(engine: Engine) {
@@ -154,15 +208,34 @@ async fn a_node_that_takes_no_more_gives_no_room(engine: Engine) {
     let all = if test.db.is_postgres() { "true" } else { "1" };
     for (close, reopen) in [
         (format!("enabled = {none}"), format!("enabled = {all}")),
-        (format!("maintenance = {all}"), format!("maintenance = {none}")),
-        (format!("panel_maintenance = {all}"), format!("panel_maintenance = {none}")),
-        (format!("panel_changed = {all}"), format!("panel_changed = {none}")),
-        ("max_vcores = 1, held_vcores = 1".to_owned(), "max_vcores = NULL".to_owned()),
-        (format!("reserved_headroom_gb = {}", BIG.ram_gb - 1), "reserved_headroom_gb = 0".to_owned()),
+        (
+            format!("maintenance = {all}"),
+            format!("maintenance = {none}"),
+        ),
+        (
+            format!("panel_maintenance = {all}"),
+            format!("panel_maintenance = {none}"),
+        ),
+        (
+            format!("panel_changed = {all}"),
+            format!("panel_changed = {none}"),
+        ),
+        (
+            "max_vcores = 1, held_vcores = 1".to_owned(),
+            "max_vcores = NULL".to_owned(),
+        ),
+        (
+            format!("reserved_headroom_gb = {}", BIG.ram_gb - 1),
+            "reserved_headroom_gb = 0".to_owned(),
+        ),
     ] {
-        sql::run(&test.db, &format!("UPDATE ptero_nodes SET {close}")).await.unwrap();
+        sql::run(&test.db, &format!("UPDATE ptero_nodes SET {close}"))
+            .await
+            .unwrap();
         assert!(!take(&test.db, order, node, NEED).await, "{close}");
-        sql::run(&test.db, &format!("UPDATE ptero_nodes SET {reopen}")).await.unwrap();
+        sql::run(&test.db, &format!("UPDATE ptero_nodes SET {reopen}"))
+            .await
+            .unwrap();
     }
     assert!(take(&test.db, order, node, NEED).await);
 }
@@ -171,7 +244,10 @@ async fn less_than_nothing_is_never_held(engine: Engine) {
     let test = TestDb::new(engine).await;
     let shop = Shop::open(&test.db).await;
     let node = shop.node(BIG).await;
-    let given = test.db.tx(|tx| async move { nodes::unhold(&tx, node, NEED).await }).await;
+    let given = test
+        .db
+        .tx(|tx| async move { nodes::unhold(&tx, node, NEED).await })
+        .await;
     assert!(matches!(given, Err(Error::Corrupt(_))), "{given:?}");
     let stored = nodes::find(test.db.read(), node).await.unwrap().unwrap();
     assert_eq!((stored.held_ram_gb, stored.held_disk_gb), (0, 0));

@@ -20,6 +20,7 @@ mod layering;
 mod leases;
 mod ledger;
 mod migrations;
+mod purchase;
 mod request_keys;
 mod rules;
 mod sequencer;

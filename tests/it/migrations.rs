@@ -57,14 +57,21 @@ async fn up_down_up_leaves_the_same_schema(engine: Engine) {
         // SQLite's own record of numbers given; it cannot be dropped.
         .filter(|line| !line.contains("sqlite_sequence"))
         .collect();
-    assert_eq!(left, Vec::<String>::new(), "the way back leaves things behind");
+    assert_eq!(
+        left,
+        Vec::<String>::new(),
+        "the way back leaves things behind"
+    );
     test.db.migrate().await.unwrap();
     assert_eq!(schema(&test.db).await, first);
 }
 
 async fn migrating_again_changes_nothing(engine: Engine) {
     let test = TestDb::new(engine).await;
-    let (before, steps) = (schema(&test.db).await, "SELECT count(*) FROM seaql_migrations");
+    let (before, steps) = (
+        schema(&test.db).await,
+        "SELECT count(*) FROM seaql_migrations",
+    );
     let applied = sql::count(&test.db, steps).await;
     assert!(applied >= 6, "{applied} steps");
     test.db.migrate().await.unwrap();
@@ -87,13 +94,19 @@ async fn six_replicas_migrate_an_empty_database_at_once(engine: Engine) {
         })
     });
     let results = join_all(migrations.collect::<Vec<_>>()).await;
-    let results: Vec<_> = results.into_iter().map(|result| result.expect("no panic")).collect();
+    let results: Vec<_> = results
+        .into_iter()
+        .map(|result| result.expect("no panic"))
+        .collect();
     for result in &results {
         assert!(result.is_ok(), "{results:#?}");
     }
     let twice = "SELECT count(*) - count(DISTINCT version) FROM seaql_migrations";
     assert_eq!(sql::count(&test.db, twice).await, 0);
-    assert_eq!(schema(&test.db).await, schema(&TestDb::new(engine).await.db).await);
+    assert_eq!(
+        schema(&test.db).await,
+        schema(&TestDb::new(engine).await.db).await
+    );
 }
 
 async fn a_migration_that_dies_half_way_leaves_nothing_in_the_way(engine: Engine) {
@@ -106,5 +119,8 @@ async fn a_migration_that_dies_half_way_leaves_nothing_in_the_way(engine: Engine
         close(&replica).await;
     }
     test.db.migrate().await.unwrap();
-    assert_eq!(schema(&test.db).await, schema(&TestDb::new(engine).await.db).await);
+    assert_eq!(
+        schema(&test.db).await,
+        schema(&TestDb::new(engine).await.db).await
+    );
 }

@@ -59,7 +59,11 @@ async fn sequence(db: &Db, limit: u64) -> u64 {
 async fn numbers(db: &Db) -> Vec<i64> {
     let query = "SELECT CAST(sequence AS text) FROM order_events WHERE sequence IS NOT NULL
         ORDER BY order_events.sequence";
-    sql::texts(db, query).await.iter().map(|number| number.parse().expect("a number")).collect()
+    sql::texts(db, query)
+        .await
+        .iter()
+        .map(|number| number.parse().expect("a number"))
+        .collect()
 }
 
 /// Reads the feed over and over as a follower does; what it has passed must never
@@ -69,7 +73,10 @@ async fn follow(db: Db, done: Arc<AtomicBool>) -> usize {
     loop {
         let last = done.load(Ordering::Acquire);
         let now = numbers(&db).await;
-        assert!(now.len() >= seen.len() && now[..seen.len()] == seen[..], "a late comer in {now:?}");
+        assert!(
+            now.len() >= seen.len() && now[..seen.len()] == seen[..],
+            "a late comer in {now:?}"
+        );
         let complete: Vec<i64> = (1..).take(now.len()).collect();
         assert_eq!(now, complete, "a gap was visible");
         (seen, looks) = (now, looks + 1);
@@ -109,14 +116,21 @@ async fn writers_and_sequencers_at_once_leave_no_gap(engine: Engine) {
     }
     while sequence(&test.db, 1_000).await > 0 {}
     done.store(true, Ordering::Release);
-    let given: Vec<u64> =
-        join_all(sequencers).await.into_iter().map(|given| given.expect("no panic")).collect();
+    let given: Vec<u64> = join_all(sequencers)
+        .await
+        .into_iter()
+        .map(|given| given.expect("no panic"))
+        .collect();
     assert!(follower.await.unwrap() >= 1);
 
     // Each order was born with one event.
     let total = WRITERS * (EVENTS_EACH + 1);
     let all = numbers(&test.db).await;
-    assert_eq!(all, (1..).take(total).collect::<Vec<i64>>(), "given: {given:?}");
+    assert_eq!(
+        all,
+        (1..).take(total).collect::<Vec<i64>>(),
+        "given: {given:?}"
+    );
     let missing = "SELECT count(*) FROM order_events WHERE sequence IS NULL";
     assert_eq!(sql::count(&test.db, missing).await, 0);
 }
@@ -139,11 +153,16 @@ async fn events_of_one_order_keep_their_order(engine: Engine) {
     sequence(&test.db, 2).await;
     remark(&test.db, id, "fourth").await;
     sequence(&test.db, 9).await;
-    let events = order_events::list(test.db.read(), id, None, 9).await.unwrap();
+    let events = order_events::list(test.db.read(), id, None, 9)
+        .await
+        .unwrap();
     let told: Vec<&str> = events.iter().map(|event| event.to.as_str()).collect();
     assert_eq!(told, ["pending", "first", "second", "third", "fourth"]);
     let places: BTreeSet<_> = events.iter().map(|event| event.sequence).collect();
-    assert_eq!(places.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5].map(Some));
+    assert_eq!(
+        places.into_iter().collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5].map(Some)
+    );
     assert!(events.is_sorted_by_key(|event| event.sequence));
 }
 
@@ -174,10 +193,15 @@ async fn the_order_is_that_of_commits() {
     });
     was_written.await.unwrap();
     remark(&test.db, orders[1], "quick").await;
-    assert_eq!(sequence(&test.db, 9).await, 1, "what is not committed has no place yet");
+    assert_eq!(
+        sequence(&test.db, 9).await,
+        1,
+        "what is not committed has no place yet"
+    );
     go_on.send(()).unwrap();
     holding.await.unwrap().unwrap();
     assert_eq!(sequence(&test.db, 9).await, 1);
-    let feed = "SELECT to_value FROM order_events WHERE sequence > 2 ORDER BY order_events.sequence";
+    let feed =
+        "SELECT to_value FROM order_events WHERE sequence > 2 ORDER BY order_events.sequence";
     assert_eq!(sql::texts(&test.db, feed).await, ["quick", "slow"]);
 }

@@ -3,6 +3,7 @@
 #[macro_use]
 pub mod db;
 pub mod layers;
+pub mod live;
 pub mod postgres;
 pub mod shop;
 pub mod source;

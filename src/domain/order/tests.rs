@@ -52,7 +52,10 @@ pub(crate) fn facts() -> Facts {
             created_us: MADE_US,
             updated_us: MADE_US,
         },
-        billing: Billing { request_expires_us: EXPIRES_US, ..Billing::default() },
+        billing: Billing {
+            request_expires_us: EXPIRES_US,
+            ..Billing::default()
+        },
         server: Server::default(),
         hold_node: Some(NODE),
         ports: 2,
@@ -60,13 +63,22 @@ pub(crate) fn facts() -> Facts {
     }
 }
 
+/// A change of one part, by the name it has in a test.
+type Named<Part> = (&'static str, fn(&mut Part));
+
 /// Every way in which an order can be over, and not being over.
-const ENDS: [(&str, fn(&mut Billing)); 7] = [
+const ENDS: [Named<Billing>; 7] = [
     ("goes on", |_| {}),
-    ("subscription canceled", |b| b.subscription_status = Some("canceled".to_owned())),
-    ("never completed", |b| b.subscription_status = Some("incomplete_expired".to_owned())),
+    ("subscription canceled", |b| {
+        b.subscription_status = Some("canceled".to_owned())
+    }),
+    ("never completed", |b| {
+        b.subscription_status = Some("incomplete_expired".to_owned())
+    }),
     ("subscription ended", |b| b.ended_at_us = Some(MADE_US)),
-    ("session expired", |b| b.session_status = Some("expired".to_owned())),
+    ("session expired", |b| {
+        b.session_status = Some("expired".to_owned())
+    }),
     ("never opened", |b| b.never_opened = true),
     ("delayed payment failed", delayed_payment_failed),
 ];
@@ -81,7 +93,7 @@ fn delayed_payment_failed(billing: &mut Billing) {
 }
 
 /// What the panel has.
-const PANEL: [(&str, fn(&mut Server)); 3] = [
+const PANEL: [Named<Server>; 3] = [
     ("no server", |_| {}),
     ("a server", |s| s.panel_id = Some(9)),
     ("a deleted server", |s| {
@@ -153,13 +165,29 @@ fn the_life_of_an_order_reads_as_the_shop_tells_it() {
     let words: Vec<&str> = told.into_iter().map(Status::as_str).collect();
     assert_eq!(
         words,
-        ["pending", "paid", "provisioning", "provisioned", "error", "provisioned", "canceled"]
+        [
+            "pending",
+            "paid",
+            "provisioning",
+            "provisioned",
+            "error",
+            "provisioned",
+            "canceled"
+        ]
     );
 }
 
 #[test]
 fn a_lapsed_subscription_is_not_an_ended_one() {
-    for status in ["active", "trialing", "past_due", "unpaid", "paused", "incomplete", "new_word"] {
+    for status in [
+        "active",
+        "trialing",
+        "past_due",
+        "unpaid",
+        "paused",
+        "incomplete",
+        "new_word",
+    ] {
         let mut facts = facts();
         facts.billing.subscription_status = Some(status.to_owned());
         assert!(!facts.billing.over(), "{status}");
@@ -176,11 +204,13 @@ fn a_failed_payment_ends_an_order_only_by_our_own_read() {
     let mut failed = facts().billing;
     delayed_payment_failed(&mut failed);
     assert!(failed.over());
-    let doubts: [(&str, fn(&mut Billing)); 6] = [
+    let doubts: [Named<Billing>; 6] = [
         ("no event", |b| b.payment_failed_us = None),
         ("never read", |b| b.read_us = None),
         ("read before the event", |b| b.read_us = Some(MADE_US - 1)),
-        ("paid after all", |b| b.payment_status = Some("paid".to_owned())),
+        ("paid after all", |b| {
+            b.payment_status = Some("paid".to_owned())
+        }),
         ("confirmed", |b| b.confirmed_at_us = Some(MADE_US)),
         ("still open", |b| b.session_status = Some("open".to_owned())),
     ];
@@ -223,46 +253,79 @@ fn server_state_is_the_panels_word_in_ours() {
         facts.server.panel_id = panel_id;
         facts.server.deleted_us = deleted_us;
         facts.server.observed_status = observed.map(str::to_owned);
-        assert_eq!(facts.server_state().as_str(), expected, "{panel_id:?} {observed:?}");
+        assert_eq!(
+            facts.server_state().as_str(),
+            expected,
+            "{panel_id:?} {observed:?}"
+        );
     }
 }
 
 #[test]
 fn every_visible_field_is_told_by_its_own_name() {
     let text = |text: &str| Some(text.to_owned());
-    let alter: [(&str, &str, fn(&mut Facts)); 9] = [
-        ("plan_id", "mc-4gb", |f| f.order.plan_id = "mc-4gb".to_owned()),
-        ("server_name", "New", |f| f.order.server_name = "New".to_owned()),
-        ("addons", "a,b", |f| f.order.addons = vec!["a".to_owned(), "b".to_owned()]),
-        ("manual_addons", "m=true", |f| f.order.manual_addons = vec![("m".to_owned(), true)]),
+    type Alter = (&'static str, &'static str, fn(&mut Facts));
+    let alter: [Alter; 9] = [
+        ("plan_id", "mc-4gb", |f| {
+            f.order.plan_id = "mc-4gb".to_owned()
+        }),
+        ("server_name", "New", |f| {
+            f.order.server_name = "New".to_owned()
+        }),
+        ("addons", "a,b", |f| {
+            f.order.addons = vec!["a".to_owned(), "b".to_owned()]
+        }),
+        ("manual_addons", "m=true", |f| {
+            f.order.manual_addons = vec![("m".to_owned(), true)]
+        }),
         ("waiting_reason", "NO_PORTS", |f| {
             f.order.waiting_reason = Some(WaitingReason::NoPorts);
         }),
-        ("error_message", "why", |f| f.order.error_message = "why".to_owned()),
+        ("error_message", "why", |f| {
+            f.order.error_message = "why".to_owned()
+        }),
         ("attempts", "3", |f| f.order.attempts = 3),
         ("cancel_time", "5", |f| f.billing.cancel_at_us = Some(5)),
-        ("hold_expire_time", "6", |f| f.billing.session_expires_us = Some(6)),
+        ("hold_expire_time", "6", |f| {
+            f.billing.session_expires_us = Some(6)
+        }),
     ];
     for (what, to, alter) in alter {
         let before = facts();
         let mut after = before.clone();
         alter(&mut after);
         let found = changes(&before.visible_before(), &after.visible());
-        let [change] = found.as_slice() else { panic!("{what}: {found:?}") };
+        let [change] = found.as_slice() else {
+            panic!("{what}: {found:?}")
+        };
         assert_eq!((change.what, change.to.as_str()), (what, to));
     }
-    let ids: [(&str, fn(&mut Facts, Option<String>)); 5] = [
-        ("stripe_checkout_session_id", |f, id| f.billing.session_id = id),
+    type SetId = (&'static str, fn(&mut Facts, Option<String>));
+    let ids: [SetId; 5] = [
+        ("stripe_checkout_session_id", |f, id| {
+            f.billing.session_id = id
+        }),
         ("stripe_customer_id", |f, id| f.billing.customer_id = id),
         ("stripe_sub_id", |f, id| f.billing.subscription_id = id),
-        ("subscription_status", |f, id| f.billing.subscription_status = id),
-        ("pterodactyl_server_identifier", |f, id| f.server.identifier = id),
+        ("subscription_status", |f, id| {
+            f.billing.subscription_status = id
+        }),
+        ("pterodactyl_server_identifier", |f, id| {
+            f.server.identifier = id
+        }),
     ];
     for (what, alter) in ids {
         let mut after = facts();
         alter(&mut after, text("x_1"));
-        let expected = Change { what, from: String::new(), to: "x_1".to_owned() };
-        assert_eq!(changes(&facts().visible_before(), &after.visible()), [expected]);
+        let expected = Change {
+            what,
+            from: String::new(),
+            to: "x_1".to_owned(),
+        };
+        assert_eq!(
+            changes(&facts().visible_before(), &after.visible()),
+            [expected]
+        );
     }
 }
 
@@ -311,7 +374,11 @@ fn bookkeeping_is_not_visible() {
     for (index, alter) in hidden.into_iter().enumerate() {
         let mut after = facts();
         alter(&mut after);
-        assert_eq!(changes(&facts().visible_before(), &after.visible()), [], "{index}");
+        assert_eq!(
+            changes(&facts().visible_before(), &after.visible()),
+            [],
+            "{index}"
+        );
     }
 }
 

@@ -8,6 +8,7 @@ use crate::domain::order::tests::{EXPIRES_US, MADE_US, NODE, facts};
 mod model;
 mod product;
 mod properties;
+mod scenario;
 
 /// Times of these tests: the defaults.
 fn timing() -> Timing {
@@ -92,7 +93,10 @@ fn a_purchase_goes_from_one_step_to_the_next() {
     assert_eq!(plan(&placed(), MADE_US), Step::CreateServer);
     let until_us = MADE_US + timing().install_limit_us;
     let reason = WaitingReason::Installing;
-    assert_eq!(plan(&installing(), MADE_US), Step::Wait { until_us, reason });
+    assert_eq!(
+        plan(&installing(), MADE_US),
+        Step::Wait { until_us, reason }
+    );
     let mut runs = installing();
     runs.server.observed_status = Some(String::new());
     runs.server.first_running_us = Some(MADE_US);
@@ -110,7 +114,10 @@ fn without_any_event_the_session_is_read_a_minute_after_its_expiry() {
     let until_us = due_us + timing().session_grace_us;
     assert_eq!(
         plan(&read, due_us),
-        Step::Wait { until_us, reason: WaitingReason::AwaitingPayment }
+        Step::Wait {
+            until_us,
+            reason: WaitingReason::AwaitingPayment
+        }
     );
 }
 
@@ -137,7 +144,11 @@ fn a_paid_session_that_names_no_subscription_yet_is_read_again_soon() {
     for paid in ["paid", "no_payment_required"] {
         facts.billing.payment_status = Some(paid.to_owned());
         let until_us = MADE_US + timing().settle_again_us;
-        assert_eq!(plan(&facts, MADE_US), Step::Wait { until_us, reason }, "{paid}");
+        assert_eq!(
+            plan(&facts, MADE_US),
+            Step::Wait { until_us, reason },
+            "{paid}"
+        );
         assert_eq!(plan(&facts, until_us), Step::SyncBilling, "{paid}");
     }
     // A delayed method takes days.
@@ -168,11 +179,23 @@ fn a_create_in_doubt_is_looked_for_twice() {
     let first_us = MADE_US + timing.settle_us;
     let reason = WaitingReason::OutcomeUnknown;
     let mut facts = in_doubt();
-    assert_eq!(plan(&facts, MADE_US), Step::Wait { until_us: first_us, reason });
+    assert_eq!(
+        plan(&facts, MADE_US),
+        Step::Wait {
+            until_us: first_us,
+            reason
+        }
+    );
     assert_eq!(plan(&facts, first_us), Step::SettleCreate);
     facts.server.settle_looks = 1;
     let second_us = first_us + timing.settle_again_us;
-    assert_eq!(plan(&facts, first_us), Step::Wait { until_us: second_us, reason });
+    assert_eq!(
+        plan(&facts, first_us),
+        Step::Wait {
+            until_us: second_us,
+            reason
+        }
+    );
     assert_eq!(plan(&facts, second_us), Step::SettleCreate);
     assert_eq!(looks_to_settle(false), 2);
     // Parked or not: what may be there is looked for.
@@ -222,18 +245,30 @@ fn an_install_gets_one_second_chance() {
         facts.server.observed_status = Some(failed.to_owned());
         assert_eq!(plan(&facts, MADE_US), Step::Reinstall);
         facts.server.reinstalls = 1;
-        assert_eq!(plan(&facts, MADE_US), Step::Park(ErrorReason::InstallFailed));
+        assert_eq!(
+            plan(&facts, MADE_US),
+            Step::Park(ErrorReason::InstallFailed)
+        );
     }
     // One that never ends has failed too.
     let mut facts = installing();
     let late_us = MADE_US + timing().install_limit_us;
     assert_eq!(plan(&facts, late_us), Step::Reinstall);
     facts.server.reinstalls = 1;
-    assert_eq!(plan(&facts, late_us), Step::Park(ErrorReason::InstallFailed));
+    assert_eq!(
+        plan(&facts, late_us),
+        Step::Park(ErrorReason::InstallFailed)
+    );
     // A server that ran before is its customer's: never installed again by itself.
     facts.server.first_running_us = Some(MADE_US);
     facts.server.reinstalls = 0;
-    for observed in ["install_failed", "reinstall_failed", "installing", "suspended", ""] {
+    for observed in [
+        "install_failed",
+        "reinstall_failed",
+        "installing",
+        "suspended",
+        "",
+    ] {
         facts.server.observed_status = Some(observed.to_owned());
         assert_eq!(plan(&facts, late_us), Step::Rest(None), "{observed}");
     }
@@ -243,5 +278,8 @@ fn an_install_gets_one_second_chance() {
 fn a_server_that_is_gone_is_never_made_again() {
     let mut facts = installing();
     facts.server.deleted_us = Some(MADE_US);
-    assert_eq!(plan(&facts, MADE_US), Step::Park(ErrorReason::ServerMissing));
+    assert_eq!(
+        plan(&facts, MADE_US),
+        Step::Park(ErrorReason::ServerMissing)
+    );
 }

@@ -36,6 +36,7 @@ use crate::{
 mod auth_matrix;
 mod ending;
 mod limits;
+mod tls;
 
 /// Answers by what the order id says.
 struct Scripted {

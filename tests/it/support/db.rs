@@ -59,7 +59,10 @@ impl TestDb {
         match engine {
             Engine::Sqlite => {
                 let test = Self::empty(engine).await;
-                test.db.migrate().await.expect("an empty file can be migrated");
+                test.db
+                    .migrate()
+                    .await
+                    .expect("an empty file can be migrated");
                 test
             }
             Engine::Postgres => Self::created(&format!("TEMPLATE {}", template().await)).await,
@@ -72,7 +75,11 @@ impl TestDb {
             Engine::Sqlite => {
                 let folder = tempfile::tempdir().expect("a temporary folder");
                 let url = format!("sqlite://{}", folder.path().join("shop.db").display());
-                Self { db: open(&url).await, url, _folder: Some(folder) }
+                Self {
+                    db: open(&url).await,
+                    url,
+                    _folder: Some(folder),
+                }
             }
             Engine::Postgres => Self::created("TEMPLATE template0").await,
         }
@@ -88,7 +95,11 @@ impl TestDb {
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         administer(&[&format!("CREATE DATABASE {name} {options}")]).await;
         let url = postgres::shared().url(&name);
-        Self { db: open(&url).await, url, _folder: None }
+        Self {
+            db: open(&url).await,
+            url,
+            _folder: None,
+        }
     }
 }
 
@@ -99,7 +110,9 @@ pub async fn open(url: &str) -> Db {
         max_connections: 8,
         acquire_timeout: Duration::from_secs(20),
     };
-    Db::open(&options).await.unwrap_or_else(|error| panic!("{url}: {error:?}"))
+    Db::open(&options)
+        .await
+        .unwrap_or_else(|error| panic!("{url}: {error:?}"))
 }
 
 /// The migrated database that others are copied from.
@@ -108,9 +121,15 @@ async fn template() -> &'static str {
     MADE.get_or_init(|| async {
         // An earlier attempt may have panicked half-way.
         let drop = format!("DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)");
-        administer(&[&drop, &format!("CREATE DATABASE {TEMPLATE} TEMPLATE template0")]).await;
+        administer(&[
+            &drop,
+            &format!("CREATE DATABASE {TEMPLATE} TEMPLATE template0"),
+        ])
+        .await;
         let db = open(&postgres::shared().url(TEMPLATE)).await;
-        db.migrate().await.expect("an empty database can be migrated");
+        db.migrate()
+            .await
+            .expect("an empty database can be migrated");
         close(&db).await;
     })
     .await;
@@ -119,7 +138,11 @@ async fn template() -> &'static str {
 
 /// Closes every connection of a handle and of its clones.
 pub async fn close(db: &Db) {
-    db.read().clone().close().await.expect("a pool can be closed");
+    db.read()
+        .clone()
+        .close()
+        .await
+        .expect("a pool can be closed");
 }
 
 /// Runs statements on the cluster's own database, each outside any transaction.

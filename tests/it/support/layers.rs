@@ -25,13 +25,24 @@ struct Ban {
 
 const BANS: &[Ban] = &[
     Ban {
-        words: &["tonic", "prost", "prost_types", "sea_orm", "axum", "reqwest", "tokio", "hyper"],
+        words: &[
+            "tonic",
+            "prost",
+            "prost_types",
+            "sea_orm",
+            "axum",
+            "reqwest",
+            "tokio",
+            "hyper",
+        ],
         inside: &["src/domain"],
         except: &[],
         why: "domain knows no framework",
     },
     Ban {
-        words: &["app", "db", "rpc", "stripe", "panel", "worker", "config", "boot", "ops"],
+        words: &[
+            "app", "db", "rpc", "stripe", "panel", "worker", "config", "boot", "ops",
+        ],
         inside: &["src/domain"],
         except: &[],
         why: "domain knows no layer above it",
@@ -79,7 +90,14 @@ const BANS: &[Ban] = &[
         why: "db is the only user of SeaORM",
     },
     Ban {
-        words: &["tonic", "tonic_health", "tonic_reflection", "tonic_types", "prost", "prost_types"],
+        words: &[
+            "tonic",
+            "tonic_health",
+            "tonic_reflection",
+            "tonic_types",
+            "prost",
+            "prost_types",
+        ],
         inside: &["src/"],
         // The program that wires everything may name the transport.
         except: &["src/rpc", "src/boot"],
@@ -101,11 +119,30 @@ const BANS: &[Ban] = &[
 
 /// Constructors of `tonic::Status`: one file sorts refusals into codes.
 const STATUS_MAKERS: &[&str] = &[
-    "new", "ok", "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found",
-    "already_exists", "permission_denied", "resource_exhausted", "failed_precondition", "aborted",
-    "out_of_range", "unimplemented", "internal", "unavailable", "data_loss", "unauthenticated",
-    "with_details", "with_metadata", "with_details_and_metadata", "with_error_details",
-    "with_error_details_vec", "from_error",
+    "new",
+    "ok",
+    "cancelled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+    "with_details",
+    "with_metadata",
+    "with_details_and_metadata",
+    "with_error_details",
+    "with_error_details_vec",
+    "from_error",
 ];
 
 /// Every breach of a rule, as `path:line: what`.
@@ -131,13 +168,19 @@ pub fn findings(tree: &Tree) -> Vec<String> {
 fn sizes(path: &str, text: &str, is_test: bool) -> Vec<String> {
     let mut found = Vec::new();
     let rows = path.contains("/entity/") || path.starts_with("migrations/");
-    let limit = if is_test || rows { FILE_LINES.1 } else { FILE_LINES.0 };
+    let limit = if is_test || rows {
+        FILE_LINES.1
+    } else {
+        FILE_LINES.0
+    };
     let lines = text.lines().count();
     if lines > limit {
         found.push(format!("{path}: {lines} lines, at most {limit}"));
     }
     if path.ends_with("/mod.rs") {
-        found.push(format!("{path}: modules are foo.rs beside foo/, never mod.rs"));
+        found.push(format!(
+            "{path}: modules are foo.rs beside foo/, never mod.rs"
+        ));
     }
     found
 }
@@ -145,7 +188,10 @@ fn sizes(path: &str, text: &str, is_test: bool) -> Vec<String> {
 fn banned(path: &str, paths: &[Named]) -> Vec<String> {
     let below = |folders: &[&str]| folders.iter().any(|folder| is_below(path, folder));
     let mut found = BTreeSet::new();
-    for ban in BANS.iter().filter(|ban| below(ban.inside) && !below(ban.except)) {
+    for ban in BANS
+        .iter()
+        .filter(|ban| below(ban.inside) && !below(ban.except))
+    {
         for named in paths {
             let segments: Vec<&str> = named.segments.iter().map(String::as_str).collect();
             let head = match segments[..] {
@@ -154,7 +200,9 @@ fn banned(path: &str, paths: &[Named]) -> Vec<String> {
                 ["crate", layer, ..] | [layer, ..] => Some(layer),
             };
             // Rows are reached in more than one way: `db::entity`, `db::{entity}`.
-            let hit = head.into_iter().chain(segments.contains(&"entity").then_some("entity"));
+            let hit = head
+                .into_iter()
+                .chain(segments.contains(&"entity").then_some("entity"));
             for word in hit.filter(|word| ban.words.contains(word)) {
                 found.insert(format!("{path}:{}: names {word}: {}", named.line, ban.why));
             }
@@ -165,9 +213,8 @@ fn banned(path: &str, paths: &[Named]) -> Vec<String> {
 
 /// `src/db` is `src/db.rs` and all below `src/db/`, not `src/dbx.rs`.
 fn is_below(path: &str, folder: &str) -> bool {
-    path.strip_prefix(folder).is_some_and(|rest| {
-        folder.ends_with('/') || rest.starts_with('/') || rest == ".rs"
-    })
+    path.strip_prefix(folder)
+        .is_some_and(|rest| folder.ends_with('/') || rest.starts_with('/') || rest == ".rs")
 }
 
 fn status_makers(path: &str, words: &[Word<'_>]) -> Vec<String> {
@@ -188,18 +235,28 @@ fn status_makers(path: &str, words: &[Word<'_>]) -> Vec<String> {
 }
 
 fn environment(path: &str, words: &[Word<'_>]) -> Vec<String> {
-    let allowed = ["src/config", "src/main", "gateway/src/config", "gateway/src/main", "sandbox/"];
+    let allowed = [
+        "src/config",
+        "src/main",
+        "gateway/src/config",
+        "gateway/src/main",
+        "sandbox/",
+    ];
     if allowed.iter().any(|folder| is_below(path, folder)) {
         return Vec::new();
     }
     let reads = words.windows(2).filter(|pair| {
         pair[1].text == "env" && pair[0].text == "std" && pair[0].after.starts_with("::")
     });
-    reads.map(|pair| format!("{path}:{}: std::env belongs to config", pair[0].line)).collect()
+    reads
+        .map(|pair| format!("{path}:{}: std::env belongs to config", pair[0].line))
+        .collect()
 }
 
 fn long_functions(path: &str, shipped: &str) -> Vec<String> {
-    let long = functions(shipped).into_iter().filter(|(.., lines)| *lines > FUNCTION_LINES);
+    let long = functions(shipped)
+        .into_iter()
+        .filter(|(.., lines)| *lines > FUNCTION_LINES);
     long.map(|(name, line, lines)| {
         format!("{path}:{line}: fn {name} has {lines} lines, at most {FUNCTION_LINES}")
     })

@@ -53,15 +53,24 @@ impl Cluster {
             .map_err(|error| format!("the shell that owns PostgreSQL cannot start: {error}"))?;
         let mut answer = BufReader::new(owner.stdout.take().expect("stdout is piped"));
         let mut line = String::new();
-        answer.read_line(&mut line).map_err(|error| error.to_string())?;
+        answer
+            .read_line(&mut line)
+            .map_err(|error| error.to_string())?;
         let mut words = line.split_whitespace();
         let (Some("ready"), Some(port), Some(folder)) = (words.next(), words.next(), words.next())
         else {
             let _ = answer.read_to_string(&mut line);
-            return Err(format!("PostgreSQL ({}) did not start: {line}", programs.display()));
+            return Err(format!(
+                "PostgreSQL ({}) did not start: {line}",
+                programs.display()
+            ));
         };
         let port = port.parse().map_err(|_| format!("no port: {line}"))?;
-        Ok(Self { port, folder: PathBuf::from(folder), owner })
+        Ok(Self {
+            port,
+            folder: PathBuf::from(folder),
+            owner,
+        })
     }
 
     /// Address of one of its databases.
@@ -109,7 +118,8 @@ pub fn skipped() -> bool {
     if skipped {
         SAID.call_once(|| {
             // Past the test runner's capture: a green run must not hide this.
-            let warning = "\n*** SPAWNPOINT_SKIP_POSTGRES=1: NOTHING IS TESTED ON POSTGRESQL ***\n\n";
+            let warning =
+                "\n*** SPAWNPOINT_SKIP_POSTGRES=1: NOTHING IS TESTED ON POSTGRESQL ***\n\n";
             let _ = std::io::Write::write_all(&mut std::io::stderr(), warning.as_bytes());
         });
     }
@@ -144,14 +154,19 @@ fn programs() -> Result<PathBuf, String> {
 /// A command that runs what follows as a user that the server accepts.
 fn as_allowed_user() -> Result<Command, String> {
     let id = |arguments: &[&str]| {
-        let output = Command::new("id").args(arguments).stderr(Stdio::null()).output();
+        let output = Command::new("id")
+            .args(arguments)
+            .stderr(Stdio::null())
+            .output();
         output.map_err(|error| format!("cannot run id: {error}"))
     };
     if id(&["-u"])?.stdout.trim_ascii() != b"0" {
         return Ok(Command::new("env"));
     }
     if !id(&["-u", "postgres"])?.status.success() {
-        return Err("PostgreSQL refuses root, and there is no user `postgres` to run it".to_owned());
+        return Err(
+            "PostgreSQL refuses root, and there is no user `postgres` to run it".to_owned(),
+        );
     }
     let mut command = Command::new("runuser");
     command.args([OsString::from("-u"), "postgres".into(), "--".into()]);
@@ -159,7 +174,11 @@ fn as_allowed_user() -> Result<Command, String> {
 }
 
 fn free_ports() -> Vec<u16> {
-    let listeners: Vec<TcpListener> =
-        (0..PORTS_OFFERED).filter_map(|_| TcpListener::bind("127.0.0.1:0").ok()).collect();
-    listeners.iter().filter_map(|listener| Some(listener.local_addr().ok()?.port())).collect()
+    let listeners: Vec<TcpListener> = (0..PORTS_OFFERED)
+        .filter_map(|_| TcpListener::bind("127.0.0.1:0").ok())
+        .collect();
+    listeners
+        .iter()
+        .filter_map(|listener| Some(listener.local_addr().ok()?.port()))
+        .collect()
 }

@@ -28,7 +28,12 @@ use uuid::Uuid;
 /// The plan's id.
 pub const PLAN: &str = "mc-2gb";
 /// What one order of the plan takes of a node.
-pub const NEED: Need = Need { ram_gb: 2, disk_gb: 10, vcores: 1, ports: 1 };
+pub const NEED: Need = Need {
+    ram_gb: 2,
+    disk_gb: 10,
+    vcores: 1,
+    ports: 1,
+};
 /// Where every node is.
 pub const REGION: &str = "us-east";
 
@@ -52,7 +57,11 @@ pub struct Size {
 }
 
 /// More than any test takes.
-pub const BIG: Size = Size { ram_gb: 1_000, disk_gb: 10_000, ports: 100 };
+pub const BIG: Size = Size {
+    ram_gb: 1_000,
+    disk_gb: 10_000,
+    ports: 100,
+};
 
 impl Shop {
     /// Stores the game and the plan.
@@ -97,7 +106,12 @@ impl Shop {
     /// A node for `orders` orders of the plan, with as many ports.
     pub async fn node_for(&self, orders: i32) -> i32 {
         let (ram_gb, disk_gb) = (orders * NEED.ram_gb, orders * NEED.disk_gb);
-        self.node(Size { ram_gb, disk_gb, ports: orders }).await
+        self.node(Size {
+            ram_gb,
+            disk_gb,
+            ports: orders,
+        })
+        .await
     }
 
     /// One new order, never due by itself.
@@ -128,7 +142,11 @@ impl Shop {
 
 /// Who changes orders in tests.
 pub fn note() -> Note {
-    Note { actor: "test".to_owned(), cause: "Test".to_owned(), trace_id: "0".to_owned() }
+    Note {
+        actor: "test".to_owned(),
+        cause: "Test".to_owned(),
+        trace_id: "0".to_owned(),
+    }
 }
 
 /// A new user's profile.
@@ -241,6 +259,9 @@ pub fn price(stripe_price_id: &str) -> Price {
     Price {
         term: Term::Monthly,
         stripe_price_id: stripe_price_id.to_owned(),
-        amount: Money { amount_minor: 699, currency: "usd".to_owned() },
+        amount: Money {
+            amount_minor: 699,
+            currency: "usd".to_owned(),
+        },
     }
 }

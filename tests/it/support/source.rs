@@ -55,16 +55,24 @@ impl Tree {
             path.starts_with("tests/")
                 || path.contains("/tests/")
                 || declared.contains(path)
-                || declared.iter().any(|below| below.ends_with('/') && path.starts_with(below))
+                || declared
+                    .iter()
+                    .any(|below| below.ends_with('/') && path.starts_with(below))
         };
-        self.0.keys().filter(|path| is_test(path)).cloned().collect()
+        self.0
+            .keys()
+            .filter(|path| is_test(path))
+            .cloned()
+            .collect()
     }
 }
 
 /// `src/db.rs` has its modules in `src/db`, `src/lib.rs` in `src`.
 fn module_folder(path: &str) -> &str {
     let stem = path.strip_suffix(".rs").unwrap_or(path);
-    let root = stem.strip_suffix("/lib").or_else(|| stem.strip_suffix("/main"));
+    let root = stem
+        .strip_suffix("/lib")
+        .or_else(|| stem.strip_suffix("/main"));
     root.unwrap_or(stem)
 }
 
@@ -127,14 +135,20 @@ fn skipped_to(bytes: &[u8], at: usize) -> usize {
                 0xE0..0xF0 => 3,
                 0xF0.. => 4,
             };
-            if rest.get(1 + width) == Some(&b'\'') { at + width + 2 } else { at }
+            if rest.get(1 + width) == Some(&b'\'') {
+                at + width + 2
+            } else {
+                at
+            }
         }
         _ => at,
     }
 }
 
 fn find(bytes: &[u8], from: usize, close: &[u8]) -> usize {
-    let found = bytes[from..].windows(close.len()).position(|window| window == close);
+    let found = bytes[from..]
+        .windows(close.len())
+        .position(|window| window == close);
     found.map_or(bytes.len(), |offset| from + offset + close.len())
 }
 
@@ -224,8 +238,14 @@ pub fn paths(blank: &str) -> Vec<Named> {
             last += 1;
         }
         if last > index && !words[index].inside {
-            let segments = words[index..=last].iter().map(|word| word.text.to_owned()).collect();
-            found.push(Named { line: words[last].line, segments });
+            let segments = words[index..=last]
+                .iter()
+                .map(|word| word.text.to_owned())
+                .collect();
+            found.push(Named {
+                line: words[last].line,
+                segments,
+            });
         }
         index = last + 1;
     }
@@ -243,7 +263,12 @@ impl Word<'_> {
 fn imports(blank: &str, words: &[Word<'_>], end: usize) -> Vec<Named> {
     let (mut found, mut prefixes, mut prefix) = (Vec::new(), Vec::new(), Vec::<String>::new());
     let start = words.first().map_or(end, |word| word.at);
-    let mut leading = blank[..start].rsplit("use").next().unwrap_or_default().matches('{').count();
+    let mut leading = blank[..start]
+        .rsplit("use")
+        .next()
+        .unwrap_or_default()
+        .matches('{')
+        .count();
     for (index, word) in words.iter().enumerate() {
         while leading > 0 {
             prefixes.push(prefix.clone());
@@ -254,7 +279,10 @@ fn imports(blank: &str, words: &[Word<'_>], end: usize) -> Vec<Named> {
         let to = words.get(index + 1).map_or(end, |next| next.at);
         let between = &blank[from..to];
         if !between.trim_start().starts_with("::") || between.contains('*') {
-            found.push(Named { line: word.line, segments: prefix.clone() });
+            found.push(Named {
+                line: word.line,
+                segments: prefix.clone(),
+            });
         }
         for byte in between.bytes() {
             match byte {
@@ -278,7 +306,10 @@ pub fn functions(blank: &str) -> Vec<(String, usize, usize)> {
         if word.text != "fn" || !word.after.starts_with(name.text) {
             continue;
         }
-        let Some(open) = blank[name.at..].find(['{', ';']).map(|offset| name.at + offset) else {
+        let Some(open) = blank[name.at..]
+            .find(['{', ';'])
+            .map(|offset| name.at + offset)
+        else {
             continue;
         };
         let mut depth = 0_usize;

@@ -14,7 +14,10 @@ pub async fn texts(db: &Db, sql: &str) -> Vec<String> {
     let rows = db.read().query_all_raw(statement).await;
     let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
     rows.iter()
-        .map(|row| row.try_get_by_index::<Option<String>>(0).expect("a text column"))
+        .map(|row| {
+            row.try_get_by_index::<Option<String>>(0)
+                .expect("a text column")
+        })
         .map(|text| text.unwrap_or_else(|| "-".to_owned()))
         .collect()
 }
@@ -23,11 +26,17 @@ pub async fn texts(db: &Db, sql: &str) -> Vec<String> {
 pub async fn count(db: &Db, sql: &str) -> i64 {
     let statement = Statement::from_string(db.read().get_database_backend(), sql);
     let row = db.read().query_one_raw(statement).await;
-    let row = row.unwrap_or_else(|error| panic!("{sql}: {error}")).expect("a row");
+    let row = row
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+        .expect("a row");
     row.try_get_by_index(0).expect("a number")
 }
 
 /// An id as a literal of the engine: PostgreSQL has a type for it, SQLite stores its bytes.
 pub fn id(db: &Db, id: uuid::Uuid) -> String {
-    if db.is_postgres() { format!("'{id}'") } else { format!("x'{}'", id.simple()) }
+    if db.is_postgres() {
+        format!("'{id}'")
+    } else {
+        format!("x'{}'", id.simple())
+    }
 }

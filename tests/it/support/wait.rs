@@ -16,7 +16,10 @@ where
 {
     let began = Instant::now();
     while !condition().await {
-        assert!(began.elapsed() < deadline, "after {deadline:?} still not: {what}");
+        assert!(
+            began.elapsed() < deadline,
+            "after {deadline:?} still not: {what}"
+        );
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -4,7 +4,10 @@
 
 use std::collections::VecDeque;
 
-use super::*;
+use super::{
+    scenario::{Act, Create, Install, Open, Scenario, Session},
+    *,
+};
 
 /// Definite refusals after which an order is parked.
 const MAX_ATTEMPTS: i32 = 3;
@@ -18,86 +21,6 @@ const RETRY_US: i64 = 10 * SECOND_US;
 const LEASE_US: i64 = 60 * SECOND_US;
 /// What others do comes at most this late while an order waits.
 const IDLE_US: i64 = 60 * SECOND_US;
-
-/// What customers and operators do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Act {
-    Pay,
-    PayByDelayedMethod,
-    DelayedMethodPays,
-    DelayedMethodFails,
-    CancelSubscription,
-    /// A fourth session of the user: the oldest is to end.
-    OpenFourthSession,
-    /// An operator lets a parked order try again.
-    Retry,
-}
-
-/// How Stripe answers a session request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Open {
-    Opened,
-    OpenedWithoutAnswer,
-    NoAnswer,
-    Refused,
-}
-
-/// What comes of a create.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Create {
-    Made,
-    /// No answer; the server appears after so many seconds.
-    LandsAfter(u8),
-    /// No answer, and nothing was done.
-    Vanishes,
-    NodeDown,
-    PortTaken,
-    RateLimited,
-    Rejected,
-}
-
-/// What comes of an install.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Install {
-    Ends,
-    Fails,
-    Hangs,
-}
-
-/// Stripe's own truth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Session {
-    None,
-    Open { expires_us: i64 },
-    Unpaid,
-    Paid,
-    Canceled,
-    Failed,
-    Expired,
-}
-
-/// What happens to an order, in the order in which it is asked for. Where a list
-/// ends, all goes well.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Scenario {
-    /// After so many steps, or when nothing else happens; and whether an event tells.
-    pub acts: Vec<(u8, Act, bool)>,
-    pub opens: Vec<Open>,
-    pub creates: Vec<Create>,
-    pub installs: Vec<Install>,
-    /// Steps that find Stripe or the panel away.
-    pub troubles: Vec<u8>,
-    /// Steps whose worker dies after the deed, before it is stored.
-    pub crashes: Vec<u8>,
-    /// Reads of a paid session that do not name its subscription yet.
-    pub unnamed_reads: u8,
-    /// Asks to end the session that Stripe refuses.
-    pub refused_ends: u8,
-    /// What is paid is not what was ordered.
-    pub mismatch: bool,
-    /// The panel has another's account under the customer's address.
-    pub unresolved: bool,
-}
 
 enum Outcome {
     Again,
@@ -123,7 +46,11 @@ pub(super) struct World {
 }
 
 fn take_first<T: Copy>(script: &mut Vec<T>, otherwise: T) -> T {
-    if script.is_empty() { otherwise } else { script.remove(0) }
+    if script.is_empty() {
+        otherwise
+    } else {
+        script.remove(0)
+    }
 }
 
 impl World {
@@ -134,13 +61,28 @@ impl World {
         let now_us = MADE_US;
         let (lands_us, log) = (None, Vec::new());
         let fault = None;
-        Self { facts, now_us, session, server, lands_us, made, log, fault, plot, acts }
+        Self {
+            facts,
+            now_us,
+            session,
+            server,
+            lands_us,
+            made,
+            log,
+            fault,
+            plot,
+            acts,
+        }
     }
 
     /// From here on all goes well.
     pub(super) fn calm(&mut self) {
         let (mismatch, unresolved) = (self.plot.mismatch, self.plot.unresolved);
-        self.plot = Scenario { mismatch, unresolved, ..Scenario::default() };
+        self.plot = Scenario {
+            mismatch,
+            unresolved,
+            ..Scenario::default()
+        };
     }
 
     /// Takes steps until nothing is left that could happen. Tells what went wrong.
@@ -153,7 +95,11 @@ impl World {
                 let steps: Vec<&str> = self.log.iter().map(|step| step.name()).collect();
                 return Err(format!("{fault}: {}", steps.join(" ")));
             }
-            if self.acts.front().is_some_and(|(at, ..)| usize::from(*at) <= self.log.len()) {
+            if self
+                .acts
+                .front()
+                .is_some_and(|(at, ..)| usize::from(*at) <= self.log.len())
+            {
                 self.act();
             }
             let step = plan(&self.facts, self.now_us);
@@ -175,7 +121,9 @@ impl World {
                 },
             };
             in_a_row += 1;
-            let Some((until_us, waiting)) = idle else { continue };
+            let Some((until_us, waiting)) = idle else {
+                continue;
+            };
             in_a_row = 0;
             if !self.pass_time(until_us, waiting) && self.fault.is_none() {
                 return Ok(());
@@ -200,7 +148,9 @@ impl World {
             self.act();
             return true;
         }
-        let Some(until_us) = until_us else { return false };
+        let Some(until_us) = until_us else {
+            return false;
+        };
         self.now_us = self.now_us.max(until_us);
         if self.session == Session::Unpaid {
             self.session = Session::Failed;
@@ -214,7 +164,9 @@ impl World {
 
     /// The next thing that customers or operators do, where it can be done.
     fn act(&mut self) {
-        let Some((_, act, told)) = self.acts.pop_front() else { return };
+        let Some((_, act, told)) = self.acts.pop_front() else {
+            return;
+        };
         let may_pay =
             matches!(self.session, Session::Open { expires_us } if self.now_us < expires_us);
         let billing = &mut self.facts.billing;
@@ -265,8 +217,10 @@ impl World {
     fn take(&mut self, step: Step) -> Outcome {
         let number = self.log.len();
         let this = |at: &u8| usize::from(*at) == number;
-        let (away, dies) =
-            (self.plot.troubles.iter().any(this), self.plot.crashes.iter().any(this));
+        let (away, dies) = (
+            self.plot.troubles.iter().any(this),
+            self.plot.crashes.iter().any(this),
+        );
         self.log.push(step);
         if away && !matches!(step, Step::OpenSession | Step::CreateServer) {
             return Outcome::Later(RETRY_US);
@@ -383,9 +337,16 @@ impl World {
     }
 
     fn place(&mut self) -> Outcome {
-        self.never(self.facts.server.in_doubt(), "another place while a create is in doubt");
+        self.never(
+            self.facts.server.in_doubt(),
+            "another place while a create is in doubt",
+        );
         let ports = self.facts.order.spec.ports;
-        let node = self.facts.hold_node.filter(|_| self.facts.ports >= ports).unwrap_or(NODE);
+        let node = self
+            .facts
+            .hold_node
+            .filter(|_| self.facts.ports >= ports)
+            .unwrap_or(NODE);
         self.facts.hold_node = Some(node);
         self.facts.ports = ports;
         self.facts.server.attempt += 1;
@@ -444,7 +405,11 @@ impl World {
     }
 
     fn settle(&mut self) -> Outcome {
-        if self.server || self.lands_us.is_some_and(|lands_us| lands_us <= self.now_us) {
+        if self.server
+            || self
+                .lands_us
+                .is_some_and(|lands_us| lands_us <= self.now_us)
+        {
             self.found();
             return Outcome::Again;
         }
@@ -468,7 +433,11 @@ impl World {
 
     fn delete(&mut self) -> Outcome {
         let never = self.facts.billing.never_opened;
-        if !never && !matches!(self.session, Session::Canceled | Session::Failed | Session::Expired)
+        if !never
+            && !matches!(
+                self.session,
+                Session::Canceled | Session::Failed | Session::Expired
+            )
         {
             return Outcome::Park(ErrorReason::Internal);
         }
@@ -479,7 +448,10 @@ impl World {
     }
 
     fn release(&mut self) -> Outcome {
-        self.never(self.server || self.lands_us.is_some(), "gives back what a server has");
+        self.never(
+            self.server || self.lands_us.is_some(),
+            "gives back what a server has",
+        );
         let may_be_paid = matches!(
             self.session,
             Session::Open { .. } | Session::Unpaid | Session::Paid

@@ -23,10 +23,20 @@ const SESSIONS: [(Option<&str>, Option<&str>, Told); 7] = [
     (Some("complete"), Some("paid"), Told::Nothing),
     (Some("expired"), Some("unpaid"), Told::Nothing),
 ];
-const SUBSCRIPTIONS: [Option<&str>; 5] =
-    [None, Some("active"), Some("past_due"), Some("canceled"), Some("incomplete_expired")];
-const OBSERVED: [Option<&str>; 5] =
-    [None, Some("installing"), Some("install_failed"), Some("suspended"), Some("")];
+const SUBSCRIPTIONS: [Option<&str>; 5] = [
+    None,
+    Some("active"),
+    Some("past_due"),
+    Some("canceled"),
+    Some("incomplete_expired"),
+];
+const OBSERVED: [Option<&str>; 5] = [
+    None,
+    Some("installing"),
+    Some("install_failed"),
+    Some("suspended"),
+    Some(""),
+];
 const HOLDS: [Option<i32>; 3] = [None, Some(NODE), Some(NODE + 1)];
 /// Looks since the create was sent at `MADE_US`, where one was.
 const LOOKS: [Option<i32>; 5] = [None, Some(0), Some(1), Some(2), Some(3)];
@@ -125,7 +135,9 @@ fn broken_rule(facts: &Facts, step: Step, now_us: i64) -> Option<&'static str> {
         Step::SettleCreate | Step::Delete | Step::Release => breaks_ending(facts, step, now_us),
         Step::Park(_) | Step::Wait { .. } | Step::Rest(_) => breaks_rest(facts, step, now_us),
     };
-    what.into_iter().find(|(broken, _)| *broken).map(|(_, what)| what)
+    what.into_iter()
+        .find(|(broken, _)| *broken)
+        .map(|(_, what)| what)
 }
 
 type Rules = Vec<(bool, &'static str)>;
@@ -133,8 +145,14 @@ type Rules = Vec<(bool, &'static str)>;
 fn breaks_billing(facts: &Facts, step: Step) -> Rules {
     let session = facts.billing.session_id.is_some();
     vec![
-        (facts.billing.over(), "asks Stripe about an order that is over"),
-        (step == Step::OpenSession && session, "opens a second session"),
+        (
+            facts.billing.over(),
+            "asks Stripe about an order that is over",
+        ),
+        (
+            step == Step::OpenSession && session,
+            "opens a second session",
+        ),
         (step == Step::SyncBilling && !session, "reads no session"),
     ]
 }
@@ -143,9 +161,15 @@ fn breaks_provisioning(facts: &Facts, step: Step) -> Rules {
     let (billing, server) = (&facts.billing, &facts.server);
     let mut rules = vec![
         (billing.over(), "provisions an order that is over"),
-        (facts.order.error_reason.is_some(), "provisions a parked order"),
+        (
+            facts.order.error_reason.is_some(),
+            "provisions a parked order",
+        ),
         (!billing.confirmed(), "provisions what is not paid"),
-        (billing.hints > billing.hints_read, "provisions without having read the news"),
+        (
+            billing.hints > billing.hints_read,
+            "provisions without having read the news",
+        ),
         (server.in_doubt(), "provisions while a create is in doubt"),
     ];
     rules.extend(match step {
@@ -157,9 +181,18 @@ fn breaks_provisioning(facts: &Facts, step: Step) -> Rules {
         Step::CreateServer => vec![
             (server.panel_id.is_some(), "creates a second server"),
             (facts.panel_user.is_none(), "creates without an owner"),
-            (server.attempt == 0 || !server.has_create_request, "creates without a request"),
-            (facts.hold_node != server.node_id, "creates where no room is held"),
-            (facts.ports < facts.order.spec.ports, "creates without its ports"),
+            (
+                server.attempt == 0 || !server.has_create_request,
+                "creates without a request",
+            ),
+            (
+                facts.hold_node != server.node_id,
+                "creates where no room is held",
+            ),
+            (
+                facts.ports < facts.order.spec.ports,
+                "creates without its ports",
+            ),
         ],
         Step::Place => vec![(server.panel_id.is_some(), "places a second server")],
         _ => vec![(facts.panel_user.is_some(), "makes a second account")],
@@ -186,7 +219,10 @@ fn breaks_ending(facts: &Facts, step: Step, now_us: i64) -> Rules {
             (!over, "gives back what may still be paid"),
             (server.in_doubt(), "gives back what a late create may take"),
             (server.exists(), "gives back what a server stands on"),
-            (facts.hold_node.is_none() && facts.ports == 0, "gives back nothing, for ever"),
+            (
+                facts.hold_node.is_none() && facts.ports == 0,
+                "gives back nothing, for ever",
+            ),
         ],
     }
 }
@@ -203,12 +239,18 @@ fn breaks_rest(facts: &Facts, step: Step, now_us: i64) -> Rules {
             vec![(until_us <= now_us, "waits for what is past: a hot loop")]
         }
         _ => vec![
-            (!over && !parked && !exists, "forgets an order that has no server"),
+            (
+                !over && !parked && !exists,
+                "forgets an order that has no server",
+            ),
             (
                 over && !exists && (facts.hold_node.is_some() || facts.ports > 0),
                 "forgets what an ended order holds",
             ),
-            (over && exists && !facts.server.ever_ran(), "forgets a half-made server"),
+            (
+                over && exists && !facts.server.ever_ran(),
+                "forgets a half-made server",
+            ),
         ],
     }
 }
@@ -223,7 +265,10 @@ fn every_combination_of_facts_has_a_step_that_breaks_no_rule() {
             let step = next_step(facts, &timing, now_us);
             if let Some(what) = broken_rule(facts, step, now_us) {
                 let age = (now_us - MADE_US) / SECOND_US;
-                panic!("{} {what}, {age} s after the order: {facts:#?}", step.name());
+                panic!(
+                    "{} {what}, {age} s after the order: {facts:#?}",
+                    step.name()
+                );
             }
             planned.insert(step.name());
             combinations += 1;

@@ -4,7 +4,8 @@
 use proptest::{collection::vec, option, prelude::*, sample::select};
 
 use super::{
-    model::{Act, Create, Install, Open, Scenario, Session, World},
+    model::World,
+    scenario::{Act, Create, Install, Open, Scenario, Session},
     *,
 };
 use crate::domain::order::Status;
@@ -42,33 +43,49 @@ fn creates() -> impl Strategy<Value = Vec<Create>> {
 }
 
 fn scenarios() -> impl Strategy<Value = Scenario> {
-    let opens = select(vec![Open::Opened, Open::OpenedWithoutAnswer, Open::NoAnswer, Open::Refused]);
+    let opens = select(vec![
+        Open::Opened,
+        Open::OpenedWithoutAnswer,
+        Open::NoAnswer,
+        Open::Refused,
+    ]);
     let installs = select(vec![Install::Ends, Install::Fails, Install::Hangs]);
     (
         (acts(), vec(opens, 0..3), creates(), vec(installs, 0..4)),
         (vec(0..30_u8, 0..3), vec(0..30_u8, 0..3)),
-        (0..3_u8, 0..4_u8, prop::bool::weighted(0.1), prop::bool::weighted(0.1)),
+        (
+            0..3_u8,
+            0..30_u8,
+            prop::bool::weighted(0.1),
+            prop::bool::weighted(0.1),
+        ),
     )
-        .prop_map(|((acts, opens, creates, installs), (troubles, crashes), rest)| {
-            let (unnamed_reads, refused_ends, mismatch, unresolved) = rest;
-            Scenario {
-                acts,
-                opens,
-                creates,
-                installs,
-                troubles,
-                crashes,
-                unnamed_reads,
-                refused_ends,
-                mismatch,
-                unresolved,
-            }
-        })
+        .prop_map(
+            |((acts, opens, creates, installs), (troubles, crashes), rest)| {
+                let (unnamed_reads, refused_ends, mismatch, unresolved) = rest;
+                Scenario {
+                    acts,
+                    opens,
+                    creates,
+                    installs,
+                    troubles,
+                    crashes,
+                    unnamed_reads,
+                    refused_ends,
+                    mismatch,
+                    unresolved,
+                }
+            },
+        )
 }
 
 /// Whether the scenario gives a cause for this parking.
 fn explains(plot: &Scenario, reason: ErrorReason) -> bool {
-    let failed = plot.installs.iter().filter(|install| **install != Install::Ends).count();
+    let failed = plot
+        .installs
+        .iter()
+        .filter(|install| **install != Install::Ends)
+        .count();
     match reason {
         ErrorReason::BillingMismatch => plot.mismatch,
         ErrorReason::PanelUserUnresolved => plot.unresolved,
@@ -84,7 +101,11 @@ fn check_end(world: &World, plot: &Scenario) -> Result<(), TestCaseError> {
     let nothing_held = facts.hold_node.is_none() && facts.ports == 0;
     prop_assert!(world.made <= 1, "{} servers were made", world.made);
     prop_assert_eq!(world.lands_us, None, "a create was forgotten");
-    prop_assert_eq!(world.server, facts.server.exists(), "the panel has another truth");
+    prop_assert_eq!(
+        world.server,
+        facts.server.exists(),
+        "the panel has another truth"
+    );
     match world.session {
         Session::None | Session::Expired | Session::Failed => {
             prop_assert_eq!(facts.status(), Status::Canceled);
@@ -131,11 +152,18 @@ fn check_duplicate(world: &mut World) -> Result<(), TestCaseError> {
     let (end, steps) = (world.facts.clone(), world.log.len());
     world.facts.billing.hints += 1;
     world.run().map_err(TestCaseError::fail)?;
-    let expected: &[Step] = if end.billing.over() { &[] } else { &[Step::SyncBilling] };
+    let expected: &[Step] = if end.billing.over() {
+        &[]
+    } else {
+        &[Step::SyncBilling]
+    };
     prop_assert_eq!(&world.log[steps..], expected);
     prop_assert_eq!(world.facts.status(), end.status());
     prop_assert_eq!(&world.facts.server, &end.server);
-    prop_assert_eq!((world.facts.hold_node, world.facts.ports), (end.hold_node, end.ports));
+    prop_assert_eq!(
+        (world.facts.hold_node, world.facts.ports),
+        (end.hold_node, end.ports)
+    );
     Ok(())
 }
 
@@ -167,20 +195,29 @@ impl AnyFacts {
     /// What Stripe has by now. What is over stays over, what is paid stays paid.
     fn truth(&self, facts: &Facts) -> Session {
         let (billing, (paid, ended)) = (&facts.billing, self.since);
-        let known_paid =
-            billing.confirmed() || billing.payment_status.as_deref() == Some("paid");
+        let known_paid = billing.confirmed() || billing.payment_status.as_deref() == Some("paid");
         if billing.subscription_over() {
             Session::Canceled
         } else if billing.session_over() {
             Session::Expired
         } else if known_paid || paid {
-            if ended { Session::Canceled } else { Session::Paid }
+            if ended {
+                Session::Canceled
+            } else {
+                Session::Paid
+            }
         } else if billing.session_status.as_deref() == Some("complete") {
-            if ended { Session::Failed } else { Session::Unpaid }
+            if ended {
+                Session::Failed
+            } else {
+                Session::Unpaid
+            }
         } else if ended {
             Session::Expired
         } else {
-            Session::Open { expires_us: EXPIRES_US }
+            Session::Open {
+                expires_us: EXPIRES_US,
+            }
         }
     }
 
@@ -237,9 +274,19 @@ fn any_facts() -> impl Strategy<Value = AnyFacts> {
         (Some("expired"), Some("unpaid")),
     ]);
     let subscription = option::of(select(vec!["active", "past_due", "canceled"]));
-    let observed = option::of(select(vec!["installing", "install_failed", "suspended", ""]));
+    let observed = option::of(select(vec![
+        "installing",
+        "install_failed",
+        "suspended",
+        "",
+    ]));
     (
-        (session, subscription, any::<(bool, bool)>(), any::<[bool; 5]>()),
+        (
+            session,
+            subscription,
+            any::<(bool, bool)>(),
+            any::<[bool; 5]>(),
+        ),
         (any::<[bool; 3]>(), option::of(NODE..NODE + 2), 0..3_i32),
         (
             option::of((0..4_i32, option::of(0..=30_u8))),
@@ -307,11 +354,23 @@ proptest! {
 /// The model itself is checked by stories whose end is known.
 #[test]
 fn a_good_purchase_takes_five_steps() {
-    let plot = Scenario { acts: vec![(1, Act::Pay, true)], ..Scenario::default() };
+    let plot = Scenario {
+        acts: vec![(1, Act::Pay, true)],
+        ..Scenario::default()
+    };
     let mut world = World::new(facts(), Session::None, plot);
     world.run().unwrap();
     let names: Vec<&str> = world.log.iter().map(|step| step.name()).collect();
-    assert_eq!(names, ["OpenSession", "SyncBilling", "EnsureOwner", "Place", "CreateServer"]);
+    assert_eq!(
+        names,
+        [
+            "OpenSession",
+            "SyncBilling",
+            "EnsureOwner",
+            "Place",
+            "CreateServer"
+        ]
+    );
     assert!(world.server && world.facts.server.ever_ran());
 }
 
@@ -333,7 +392,11 @@ fn a_create_without_an_answer_is_found_and_never_repeated() {
     };
     let mut world = World::new(facts(), Session::None, plot);
     world.run().unwrap();
-    let creates = world.log.iter().filter(|step| **step == Step::CreateServer).count();
+    let creates = world
+        .log
+        .iter()
+        .filter(|step| **step == Step::CreateServer)
+        .count();
     assert_eq!((creates, world.made), (1, 1));
     assert!(world.log.contains(&Step::SettleCreate) && world.facts.server.ever_ran());
 }
