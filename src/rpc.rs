@@ -1,6 +1,7 @@
 //! The gRPC door: the only user of generated types and of `tonic::Status`.
 
 pub mod auth;
+mod call;
 pub mod catalog;
 pub mod convert;
 pub mod door;

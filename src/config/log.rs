@@ -29,7 +29,13 @@ impl Log {
 
     /// As a command that ends at once logs: what it prints is what it did.
     pub(super) fn read_for_tools(reader: &mut Reader<'_>) -> Self {
-        Self::read_over(reader, Self { filter: "warn".to_owned(), ..Self::default() })
+        Self::read_over(
+            reader,
+            Self {
+                filter: "warn".to_owned(),
+                ..Self::default()
+            },
+        )
     }
 
     fn read_over(reader: &mut Reader<'_>, defaults: Self) -> Self {

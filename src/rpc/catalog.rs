@@ -3,19 +3,15 @@
 //! A caller whose role may not call a method is told so before its fields are
 //! looked at; the app's verb asks again, because it is the one that decides.
 
-use std::{future::Future, sync::Arc};
+use std::sync::Arc;
 
 use tonic::{Request, Response, Status};
 
 use super::{
-    auth, page,
+    call::answer,
     proto::{self, catalog_service_server::CatalogService},
-    status::status,
 };
-use crate::{
-    app::{App, Caller, Error},
-    domain::{self, Violation, error::Violations},
-};
+use crate::app::App;
 
 mod addons;
 mod games;
@@ -27,64 +23,6 @@ mod regions;
 pub struct CatalogRpc {
     /// Handles to everything that a verb needs.
     pub app: Arc<App>,
-}
-
-/// One call from message to answer.
-pub(super) async fn answer<M, A, F>(
-    method: &'static str,
-    request: Request<M>,
-    verb: impl FnOnce(Caller, M) -> F,
-) -> Result<Response<A>, Status>
-where
-    F: Future<Output = Result<A, Error>>,
-{
-    let caller = auth::caller(&request).map_err(status)?;
-    caller.may(method).map_err(status)?;
-    verb(caller, request.into_inner())
-        .await
-        .map(Response::new)
-        .map_err(status)
-}
-
-/// Reads size and token of a page. A wrong size is noted with what else is wrong.
-pub(super) fn page(
-    violations: &mut Violations,
-    size: i32,
-    token: &str,
-    scope: &[&str],
-) -> Result<page::Page, domain::Error> {
-    match page::read(size, token, scope) {
-        Err(domain::Error::Invalid(problems)) => {
-            for Violation { field, problem } in problems {
-                violations.add(field, problem);
-            }
-            Ok(page::Page {
-                limit: 1,
-                after: None,
-            })
-        }
-        other => other,
-    }
-}
-
-/// The resource of a create or an update.
-pub(super) fn resource<T: Default>(
-    violations: &mut Violations,
-    field: &str,
-    sent: Option<T>,
-) -> Result<T, domain::Error> {
-    match sent {
-        Some(sent) => Ok(sent),
-        None => {
-            violations.add(field, "is required");
-            std::mem::take(violations).finish().map(|()| T::default())
-        }
-    }
-}
-
-/// Empty means none.
-fn given(text: String) -> Option<String> {
-    Some(text).filter(|text| !text.is_empty())
 }
 
 #[tonic::async_trait]

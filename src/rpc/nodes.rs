@@ -1,7 +1,7 @@
 //! The Node methods of ProvisioningService.
 
 use super::{
-    catalog::{page, resource},
+    call::{page, resource},
     convert::{
         fields,
         nodes::{node_from, node_to},

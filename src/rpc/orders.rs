@@ -8,7 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     auth,
-    catalog::{answer, page},
+    call::{answer, page},
     convert::orders::{event_to, order_status_from, order_to, profile_to},
     page::next,
     proto::{self, order_service_server::OrderService},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
 use super::{
-    catalog::{answer, page},
+    call::{answer, page},
     convert::{
         orders::order_to,
         servers::{allocation_to, explained_to, external_account_to, server_to},

@@ -1,6 +1,5 @@
 //! The Addon methods.
 
-use super::{given, page, resource};
 use crate::{
     app::{
         Caller, Error,
@@ -12,6 +11,7 @@ use crate::{
         error::Violations,
     },
     rpc::{
+        call::{given, page, resource},
         convert::{
             catalog::{addon_from, addon_to, item_type_filter},
             fields,

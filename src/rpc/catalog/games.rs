@@ -1,6 +1,5 @@
 //! The Game methods.
 
-use super::{given, page, resource};
 use crate::{
     app::{
         Caller, Error,
@@ -9,6 +8,7 @@ use crate::{
     db::Db,
     domain::{catalog::GameField, error::Violations},
     rpc::{
+        call::{given, page, resource},
         convert::{
             catalog::{game_from, game_to},
             fields,

@@ -1,6 +1,5 @@
 //! The Plan methods.
 
-use super::{given, page, resource};
 use crate::{
     app::{
         Caller, Error,
@@ -12,6 +11,7 @@ use crate::{
         error::Violations,
     },
     rpc::{
+        call::{given, page, resource},
         convert::{
             catalog::{item_type_filter, plan_from, plan_to},
             fields,

@@ -1,11 +1,11 @@
 //! Regions, and what can be sold there.
 
-use super::{given, page};
 use crate::{
     app::{Caller, Error, catalog},
     db::Db,
     domain::error::Violations,
     rpc::{
+        call::{given, page},
         convert::catalog::{availability_to, region_to},
         page::next,
         proto, validate,

@@ -18,7 +18,10 @@ fn authority() -> Authority {
 fn certificate(authority: &Authority) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+    (
+        params.signed_by(&key, authority).unwrap().pem(),
+        key.serialize_pem(),
+    )
 }
 
 async fn rig(authority: &Authority, client_ca: Option<&Authority>) -> Rig {
@@ -28,7 +31,11 @@ async fn rig(authority: &Authority, client_ca: Option<&Authority>) -> Rig {
         key: key.into_bytes(),
         client_ca: client_ca.map(|authority| authority.pem().into_bytes()),
     };
-    Rig::with(Settings { tls: Some(tls), ..Settings::default() }).await
+    Rig::with(Settings {
+        tls: Some(tls),
+        ..Settings::default()
+    })
+    .await
 }
 
 /// Whether a client with this trust and identity gets an answer.
@@ -44,7 +51,9 @@ async fn is_served(rig: &Rig, trusted: &Authority, identity: Option<(String, Str
         return false;
     };
     // With TLS 1.3 a client learns of its refusal at the first answer only.
-    soon(OrderServiceClient::new(channel).get_order(rig.get("caller"))).await.is_ok()
+    soon(OrderServiceClient::new(channel).get_order(rig.get("caller")))
+        .await
+        .is_ok()
 }
 
 #[tokio::test]
@@ -55,7 +64,10 @@ async fn a_certificate_is_shown_and_plain_text_is_refused() {
     assert!(!is_served(&rig, &other, None).await, "another authority");
     let plain = Endpoint::from_shared(format!("http://{}", rig.addr)).unwrap();
     let served = match plain.connect().await {
-        Ok(channel) => OrderServiceClient::new(channel).get_order(rig.get("caller")).await.is_ok(),
+        Ok(channel) => OrderServiceClient::new(channel)
+            .get_order(rig.get("caller"))
+            .await
+            .is_ok(),
         Err(_) => false,
     };
     assert!(!served, "plain text");
@@ -67,17 +79,33 @@ async fn clients_must_show_a_certificate_where_an_authority_is_named() {
     let rig = rig(&ours, Some(&clients)).await;
     assert!(is_served(&rig, &ours, Some(certificate(&clients))).await);
     assert!(!is_served(&rig, &ours, None).await, "none");
-    assert!(!is_served(&rig, &ours, Some(certificate(&ours))).await, "of another authority");
+    assert!(
+        !is_served(&rig, &ours, Some(certificate(&ours))).await,
+        "of another authority"
+    );
 }
 
 #[tokio::test]
 async fn a_broken_certificate_is_told_at_start() {
     let rig = Rig::start().await;
-    let tls = Tls { certificate: b"x".to_vec(), key: b"x".to_vec(), client_ca: None };
+    let tls = Tls {
+        certificate: b"x".to_vec(),
+        key: b"x".to_vec(),
+        client_ca: None,
+    };
     let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let known = Arc::new(tokens::Tokens::new(rig.db.clone()));
-    let settings = Settings { tls: Some(tls), ..Settings::default() };
-    let started =
-        start(listener, Routes::default(), known, settings, CancellationToken::new()).await;
+    let settings = Settings {
+        tls: Some(tls),
+        ..Settings::default()
+    };
+    let started = start(
+        listener,
+        Routes::default(),
+        known,
+        settings,
+        CancellationToken::new(),
+    )
+    .await;
     assert!(matches!(started, Err(Error::Tls(_))));
 }
