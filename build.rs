@@ -5,6 +5,7 @@ use std::{env, error::Error, fs, path::PathBuf};
 
 use protox::prost::Message;
 
+#[expect(clippy::disallowed_methods, reason = "cargo tells a build script so")]
 fn main() -> Result<(), Box<dyn Error>> {
     let files = ["catalog", "order", "provisioning"]
         .map(|service| format!("proto/spawnpoint/v1/{service}.proto"));

@@ -115,6 +115,7 @@ async fn connect(options: &Options, connections: u32) -> Result<DatabaseConnecti
     Ok(Database::connect(connect).await.map_err(Error::from)?)
 }
 
+#[expect(clippy::disallowed_methods, reason = "this is the clock")]
 async fn now_on(connection: &impl ConnectionTrait) -> Result<i64, Error> {
     if connection.get_database_backend() != DbBackend::Postgres {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! Ports: which are chosen, and what a look at the panel may change.
 
+use std::sync::Arc;
+
 use spawnpoint::{
     db::{
         Error,
@@ -7,6 +9,7 @@ use spawnpoint::{
     },
     domain::{OrderId, port::Port},
 };
+use tokio::sync::Barrier;
 
 use crate::support::{
     db::{Engine, TestDb},
@@ -22,6 +25,7 @@ both_engines!(
     a_look_follows_ports_that_nobody_has,
     a_port_that_is_no_longer_listed_is_gone_unless_held,
     adopted_ports_go_to_their_order_only_if_free,
+    even_without_the_node_lock_a_port_has_one_holder,
 );
 
 struct Ports {
@@ -224,4 +228,36 @@ async fn adopted_ports_go_to_their_order_only_if_free(engine: Engine) {
     assert_eq!(ports.numbers(owner).await, on("10.0.0.1", &[2, 3]));
     let slots = "SELECT count(DISTINCT slot) FROM allocations WHERE state = 'assigned'";
     assert_eq!(sql::count(&ports.test.db, slots).await, 2);
+}
+
+/// `hold` asks its caller to lock the node; a caller that forgets gets a refusal
+/// at worst, never another order's port.
+async fn even_without_the_node_lock_a_port_has_one_holder(engine: Engine) {
+    let ports = Ports::new(engine, &ports("10.0.0.1", 1..=3)).await;
+    let (node, orders) = (ports.node, ports.shop.orders(12, i64::MAX).await);
+    let (one, other) = (ports.test.replica().await, ports.test.replica().await);
+    let barrier = Arc::new(Barrier::new(orders.len()));
+    let takes = orders
+        .iter()
+        .zip([one, other].into_iter().cycle())
+        .map(|(id, db)| {
+            let (id, barrier) = (*id, Arc::clone(&barrier));
+            tokio::spawn(async move {
+                barrier.wait().await;
+                let held = db.tx(|tx| async move { allocations::hold(&tx, id, node, 1).await });
+                (id, held.await.expect("held or refused"))
+            })
+        });
+    for take in takes.collect::<Vec<_>>() {
+        let (id, held) = take.await.expect("no panic");
+        assert_eq!(
+            ports.numbers(id).await.len(),
+            usize::from(held),
+            "told {held}"
+        );
+    }
+    assert!(
+        ports.states().await.iter().any(|state| state == "held"),
+        "somebody is served"
+    );
 }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use crate::support::{
-    layers::findings,
+    layers::{findings, undocumented},
     source::{Tree, blanked, functions, paths},
 };
 
@@ -165,6 +165,23 @@ fn a_bad_source_is_found() {
             "{path}: {text:?} gave {found:?}, not {part:?}"
         );
     }
+}
+
+#[test]
+fn a_source_that_does_not_introduce_itself_is_found() {
+    let tree = Tree(BTreeMap::from(
+        [
+            ("src/mute.rs", "use std::fmt;"),
+            ("src/told.rs", "//! Owns what is told.\nuse std::fmt;"),
+            ("src/x/tests/mute.rs", "use super::*;"),
+        ]
+        .map(|(path, text)| (path.to_owned(), text.to_owned())),
+    ));
+    let found = undocumented(&tree);
+    assert!(
+        found.len() == 1 && found[0].starts_with("src/mute.rs:1:"),
+        "{found:?}"
+    );
 }
 
 #[test]

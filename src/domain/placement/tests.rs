@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::*;
+use super::{Strategy, *};
 
 fn node(id: i32, held_ram_gb: i32) -> Node {
     Node {

@@ -4,6 +4,10 @@ use prost_types::FieldMask;
 
 use super::*;
 use crate::{
+    app::{Caller, Error},
+    domain,
+};
+use crate::{
     app::{Role, catalog::file},
     db::testing::{self, TestDb},
 };

@@ -165,6 +165,17 @@ pub fn findings(tree: &Tree) -> Vec<String> {
     found
 }
 
+/// Files that ship without a word on what they own.
+pub fn undocumented(tree: &Tree) -> Vec<String> {
+    let test_files = tree.test_files();
+    let mute = tree
+        .0
+        .iter()
+        .filter(|(path, text)| !test_files.contains(*path) && !text.starts_with("//! "));
+    mute.map(|(path, _)| format!("{path}:1: opens without `//!`: what does it own?"))
+        .collect()
+}
+
 fn sizes(path: &str, text: &str, is_test: bool) -> Vec<String> {
     let mut found = Vec::new();
     let rows = path.contains("/entity/") || path.starts_with("migrations/");
