@@ -13,6 +13,7 @@ step!(
             last_name text NOT NULL,
             stripe_customer_id text UNIQUE,
             stripe_customer_request {json},
+            stripe_customer_key text NOT NULL,
             created_at {time} NOT NULL,
             updated_at {time} NOT NULL
         )",

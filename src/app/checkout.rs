@@ -290,22 +290,38 @@ async fn open(app: &Arc<App>, id: OrderId, note: &Note) -> Result<Facts, Error> 
     app.nudge.order(id);
     match outcome {
         session::Outcome::Open(facts) => Ok(*facts),
-        session::Outcome::NeverOpened { price_invalid: Some(param) } => {
-            Err(domain::Error::precondition(
-                "STRIPE_PRICE_INVALID",
-                "Stripe does not sell a price of this order",
-                vec![("param", param), ("order_id", id.to_string())],
-            )
-            .into())
-        }
-        session::Outcome::NeverOpened { price_invalid: None } | session::Outcome::Later { .. } => {
-            Err(domain::Error::Unavailable {
-                reason: "STRIPE_UNAVAILABLE",
-                message: "Stripe did not open a session; the same request may succeed later",
-                after: Duration::from_secs(5),
-            }
-            .into())
+        session::Outcome::NeverOpened(cause) => Err(never_opened(id, cause)),
+        session::Outcome::Later { error } => {
+            tracing::warn!(order_id = %id, error, "session is not open yet");
+            Err(stripe_unavailable().into())
         }
     }
 }
 
+fn never_opened(id: OrderId, cause: session::Cause) -> Error {
+    match cause {
+        session::Cause::Price(param) => domain::Error::precondition(
+            "STRIPE_PRICE_INVALID",
+            "Stripe does not sell a price of this order",
+            vec![("param", param), ("order_id", id.to_string())],
+        )
+        .into(),
+        session::Cause::Customer => domain::Error::Invalid(vec![domain::Violation {
+            field: "email".to_owned(),
+            problem: "is not taken by Stripe; check out again with another one".to_owned(),
+        }])
+        .into(),
+        session::Cause::Late => stripe_unavailable().into(),
+        session::Cause::Other(param) => {
+            Error::Internal(format!("Stripe refuses sessions because of {param}"))
+        }
+    }
+}
+
+fn stripe_unavailable() -> domain::Error {
+    domain::Error::Unavailable {
+        reason: "STRIPE_UNAVAILABLE",
+        message: "Stripe did not open a session; the same request may succeed later",
+        after: Duration::from_secs(5),
+    }
+}

@@ -34,6 +34,11 @@ impl Nudge {
         self.outbound.notify_one();
     }
 
+    /// Some order of this replica comes due now.
+    pub fn due_here(&self) {
+        self.due.notify_one();
+    }
+
     /// Some order changed on another replica: the worker looks, and watchers read again.
     pub fn all_here(&self) {
         self.due.notify_one();

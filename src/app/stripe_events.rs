@@ -136,6 +136,18 @@ async fn apply(
             ..failed("it is about another session or subscription than the order's")
         });
     }
+    if known.never_opened && subject.session.is_some() {
+        tracing::error!(order_id = %id, event_id = %event.id, "event of an order without a session");
+        return Ok(Applied {
+            order: Some(id),
+            ..failed("its order ended without a session")
+        });
+    }
+    if let Some(session) = &subject.session
+        && billing::order_of(&**tx, Some(session), None).await?.is_some_and(|owner| owner != id)
+    {
+        return Ok(Applied { order: Some(id), ..failed("its session is another order's") });
+    }
     if let (None, Some(session)) = (&known.session_id, &subject.session) {
         billing::hint_session(tx, id, session).await?;
     }

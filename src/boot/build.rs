@@ -73,11 +73,11 @@ fn app_settings(config: &Config) -> app::Settings {
     }
 }
 
-/// The second look follows the first after a seventh of the whole: 5 s after 35 s.
+/// The second look follows the first after a ninth of the whole: 5 s after 45 s.
 fn timing(settle: Duration) -> Timing {
     Timing {
         settle_us: micros(settle),
-        settle_again_us: micros(settle / 7),
+        settle_again_us: micros(settle / 9),
         ..Timing::default()
     }
 }

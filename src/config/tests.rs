@@ -58,7 +58,7 @@ fn defaults_are_those_of_the_manual() {
             seconds(worker.settle),
             worker.concurrency
         ),
-        (60, 35, 16)
+        (60, 45, 16)
     );
     assert_eq!(
         (seconds(worker.sweep_install), seconds(worker.sweep_pending)),

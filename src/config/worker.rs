@@ -36,7 +36,7 @@ impl Default for Worker {
             lease_margin: Duration::from_secs(10),
             longest_call: Duration::from_secs(40),
             concurrency: 16,
-            settle: Duration::from_secs(35),
+            settle: Duration::from_secs(45),
             retry: Duration::from_secs(10),
             sweep_install: Duration::from_secs(10),
             sweep_pending: Duration::from_secs(30),

@@ -1,6 +1,10 @@
 //! Room and ports held for orders: the ledger that placement answers from.
 
-use sea_orm::{ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{
+    ActiveModelTrait,
+    ActiveValue::{Set, Unchanged},
+    ConnectionTrait, EntityTrait, IntoActiveModel,
+};
 
 use super::{Error, Tx, allocations, entity::holds, nodes};
 use crate::domain::{OrderId, placement::Need};
@@ -45,6 +49,25 @@ pub async fn release(tx: &Tx, id: OrderId) -> Result<(), Error> {
     holds::Entity::delete_by_id(id.0).exec(&**tx).await?;
     nodes::unhold(tx, row.node_id, need).await?;
     allocations::release(tx, id).await
+}
+
+/// Moves what an order holds to the node that its server is on, by the panel's word:
+/// unguarded, because the server is there whatever we think of the node's room. Tells
+/// whether it was elsewhere.
+pub async fn follow(tx: &Tx, id: OrderId, node_id: i32) -> Result<bool, Error> {
+    let Some((held, need)) = find(&**tx, id).await? else { return Ok(false) };
+    if held == node_id {
+        return Ok(false);
+    }
+    nodes::unhold(tx, held, need).await?;
+    nodes::hold_unguarded(tx, node_id, need).await?;
+    let change = holds::ActiveModel {
+        order_id: Unchanged(id.0),
+        node_id: Set(node_id),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(true)
 }
 
 /// What an order holds.

@@ -159,6 +159,20 @@ pub async fn hold(tx: &Tx, node_id: i32, need: Need) -> Result<bool, Error> {
     Ok(updated.rows_affected == 1)
 }
 
+/// Holds room on a node whatever it has left: a server is there already.
+pub async fn hold_unguarded(tx: &Tx, node_id: i32, need: Need) -> Result<(), Error> {
+    use nodes::Column;
+    let held = |column: Column, more: i32| Expr::col(column).add(more);
+    nodes::Entity::update_many()
+        .col_expr(Column::HeldRamGb, held(Column::HeldRamGb, need.ram_gb))
+        .col_expr(Column::HeldDiskGb, held(Column::HeldDiskGb, need.disk_gb))
+        .col_expr(Column::HeldVcores, held(Column::HeldVcores, need.vcores))
+        .filter(Column::Id.eq(node_id))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
 /// Gives room back. Never below zero: that would mean that something was given back twice.
 pub async fn unhold(tx: &Tx, node_id: i32, need: Need) -> Result<(), Error> {
     use nodes::Column;

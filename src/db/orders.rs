@@ -214,6 +214,19 @@ pub async fn clear_waiting(tx: &Tx, id: OrderId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Notes that the order's server exists: nothing is waited for, and what went wrong on
+/// the way there no longer counts.
+pub async fn set_done(tx: &Tx, id: OrderId) -> Result<(), Error> {
+    let change = orders::ActiveModel {
+        id: Unchanged(id.0),
+        waiting_reason: Set(String::new()),
+        attempts: Set(0),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
 /// What a list of orders is narrowed to. Empty fields do not filter.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {

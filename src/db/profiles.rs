@@ -50,6 +50,7 @@ pub async fn upsert_locked(
         last_name: told.last_name.clone(),
         stripe_customer_id: None,
         stripe_customer_request: Some(to_json(customer_request)?),
+        stripe_customer_key: format!("cus:{}", told.user_id),
         created_at: timestamp(now_us),
         updated_at: timestamp(now_us),
     };
@@ -66,7 +67,10 @@ pub async fn upsert_locked(
         .one(&**tx)
         .await?
         .ok_or_else(|| Error::Corrupt("a profile vanished under its lock".to_owned()))?;
-    let differs = row.email != told.email
+    let lacks_request =
+        row.stripe_customer_request.is_none() && row.stripe_customer_id.is_none();
+    let differs = lacks_request
+        || row.email != told.email
         || row.email_verified != told.email_verified
         || (!told.first_name.is_empty() && row.first_name != told.first_name)
         || (!told.last_name.is_empty() && row.last_name != told.last_name);
@@ -80,6 +84,9 @@ pub async fn upsert_locked(
         updated_at: Set(timestamp(now_us)),
         ..Default::default()
     };
+    if lacks_request {
+        change.stripe_customer_request = Set(Some(to_json(customer_request)?));
+    }
     if !told.first_name.is_empty() {
         change.first_name = Set(told.first_name.clone());
     }
@@ -101,20 +108,43 @@ pub async fn find(
     Ok(row.map(profile))
 }
 
-/// The stored request that makes the user's Stripe customer.
+/// The stored request that makes the user's Stripe customer, and its idempotency key.
 pub async fn customer_request(
     connection: &impl ConnectionTrait,
     user_id: UserId,
-) -> Result<Form, Error> {
+) -> Result<(Form, String), Error> {
     let row = profiles::Entity::find()
         .filter(profiles::Column::UserId.eq(user_id.0))
         .one(connection)
         .await?;
-    let request = row.and_then(|row| row.stripe_customer_request);
-    let request = request.ok_or_else(|| {
-        Error::Corrupt(format!("profile of {user_id} has no customer request"))
-    })?;
-    json(request, "profiles.stripe_customer_request")
+    let missing = || Error::Corrupt(format!("profile of {user_id} has no customer request"));
+    let row = row.ok_or_else(missing)?;
+    let request = row.stripe_customer_request.ok_or_else(missing)?;
+    Ok((json(request, "profiles.stripe_customer_request")?, row.stripe_customer_key))
+}
+
+/// Forgets a customer request that Stripe refused, or a customer that Stripe no longer
+/// has: the next checkout makes a new one, under a key that was never used.
+pub async fn forget_customer(
+    tx: &Tx,
+    user_id: UserId,
+    customer_id: Option<&str>,
+    key: &str,
+) -> Result<(), Error> {
+    let mut update = profiles::Entity::update_many()
+        .col_expr(profiles::Column::StripeCustomerId, Expr::value(None::<String>))
+        .col_expr(
+            profiles::Column::StripeCustomerRequest,
+            Expr::value(None::<sea_orm::prelude::Json>),
+        )
+        .col_expr(profiles::Column::StripeCustomerKey, Expr::value(key))
+        .filter(profiles::Column::UserId.eq(user_id.0));
+    update = match customer_id {
+        Some(customer_id) => update.filter(profiles::Column::StripeCustomerId.eq(customer_id)),
+        None => update.filter(profiles::Column::StripeCustomerId.is_null()),
+    };
+    update.exec(&**tx).await?;
+    Ok(())
 }
 
 /// Stores the user's Stripe customer, unless one is stored; tells which it is now.

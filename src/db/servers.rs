@@ -3,8 +3,8 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, JoinType,
+    PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::Expr,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,7 +12,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Error, Tx,
     convert::{json, to_json},
-    entity::{panel_budget, servers},
+    entity::{orders, panel_budget, servers},
 };
 use crate::domain::OrderId;
 
@@ -136,16 +136,10 @@ pub async fn clear_create(tx: &Tx, id: OrderId, keep_request: bool) -> Result<()
     Ok(())
 }
 
-/// Frees the create slot; the outcome stays unknown.
-pub async fn free_create_slot(tx: &Tx, id: OrderId) -> Result<(), Error> {
-    let change = servers::ActiveModel { create_slot_until_us: Set(None), ..change(id) };
-    change.update(&**tx).await?;
-    Ok(())
-}
-
 /// Counts a look-up that found nothing.
-pub async fn add_look(tx: &Tx, id: OrderId) -> Result<(), Error> {
+pub async fn add_look(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     servers::Entity::update_many()
+        .col_expr(servers::Column::SettleUs, Expr::value(now_us))
         .col_expr(servers::Column::SettleLooks, Expr::col(servers::Column::SettleLooks).add(1))
         .filter(servers::Column::OrderId.eq(id.0))
         .exec(&**tx)
@@ -182,7 +176,6 @@ pub async fn set_created(tx: &Tx, id: OrderId, known: &Known, now_us: i64) -> Re
         create_sent_us: Set(None),
         create_slot_until_us: Set(None),
         settle_looks: Set(0),
-        settle_us: Set(Some(now_us)),
         install_since_us: Set(Some(now_us)),
         panel_write_us: Set(Some(now_us)),
         ..change(id)
@@ -297,9 +290,14 @@ pub async fn orders_of_panel_ids(
         .collect())
 }
 
-/// How many servers wait for their install to end.
+/// How many servers wait for their install to end; those of parked orders do not.
 pub async fn installing(connection: &impl ConnectionTrait) -> Result<u64, Error> {
     Ok(servers::Entity::find()
+        .join(JoinType::InnerJoin, servers::Entity::belongs_to(orders::Entity)
+            .from(servers::Column::OrderId)
+            .to(orders::Column::Id)
+            .into())
+        .filter(orders::Column::ErrorReason.eq(""))
         .filter(servers::Column::PterodactylServerId.is_not_null())
         .filter(servers::Column::DeletedUs.is_null())
         .filter(servers::Column::FirstRunningUs.is_null())

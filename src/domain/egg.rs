@@ -125,7 +125,7 @@ fn broken_rule(rules: &str, value: &str) -> Option<String> {
 fn breaks(name: &str, argument: &str, value: &str, numeric: bool) -> Option<String> {
     let size = || -> Option<f64> {
         if numeric {
-            value.parse().ok()
+            value.parse().ok().filter(|number: &f64| number.is_finite())
         } else {
             u32::try_from(value.chars().count()).ok().map(f64::from)
         }
@@ -136,7 +136,7 @@ fn breaks(name: &str, argument: &str, value: &str, numeric: bool) -> Option<Stri
         ("integer" | "int", _) if value.parse::<i64>().is_err() => {
             Some("must be a whole number".to_owned())
         }
-        ("numeric", _) if value.parse::<f64>().is_err() => Some("must be a number".to_owned()),
+        ("numeric", _) if !value.parse().is_ok_and(f64::is_finite) => Some("must be a number".to_owned()),
         ("boolean" | "bool", _) if !matches!(value, "0" | "1" | "true" | "false") => {
             Some("must be 0 or 1".to_owned())
         }

@@ -227,6 +227,8 @@ pub struct Server {
     pub create_sent_us: Option<i64>,
     /// Look-ups since then.
     pub settle_looks: i32,
+    /// When the last of them was.
+    pub looked_us: Option<i64>,
     /// The panel's id.
     pub panel_id: Option<i64>,
     /// The panel's short id.
@@ -268,6 +270,8 @@ impl Billing {
             && self.session_status.as_deref() == Some("complete")
             && self.payment_status.as_deref() == Some("unpaid")
             && !self.confirmed()
+            // A subscription that lives on may still be charged: it has to end first.
+            && self.subscription_id.is_none()
     }
 
     /// The subscription is over, by Stripe's own word.

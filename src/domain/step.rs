@@ -18,7 +18,7 @@ pub struct Timing {
     /// How often a session that waits for a delayed payment is read again.
     pub delayed_payment_us: i64,
     /// A create may still land this long after it began: the panel's own worst
-    /// case is 30 s (`panel/contract`, section 3.2).
+    /// case is 30 s, and the way there takes its time as well.
     pub settle_us: i64,
     /// Between the two look-ups that settle a create.
     pub settle_again_us: i64,
@@ -33,7 +33,7 @@ impl Default for Timing {
         Self {
             session_grace_us: MINUTE_US,
             delayed_payment_us: 60 * MINUTE_US,
-            settle_us: 35 * SECOND_US,
+            settle_us: 45 * SECOND_US,
             settle_again_us: 5 * SECOND_US,
             late_looks_us: [MINUTE_US, 10 * MINUTE_US, 60 * MINUTE_US],
             install_limit_us: 60 * MINUTE_US,
@@ -122,10 +122,11 @@ fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     if billing.confirmed() {
         return None;
     }
-    if facts.order.error_reason.is_some() {
+    let complete = billing.session_status.as_deref() == Some("complete");
+    // Parked, it waits for a person, but what it holds still ends with its session.
+    if facts.order.error_reason.is_some() && complete {
         return Some(Step::Rest(None));
     }
-    let complete = billing.session_status.as_deref() == Some("complete");
     let ask_us = if complete && billing.paid() {
         // Paid, but its subscription was not there yet.
         billing.read_us.unwrap_or(0) + timing.settle_again_us
@@ -206,11 +207,13 @@ fn settle_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     let looks = usize::try_from(server.settle_looks).unwrap_or(usize::MAX);
     let look_us = if facts.billing.over() {
         let [.., last_us] = timing.late_looks_us;
-        sent_us + timing.late_looks_us.get(looks).copied().unwrap_or(last_us)
+        let look_us = timing.late_looks_us.get(looks).copied().unwrap_or(last_us);
+        sent_us + look_us.max(timing.settle_us)
     } else if looks == 0 {
         sent_us + timing.settle_us
     } else {
-        sent_us + timing.settle_us + timing.settle_again_us
+        let first_look_us = server.looked_us.unwrap_or(sent_us + timing.settle_us);
+        first_look_us.max(sent_us + timing.settle_us) + timing.settle_again_us
     };
     if look_us <= now_us {
         return Some(Step::SettleCreate);

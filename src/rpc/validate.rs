@@ -78,7 +78,7 @@ fn is_email(text: &str) -> bool {
             && label.len() <= 63
             && !label.starts_with('-')
             && !label.ends_with('-')
-            && label.chars().all(|c| c.is_alphanumeric() || c == '-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
     text.chars().count() <= EMAIL_CHARS
         && !local.is_empty()

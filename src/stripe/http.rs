@@ -168,6 +168,18 @@ impl HttpStripe {
         Ok((head, body))
     }
 
+    /// All lines of a session: expanded, it shows only the first ten.
+    async fn lines_of(&self, id: &str) -> Result<Option<Vec<Line>>, Error> {
+        let mut url = self.object_url(SESSIONS, id)?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push("line_items");
+        }
+        url.query_pairs_mut().append_pair("limit", "100");
+        let path = "/v1/checkout/sessions/{id}/line_items";
+        let lines: wire::Lines = self.get(path, url).await?;
+        Ok(lines.whole())
+    }
+
     /// `/v1/...` below the base; each segment is percent-encoded on its own.
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
@@ -224,7 +236,12 @@ impl Stripe for HttpStripe {
         let mut url = self.object_url(SESSIONS, id)?;
         url.query_pairs_mut().append_pair("expand[]", "line_items");
         let session: wire::Session = self.get("/v1/checkout/sessions/{id}", url).await?;
-        Ok(session.into())
+        let cut = session.has_more_lines();
+        let mut session = Session::from(session);
+        if cut {
+            session.lines = self.lines_of(id).await?;
+        }
+        Ok(session)
     }
 
     async fn expire_session(&self, id: &str, key: &str) -> Result<Session, Error> {

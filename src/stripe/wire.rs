@@ -59,6 +59,14 @@ pub(super) struct Session {
     line_items: Option<Lines>,
 }
 
+impl Session {
+    /// Whether its lines are only the first ones.
+    pub(super) fn has_more_lines(&self) -> bool {
+        let lines = self.line_items.as_ref();
+        lines.is_some_and(|lines| lines.has_more == Some(true))
+    }
+}
+
 impl From<Session> for super::Session {
     fn from(session: Session) -> Self {
         Self {
@@ -166,7 +174,7 @@ impl From<Price> for super::Price {
 
 /// The lines of a session or the items of a subscription.
 #[derive(Debug, Deserialize)]
-struct Lines {
+pub(super) struct Lines {
     data: Vec<Line>,
     has_more: Option<bool>,
 }
@@ -181,7 +189,7 @@ struct Line {
 
 impl Lines {
     /// All lines, or nothing where some are not in this answer.
-    fn whole(self) -> Option<Vec<super::Line>> {
+    pub(super) fn whole(self) -> Option<Vec<super::Line>> {
         (self.has_more == Some(false)).then(|| self.data.into_iter().map(Into::into).collect())
     }
 

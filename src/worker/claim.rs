@@ -24,6 +24,8 @@ use crate::{
 
 /// Waits between definite refusals double up to this.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
+/// A parked order that is not paid is looked at this often.
+const UNPAID_AGAIN: Duration = Duration::from_secs(3600);
 
 /// One claimed order.
 pub(super) struct Work {
@@ -32,8 +34,19 @@ pub(super) struct Work {
     claim: Claim,
     /// Until when the lease surely holds, by this process's own monotonic clock.
     leased_until: Arc<Mutex<Instant>>,
-    /// Ties log lines and order events of one claim together.
+    /// Ties log lines and order events of one claim together, and names the replica.
     trace_id: String,
+}
+
+/// How much of a trace id is the same for all claims of one worker.
+const OWNER_DIGITS: usize = 8;
+
+/// Begins with the worker's own name: with many replicas, the first question about a
+/// change is which of them made it.
+fn new_trace_id(owner: &str) -> String {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    let owner = owner.chars().filter(char::is_ascii_hexdigit).take(OWNER_DIGITS);
+    owner.chain(random.chars()).take(random.len()).collect()
 }
 
 impl Work {
@@ -44,7 +57,7 @@ impl Work {
         began: Instant,
     ) -> Self {
         let leased_until = Arc::new(Mutex::new(began + settings.lease));
-        let trace_id = uuid::Uuid::new_v4().simple().to_string();
+        let trace_id = new_trace_id(&settings.owner);
         Self { app, settings, claim, leased_until, trace_id }
     }
 
@@ -119,8 +132,6 @@ impl Work {
                 let locked = locked.ok_or(crate::db::Error::ClaimLost)?;
                 leases::holds(claim, locked.facts.order.fence)?;
                 body(tx.clone(), now_us).await?;
-                // The order moved: what it waited for is over.
-                orders::clear_waiting(&tx, claim.id).await?;
                 Ok::<_, Error>(orders::seal(&tx, locked, note, now_us).await?)
             })
             .await?;
@@ -150,14 +161,17 @@ impl Work {
     ) -> Result<(), Error> {
         let attempts = facts.order.attempts + 1;
         tracing::warn!(step = step.name(), attempts, %reason, message, "a try failed");
+        let now_us = self.app.db.now().await?;
         if attempts >= self.settings.max_attempts {
             metrics::counter!("spawnpoint_orders_parked_total").increment(1);
             let error = Some((reason, message));
-            return self.end(facts.order.facts_seq, None, None, error, Some(attempts)).await;
+            // Before it is paid, what it holds must not be held for ever: its session's end
+            // is still asked for, however rarely.
+            let next_us = (!facts.billing.confirmed()).then(|| now_us + micros(UNPAID_AGAIN));
+            return self.end(facts.order.facts_seq, next_us, None, error, Some(attempts)).await;
         }
         let doubled = self.settings.retry.saturating_mul(1 << attempts.clamp(0, 16));
-        let next_us =
-            self.app.db.now().await? + micros(jittered(doubled.min(LONGEST_BACKOFF)));
+        let next_us = now_us + micros(jittered(doubled.min(LONGEST_BACKOFF)));
         self.end(facts.order.facts_seq, Some(next_us), None, None, Some(attempts)).await
     }
 
@@ -183,7 +197,8 @@ impl Work {
                 let progress = Progress {
                     waiting,
                     error: error.clone().or(kept),
-                    attempts: attempts.unwrap_or(order.attempts),
+                    // An operator may have reset the count meanwhile.
+                    attempts: attempts.map_or(order.attempts, |_| order.attempts + 1),
                 };
                 orders::set_progress(&tx, claim.id, &progress).await?;
                 leases::release(&tx, claim, facts_seq, next_us, now_us).await?;
@@ -194,6 +209,22 @@ impl Work {
             .await?;
         if changed {
             self.app.nudge.order(claim.id);
+        }
+        if let Some(next_us) = next_us {
+            self.nudge_at(next_us).await?;
+        }
+        Ok(())
+    }
+
+    /// What comes due before the next poll is not left to it.
+    async fn nudge_at(&self, next_us: i64) -> Result<(), Error> {
+        let wait_us = next_us - self.app.db.now().await?;
+        if wait_us < micros(self.settings.poll) {
+            let (nudge, wait_us) = (self.app.nudge.clone(), u64::try_from(wait_us).unwrap_or(0));
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_micros(wait_us)).await;
+                nudge.due_here();
+            });
         }
         Ok(())
     }

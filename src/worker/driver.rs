@@ -109,10 +109,19 @@ impl Driver {
         Ok(work.collect())
     }
 
+    /// Until something may be due, and a slot is free for it.
     async fn idle(&self, slots: &Semaphore) {
+        let something_due = async {
+            if slots.available_permits() == 0 {
+                // What is due already waits for a slot, not for a nudge.
+                drop(slots.acquire().await);
+            } else {
+                self.app.nudge.due().await;
+            }
+        };
         tokio::select! {
             () = self.cancel.cancelled() => {}
-            () = self.app.nudge.due(), if slots.available_permits() > 0 => {}
+            () = something_due => {}
             () = tokio::time::sleep(self.settings.poll) => {}
         }
     }
@@ -158,19 +167,17 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
             }
             Step::Rest(reason) => return work.close(&facts, None, reason, None).await,
             Step::Park(reason) => {
-                let message = format!("{reason} after {} tries", facts.order.attempts);
-                return work.close(&facts, None, None, Some((reason, message))).await;
+                return work.close(&facts, None, None, Some((reason, parked(reason).to_owned()))).await;
             }
             _ => {}
         }
         let began = Instant::now();
-        let outcome = match AssertUnwindSafe(steps::take(work, &facts, step)).catch_unwind().await {
-            Ok(outcome) => outcome?,
+        let taken = AssertUnwindSafe(steps::take(work, &facts, step)).catch_unwind().await;
+        let outcome = match taken {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(error)) => poisoned(error, step)?,
             // A poisoned order must not take others with it: it is tried, and parks.
-            Err(_) => Outcome::Tried {
-                reason: ErrorReason::Internal,
-                message: format!("{} panicked", step.name()),
-            },
+            Err(_) => internal(step),
         };
         metrics::histogram!("spawnpoint_step_seconds", "step" => step.name())
             .record(began.elapsed().as_secs_f64());
@@ -189,8 +196,40 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
         }
     }
     tracing::error!("the order goes in circles");
-    work.postpone().await;
-    Ok(())
+    let Some(facts) = work.read().await? else { return Ok(()) };
+    let message = "its steps go in circles".to_owned();
+    work.tried(&facts, Step::Rest(None), ErrorReason::Internal, message).await
+}
+
+/// A failure of our own that would come again and again counts as a try, so that the
+/// order parks where somebody sees it. Trouble of the store does not.
+fn poisoned(error: Error, step: Step) -> Result<Outcome, Error> {
+    match error {
+        Error::Store(
+            db::Error::Again(_) | db::Error::Unavailable(_) | db::Error::ClaimLost,
+        ) => Err(error),
+        Error::Internal(_) | Error::Refused(_) | Error::Store(_) => {
+            tracing::error!(step = step.name(), error = %chain(&error), "a step failed");
+            Ok(internal(step))
+        }
+    }
+}
+
+/// Shown to customers too: the cause goes to the log only.
+fn internal(step: Step) -> Outcome {
+    Outcome::Tried {
+        reason: ErrorReason::Internal,
+        message: format!("{} failed; the log tells why", step.name()),
+    }
+}
+
+/// Why planning itself parks an order.
+fn parked(reason: ErrorReason) -> &'static str {
+    match reason {
+        ErrorReason::InstallFailed => "the install failed, and failed again when repeated",
+        ErrorReason::ServerMissing => "the server was deleted although its order goes on",
+        _ => "somebody has to look at it",
+    }
 }
 
 /// An error with its causes, for one log line.

@@ -8,4 +8,6 @@ pub mod postgres;
 pub mod shop;
 pub mod source;
 pub mod sql;
+pub mod till;
 pub mod wait;
+pub mod wire;

@@ -24,6 +24,8 @@ pub struct Call {
     pub charged: bool,
     /// The external id that a create asked for or a look-up named.
     pub external_id: Option<String>,
+    /// The body as it was understood, where there was one and the key was good.
+    pub body: Option<Value>,
     /// The fault that was put in its way.
     pub fault: Option<String>,
 }
@@ -59,6 +61,7 @@ impl CallLog {
             status: None,
             charged: false,
             external_id: None,
+            body: None,
             fault: None,
         });
         sequence

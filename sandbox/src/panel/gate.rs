@@ -191,7 +191,7 @@ fn admit(
         ctx.grants = key.effective_grants();
         ctx.body = Value::Object(parse_body(arrival.content_type.as_deref(), &arrival.body)?);
         throttle(state, arrival, &key, (now, charge))?;
-        log_external_id(state, arrival, route, &ctx);
+        log_request(state, arrival, route, &ctx);
         ctx.ids = bind(state, route, &ctx.params).ok_or_else(Refusal::missing_model)?;
         permit(state, route, &key)?;
     } else {
@@ -260,15 +260,17 @@ fn throttle(
     Ok(())
 }
 
-fn log_external_id(state: &mut State, arrival: &Arrival, route: &Route, ctx: &Context) {
+fn log_request(state: &mut State, arrival: &Arrival, route: &Route, ctx: &Context) {
     let external_id = match route.endpoint {
         Endpoint::CreateServer | Endpoint::CreateUser => text(ctx.field("external_id")),
         Endpoint::ViewServerExternal | Endpoint::ViewUserExternal => ctx.params.first().cloned(),
         _ => None,
     };
-    state
-        .log
-        .update(arrival.sequence, |call| call.external_id = external_id);
+    let body = Some(&ctx.body).filter(|body| body.as_object().is_some_and(|map| !map.is_empty()));
+    state.log.update(arrival.sequence, |call| {
+        call.external_id = external_id;
+        call.body = body.cloned();
+    });
 }
 
 /// The rows a path names; an egg must belong to its nest and a port to its node.

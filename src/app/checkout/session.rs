@@ -28,15 +28,25 @@ pub enum Outcome {
     /// The session exists.
     Open(Box<Facts>),
     /// It was certainly never opened, and the order is over.
-    NeverOpened {
-        /// The parameter of the price that Stripe refused, where that was the cause.
-        price_invalid: Option<String>,
-    },
+    NeverOpened(Cause),
     /// Stripe gave no answer to rely on; the same bodies will be sent again.
     Later {
         /// What is wrong, for the log.
         error: String,
     },
+}
+
+/// Why a session was never opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// Stripe does not sell a price; which parameter named it.
+    Price(String),
+    /// Stripe refused the customer's data, or no longer has the customer.
+    Customer,
+    /// Its time was over before it could be opened.
+    Late,
+    /// Stripe refused another parameter: a fault of our configuration.
+    Other(String),
 }
 
 /// Sends the stored requests: the customer's first where the user has none.
@@ -50,7 +60,11 @@ pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error>
         Some(customer_id) => customer_id.clone(),
         None => match customer(app, &facts).await? {
             Ok(customer_id) => customer_id,
-            Err(error) => return Ok(Outcome::Later { error }),
+            Err(stripe::Error::Invalid { code, param, request_id }) => {
+                tracing::error!(order_id = %id, code, param, request_id, "customer refused");
+                return refuse_customer(app, &facts, None, note).await;
+            }
+            Err(error) => return Ok(Outcome::Later { error: error.to_string() }),
         },
     };
     let body = complete(app, &facts, &customer_id, note).await?;
@@ -63,7 +77,16 @@ pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error>
         Ok(session) => store(app, id, &session, note).await,
         Err(stripe::Error::Invalid { code, param, request_id }) => {
             tracing::error!(order_id = %id, code, param, request_id, "Stripe refused the session");
-            never_opened(app, id, &param, note).await
+            if param == "customer" {
+                return refuse_customer(app, &facts, Some(&customer_id), note).await;
+            }
+            let cause = match param.as_str() {
+                price if price.starts_with("line_items") => Cause::Price(param),
+                "expires_at" => Cause::Late,
+                _ => Cause::Other(param),
+            };
+            end(app, id, matches!(cause, Cause::Price(_)), note).await?;
+            Ok(Outcome::NeverOpened(cause))
         }
         Err(stripe::Error::Unknown { replayed: true, .. } | stripe::Error::KeyReused { .. }) => {
             find_or_end(app, &facts, &customer_id, note, "the key only replays an error").await
@@ -73,17 +96,16 @@ pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error>
 }
 
 /// One customer per user, made under one key and stored once.
-async fn customer(app: &App, facts: &Facts) -> Result<Result<String, String>, Error> {
+async fn customer(app: &App, facts: &Facts) -> Result<Result<String, stripe::Error>, Error> {
     let user_id = facts.order.user_id;
     let profile = profiles::find(app.db.read(), user_id).await?;
     if let Some(known) = profile.and_then(|profile| profile.stripe_customer_id) {
         return Ok(Ok(known));
     }
-    let request = profiles::customer_request(app.db.read(), user_id).await?;
-    let made = app.stripe.create_customer(&request, &format!("cus:{user_id}")).await;
-    let made = match made {
+    let (request, key) = profiles::customer_request(app.db.read(), user_id).await?;
+    let made = match app.stripe.create_customer(&request, &key).await {
         Ok(made) => made.id,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err(error)),
     };
     let made = &made;
     let stored = app
@@ -91,6 +113,28 @@ async fn customer(app: &App, facts: &Facts) -> Result<Result<String, String>, Er
         .tx(|tx| async move { profiles::set_customer(&tx, user_id, made).await })
         .await?;
     Ok(Ok(stored))
+}
+
+/// Stripe does not take the customer: the order ends, and the user's next checkout
+/// makes the customer anew. A refused body is not stored under its key; a customer
+/// that was deleted at Stripe would be, so the key changes.
+async fn refuse_customer(
+    app: &App,
+    facts: &Facts,
+    customer_id: Option<&str>,
+    note: &Note,
+) -> Result<Outcome, Error> {
+    let (id, user_id) = (facts.order.id, facts.order.user_id);
+    if customer_id.is_some() || facts.billing.request_sent_us.is_none() {
+        let key = &format!("cus:{user_id}:{id}");
+        app.db
+            .tx(|tx| async move {
+                profiles::forget_customer(&tx, user_id, customer_id, key).await
+            })
+            .await?;
+    }
+    end(app, id, false, note).await?;
+    Ok(Outcome::NeverOpened(Cause::Customer))
 }
 
 /// Completes the stored body by its customer and commits it before it is first sent.
@@ -148,19 +192,7 @@ async fn store(app: &App, id: OrderId, session: &Session, note: &Note) -> Result
     Ok(Outcome::Open(Box::new(facts)))
 }
 
-/// Stripe refused the body itself: under this key nothing was ever opened.
-async fn never_opened(
-    app: &App,
-    id: OrderId,
-    param: &str,
-    note: &Note,
-) -> Result<Outcome, Error> {
-    let price_invalid = param.starts_with("line_items").then(|| param.to_owned());
-    let refused = price_invalid.is_some();
-    end(app, id, refused, note).await?;
-    Ok(Outcome::NeverOpened { price_invalid })
-}
-
+/// Under its key nothing was ever opened, and nothing will be: the order is over.
 async fn end(app: &App, id: OrderId, price_refused: bool, note: &Note) -> Result<(), Error> {
     app.db
         .tx(|tx| async move {
@@ -218,7 +250,7 @@ async fn find_or_end(
             let now_us = app.db.now().await?;
             if now_us > facts.billing.request_expires_us {
                 end(app, id, false, note).await?;
-                return Ok(Outcome::NeverOpened { price_invalid: None });
+                return Ok(Outcome::NeverOpened(Cause::Late));
             }
             return Ok(Outcome::Later { error: why.to_owned() });
         }

@@ -21,6 +21,8 @@ pub struct Model {
     pub stripe_customer_id: Option<String>,
     #[sea_orm(column_type = "JsonBinary")]
     pub stripe_customer_request: Option<Json>,
+    #[sea_orm(column_type = "Text")]
+    pub stripe_customer_key: String,
     pub created_at: TimeDateTimeWithTimeZone,
     pub updated_at: TimeDateTimeWithTimeZone,
 }

@@ -156,6 +156,7 @@ fn server_part(row: servers::Model) -> Server {
         has_create_request: row.create_request.is_some(),
         create_sent_us: row.create_sent_us,
         settle_looks: row.settle_looks,
+        looked_us: row.settle_us,
         panel_id: row.pterodactyl_server_id,
         identifier: row.identifier,
         uuid: row.uuid,

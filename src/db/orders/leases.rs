@@ -2,8 +2,8 @@
 //! no version.
 
 use sea_orm::{
-    ColumnTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, LockBehavior, LockType},
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement, Value,
+    sea_query::Expr,
 };
 
 use crate::{
@@ -21,7 +21,8 @@ pub struct Claim {
 }
 
 /// Claims up to `limit` due orders, the longest due first. One statement, so that
-/// two replicas never claim the same.
+/// two replicas never claim the same; on PostgreSQL the chosen ids are made an array
+/// first, because a planner may run a bare sub-select more than once.
 pub async fn claim(
     db: &Db,
     owner: &str,
@@ -29,29 +30,30 @@ pub async fn claim(
     until_us: i64,
     limit: u64,
 ) -> Result<Vec<Claim>, Error> {
-    let free = orders::Column::LeaseUntilUs
-        .is_null()
-        .or(orders::Column::LeaseUntilUs.lte(now_us));
-    let due = orders::Entity::find()
-        .select_only()
-        .column(orders::Column::Id)
-        .filter(orders::Column::DueUs.lte(now_us))
-        .filter(free)
-        .order_by_asc(orders::Column::DueUs)
-        .limit(limit)
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .into_query();
-    let claimed = orders::Entity::update_many()
-        .col_expr(orders::Column::LeaseOwner, Expr::value(owner))
-        .col_expr(orders::Column::LeaseUntilUs, Expr::value(until_us))
-        .col_expr(orders::Column::Fence, Expr::col(orders::Column::Fence).add(1))
-        .filter(orders::Column::Id.in_subquery(due))
-        .exec_with_returning(db.write())
-        .await?;
-    let mut claims: Vec<(Option<i64>, Claim)> = claimed
-        .into_iter()
-        .map(|row| (row.due_us, Claim { id: OrderId(row.id), fence: row.fence }))
-        .collect();
+    let due = "SELECT id FROM orders WHERE due_us <= $3
+        AND (lease_until_us IS NULL OR lease_until_us <= $3) ORDER BY due_us LIMIT $4";
+    let chosen = if db.is_postgres() {
+        format!("id = ANY(ARRAY({due} FOR UPDATE SKIP LOCKED))")
+    } else {
+        format!("id IN ({due})")
+    };
+    let sql = format!(
+        "UPDATE orders SET lease_owner = $1, lease_until_us = $2, fence = fence + 1
+            WHERE {chosen} RETURNING id, fence, due_us"
+    );
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values: [Value; 4] = [owner.into(), until_us.into(), now_us.into(), limit.into()];
+    let backend = db.write().get_database_backend();
+    let statement = Statement::from_sql_and_values(backend, sql, values);
+    let rows = db.write().query_all_raw(statement).await?;
+    let mut claims = Vec::with_capacity(rows.len());
+    for row in rows {
+        let claim = Claim {
+            id: OrderId(row.try_get_by_index(0)?),
+            fence: row.try_get_by_index(1)?,
+        };
+        claims.push((row.try_get_by_index::<Option<i64>>(2)?, claim));
+    }
     claims.sort_by_key(|(due_us, _)| *due_us);
     Ok(claims.into_iter().map(|(_, claim)| claim).collect())
 }

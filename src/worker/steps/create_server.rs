@@ -28,6 +28,11 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let (Some(request), Some(node_id)) = (request, facts.server.node_id) else {
         return Ok(Outcome::Again);
     };
+    let views = nodes::views(work.app.db.read(), Some(&facts.order.region)).await?;
+    if views.iter().any(|node| node.id == node_id && node.panel_changed) {
+        // Every id in the request may mean something else on a rebuilt panel.
+        return Ok(work.later(WaitingReason::PanelChanged));
+    }
     if !work.outlasts_a_call() {
         return Ok(Outcome::Later { after: Duration::ZERO, waiting: facts.order.waiting_reason });
     }
@@ -69,7 +74,9 @@ async fn mark_sent(work: &Work, node_id: i32) -> Result<bool, Error> {
             if !free {
                 return Err(domain::Error::RateLimited { after: SLOT_WAIT }.into());
             }
-            Ok(servers::set_create_sent(&tx, id, now_us, now_us + slot_us).await?)
+            // Read again: the slot may have been waited for.
+            let sent_us = work.app.db.now_in(&tx).await?;
+            Ok(servers::set_create_sent(&tx, id, sent_us, sent_us + slot_us).await?)
         })
         .await;
     match marked {
@@ -113,9 +120,9 @@ async fn failed(
         return Ok(Outcome::Again);
     }
     if error == (panel::Error::NotDone { trouble: Trouble::Node }) {
+        clear(work, false).await?;
         let until_us = work.app.db.now().await? + micros(work.settings.avoid_node);
         nodes::mark_avoided(work.app.db.write(), node_id, until_us).await?;
-        clear(work, false).await?;
         return Ok(work.later(WaitingReason::PanelUnavailable));
     }
     if error.violates("egg", "exists") {

@@ -3,15 +3,16 @@
 use crate::{
     app::Error,
     db::{
-        allocations, nodes, order_events,
+        Tx, allocations, holds, nodes, order_events, orders,
         servers::{self, Known, Observed},
     },
-    domain::step::Step,
-    panel::Server,
+    domain::{OrderId, step::Step},
+    panel::{NewServer, Server},
     worker::claim::Work,
 };
 
-/// Stores the server. Where the panel's word differs from our ledger, the panel wins.
+/// Stores the server. Where the panel's word differs from what was asked for, the
+/// panel's word goes into our ledger, and the difference into the order's events.
 pub(super) async fn store(work: &Work, step: Step, server: &Server) -> Result<(), Error> {
     let id = work.id();
     let node = nodes::find_by_panel_id(work.app.db.read(), server.node).await?;
@@ -23,40 +24,64 @@ pub(super) async fn store(work: &Work, step: Step, server: &Server) -> Result<()
         egg_id: server.egg,
         node_id: node.map(|node| node.id),
     };
-    let observed = &observed(server);
     let note = &work.note(step.name());
     work.store(step, |tx, now_us| async move {
+        let asked: Option<NewServer> = servers::create_request(&*tx, id).await?;
         servers::set_created(&tx, id, known, now_us).await?;
+        orders::set_done(&tx, id).await?;
         // `status` null is no proof of a finished install right after a create: the
         // poll of all servers says when it runs.
-        let mut observed = observed.clone();
+        let mut observed = observed(server);
         if observed.status.is_empty() {
             observed.status = "installing".to_owned();
         }
         servers::set_observed(&tx, id, &observed, false, now_us).await?;
-        allocations::assign(&tx, id).await?;
-        let held = allocations::of_order(&*tx, id).await?;
-        let theirs: Vec<i64> = match &server.allocations {
-            Some(ports) => ports.iter().map(|port| port.id).collect(),
-            None => return Ok(()),
-        };
-        let lost: Vec<i64> =
-            held.iter().map(|p| p.panel_id).filter(|port| !theirs.contains(port)).collect();
-        let unexpected: Vec<i64> = theirs
-            .into_iter()
-            .filter(|port| held.iter().all(|ours| ours.panel_id != *port))
-            .collect();
-        if !lost.is_empty() || !unexpected.is_empty() {
-            allocations::mark_foreign(&tx, &lost).await?;
-            allocations::adopt(&tx, id, &unexpected).await?;
-            let text = format!(
-                "the panel gave other ports: {} lost, {} unexpected",
-                lost.len(),
-                unexpected.len()
-            );
+        let mut differences = reconcile_ports(&tx, id, server).await?;
+        if let Some(node_id) = known.node_id
+            && holds::follow(&tx, id, node_id).await?
+        {
+            differences.push("another node".to_owned());
+        }
+        if let Some(asked) = asked {
+            differences.extend((asked.user != server.user).then(|| "another owner".to_owned()));
+            differences.extend((asked.egg != server.egg).then(|| "another egg".to_owned()));
+        }
+        if !differences.is_empty() {
+            metrics::counter!("spawnpoint_servers_other_than_asked_total").increment(1);
+            let text = format!("the panel made it with {}", differences.join(", "));
             order_events::remark(&tx, id, &text, note, now_us).await?;
         }
         Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+/// Makes our ledger of the order's ports the panel's.
+async fn reconcile_ports(tx: &Tx, id: OrderId, server: &Server) -> Result<Vec<String>, Error> {
+    allocations::assign(tx, id).await?;
+    let Some(ports) = &server.allocations else { return Ok(Vec::new()) };
+    let theirs: Vec<i64> = ports.iter().map(|port| port.id).collect();
+    let held = allocations::of_order(&**tx, id).await?;
+    let lost: Vec<i64> =
+        held.iter().map(|port| port.panel_id).filter(|port| !theirs.contains(port)).collect();
+    let unexpected: Vec<i64> = theirs
+        .into_iter()
+        .filter(|port| held.iter().all(|ours| ours.panel_id != *port))
+        .collect();
+    if lost.is_empty() && unexpected.is_empty() {
+        return Ok(Vec::new());
+    }
+    allocations::mark_foreign(tx, &lost).await?;
+    allocations::adopt(tx, id, &unexpected).await?;
+    Ok(vec![format!("other ports: {} lost, {} unexpected", lost.len(), unexpected.len())])
+}
+
+/// Stores what a look at a ready server showed.
+pub(super) async fn observe(work: &Work, step: Step, server: &Server) -> Result<(), Error> {
+    let (id, observed) = (work.id(), &observed(server));
+    work.store(step, |tx, now_us| async move {
+        Ok(servers::set_observed(&tx, id, observed, true, now_us).await?)
     })
     .await?;
     Ok(())

@@ -1,6 +1,7 @@
 //! Delete: removes a server that its ended order never came to use. Nothing is
 //! destroyed without a fresh read of Stripe under this very claim.
 
+use super::created;
 use crate::{
     app::Error,
     db::{allocations, servers},
@@ -31,6 +32,12 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     // Panel ids are reused after a rebuild: only a server that bears our id is ours.
     match work.app.panel.server(panel_id).await {
         Ok(Some(server)) if server.external_id.as_deref() == Some(&id.to_string()) => {
+            if server.status.is_none() {
+                // It became usable before anybody noticed: its customer may have played
+                // on it. What is to be done with it follows the subscription's later life.
+                created::observe(work, Step::Delete, &server).await?;
+                return Ok(Outcome::Again);
+            }
             if let Err(error) = work.app.panel.delete_server(panel_id).await {
                 return Ok(work.panel_failed(&error));
             }

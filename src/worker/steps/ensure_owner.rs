@@ -114,7 +114,7 @@ async fn store(
                 synced_us: now_us,
             };
             accounts::insert(&tx, &account).await?;
-            Ok(())
+            Ok(orders::clear_waiting(&tx, id).await?)
         })
         .await;
     match stored {

@@ -9,7 +9,7 @@ use crate::{
 pub(super) async fn take(work: &Work) -> Result<Outcome, Error> {
     let note = work.note(Step::OpenSession.name());
     match session::open(&work.app, work.id(), &note).await? {
-        session::Outcome::Open(_) | session::Outcome::NeverOpened { .. } => Ok(Outcome::Again),
+        session::Outcome::Open(_) | session::Outcome::NeverOpened(_) => Ok(Outcome::Again),
         session::Outcome::Later { error } => {
             tracing::warn!(error, "session is not open yet");
             Ok(work.later(WaitingReason::StripeUnavailable))

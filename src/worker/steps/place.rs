@@ -47,6 +47,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             let request = context
                 .request(id, &ports)
                 .ok_or_else(|| Error::Internal("held ports are missing".to_owned()))?;
+            orders::clear_waiting(&tx, id).await?;
             Ok(servers::set_attempt(&tx, id, attempt, node_id, &request).await?)
         })
         .await;

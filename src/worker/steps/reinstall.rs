@@ -3,7 +3,10 @@
 use crate::{
     app::Error,
     db::servers,
-    domain::{order::Facts, order::WaitingReason, step::Step},
+    domain::{
+        order::{ErrorReason, Facts, WaitingReason},
+        step::Step,
+    },
     panel,
     worker::{claim::Work, driver::Outcome},
 };
@@ -19,8 +22,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
                 return Ok(work.later(WaitingReason::Installing));
             }
         }
-        // The poll of all servers reports what is missing.
-        Ok(_) => return Ok(work.later(WaitingReason::PanelChanged)),
+        Ok(_) => return missing(work).await,
         Err(error) => return Ok(work.panel_failed(&error)),
     }
     match work.app.panel.reinstall_server(panel_id).await {
@@ -34,4 +36,17 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     })
     .await?;
     Ok(Outcome::Again)
+}
+
+/// It is not where it was: only if the panel does not have it under our id either is it
+/// gone. It is never made again by itself.
+async fn missing(work: &Work) -> Result<Outcome, Error> {
+    match work.app.panel.server_by_external_id(&work.id().to_string()).await {
+        Ok(None) => Ok(Outcome::Park {
+            reason: ErrorReason::ServerMissing,
+            message: "the server is gone from the panel".to_owned(),
+        }),
+        Ok(Some(_)) => Ok(work.later(WaitingReason::PanelChanged)),
+        Err(error) => Ok(work.panel_failed(&error)),
+    }
 }

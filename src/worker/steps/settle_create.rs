@@ -22,12 +22,12 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         Ok(None) => {
             let settled =
                 facts.server.settle_looks + 1 >= looks_to_settle(facts.billing.over());
-            work.store(Step::SettleCreate, |tx, _| async move {
+            work.store(Step::SettleCreate, |tx, now_us| async move {
                 if settled {
                     // It was surely not done: the same request may be sent again.
                     servers::clear_create(&tx, id, true).await?;
                 } else {
-                    servers::add_look(&tx, id).await?;
+                    servers::add_look(&tx, id, now_us).await?;
                 }
                 Ok(())
             })

@@ -1,5 +1,7 @@
 //! SyncBilling: our own read of session and subscription. Only it says what is paid.
 
+use std::time::Duration;
+
 use crate::{
     app::{Error, checkout::form},
     db::{
@@ -56,6 +58,9 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let attempts = facts.order.attempts;
     work.store(Step::SyncBilling, |tx, _| async move {
         billing::set_read(&tx, id, read).await?;
+        if read.confirmed {
+            orders::clear_waiting(&tx, id).await?;
+        }
         if let Some(message) = parked {
             let error = Some((ErrorReason::BillingMismatch, message.clone()));
             orders::set_progress(&tx, id, &Progress { waiting: None, error, attempts }).await?;
@@ -98,7 +103,7 @@ fn failed(work: &Work, error: &stripe::Error) -> Outcome {
     tracing::warn!(%error, "Stripe");
     match error {
         stripe::Error::RateLimited { after } => Outcome::Later {
-            after: *after,
+            after: (*after).max(Duration::from_secs(1)),
             waiting: Some(WaitingReason::StripeUnavailable),
         },
         stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. } => Outcome::Tried {

@@ -35,6 +35,13 @@ impl Live {
 
     /// As [`Live::open`], with other options or variables.
     pub async fn open_with(engine: Engine, change: impl FnOnce(&mut Options)) -> Self {
+        let live = Self::open_unready(engine, change).await;
+        live.wait_until_sellable().await;
+        live
+    }
+
+    /// As [`Live::open_with`], but without waiting until it sells.
+    pub async fn open_unready(engine: Engine, change: impl FnOnce(&mut Options)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let store = TestDb::empty(engine).await;
         let mut options = Options::quick(store.url.clone());
@@ -51,13 +58,11 @@ impl Live {
         let world = World::open(&options).await.unwrap();
         let endpoint = Channel::from_shared(format!("http://{}", world.grpc_addr)).unwrap();
         let channel = endpoint.connect_lazy();
-        let live = Self {
+        Self {
             world,
             store,
             channel,
-        };
-        live.wait_until_sellable().await;
-        live
+        }
     }
 
     pub fn catalog(&self) -> CatalogServiceClient<Channel> {
@@ -92,7 +97,8 @@ impl Live {
         request
     }
 
-    async fn wait_until_sellable(&self) {
+    /// Waits until the default cart fits in every region.
+    pub async fn wait_until_sellable(&self) {
         wait::until("the shop sells", PATIENCE, || async {
             let message = proto::CheckAvailabilityRequest {
                 plan_id: "mc-2gb".to_owned(),

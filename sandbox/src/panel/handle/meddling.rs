@@ -76,6 +76,11 @@ impl RunningPanel {
         seeding::add_egg(&mut state, egg, now);
     }
 
+    /// Removes an egg, as an administrator would whose servers no longer need it.
+    pub fn remove_egg(&self, egg: i64) {
+        self.shared.lock().eggs.remove(&egg);
+    }
+
     /// Adds a key.
     pub fn add_key(&self, key: KeySpec) {
         self.shared.lock().keys.push(key);

@@ -296,8 +296,12 @@ impl World {
             Session::Unpaid => ("complete", "unpaid", Some("incomplete")),
             Session::Paid => ("complete", "paid", Some("active")),
             Session::Canceled => ("complete", "paid", Some("canceled")),
-            Session::Failed if self.facts.billing.payment_failed_us.is_some() => {
-                ("complete", "unpaid", Some("incomplete"))
+            // An event told, and no subscription was ever made.
+            Session::Failed
+                if self.facts.billing.payment_failed_us.is_some()
+                    && self.facts.billing.subscription_id.is_none() =>
+            {
+                ("complete", "unpaid", None)
             }
             // Without an event, Stripe's own clock ends what was never paid.
             Session::Failed => ("complete", "unpaid", Some("incomplete_expired")),

@@ -1,0 +1,204 @@
+//! A create whose answer is lost, late or unreadable: exactly one server, however it ends.
+
+use std::time::Duration;
+
+use sandbox::panel::{DaemonMode, Fault, FaultAction, KeySpec};
+use spawnpoint::rpc::proto;
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE, cart},
+    provisioning::{EAST, cart_of},
+    wait,
+};
+
+both_engines!(
+    an_answer_lost_after_the_work_is_adopted,
+    a_create_that_never_arrived_is_sent_again_unchanged,
+    a_hanging_create_is_settled_after_our_patience,
+    a_failing_node_is_waited_for_and_never_counts,
+);
+
+const SERVERS: &str = "/servers";
+const LOOK_UP: &str = "/servers/external/{external_id}";
+
+/// Calls give up after a second, as they do after 40 in production; all else to scale.
+async fn open_impatient(engine: Engine, settle: &str) -> Live {
+    let quick = [
+        ("CALL_TIMEOUT_SECONDS", "1"),
+        ("LEASE_MARGIN_SECONDS", "0.5"),
+        ("LEASE_SECONDS", "6"),
+        ("SETTLE_SECONDS", settle),
+    ];
+    Live::open_with(engine, |options| {
+        options.variables.retain(|(name, _)| quick.iter().all(|(other, _)| other != name));
+        options.variables.extend(quick.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    })
+    .await
+}
+
+async fn waited_for(live: &Live, order_id: &str, reason: &str) -> bool {
+    let events = live.events(order_id).await;
+    events.iter().any(|event| event.what == "waiting_reason" && event.to == reason)
+}
+
+/// Finding 22: the panel had made the server, nobody knew, and the retry made another.
+async fn an_answer_lost_after_the_work_is_adopted(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let user = Uuid::new_v4();
+    let lost = [
+        FaultAction::Drop,
+        FaultAction::HtmlPage { status: 502 },
+        FaultAction::Garbage,
+        FaultAction::Truncate,
+    ];
+    for action in lost {
+        let fault = panel.inject(Fault::on("POST", SERVERS, action.clone()).after_work().times(1));
+        let order = live.buy_cart(cart(user)).await;
+        assert_eq!(panel.fired(fault), 1, "{action:?}");
+        assert_eq!(live.creates(&order.id).len(), 1, "{action:?}");
+        assert_eq!(order.pterodactyl_server_id, live.made(&order.id).id, "{action:?}");
+        assert_eq!(order.attempts, 0, "{action:?}");
+        assert!(waited_for(&live, &order.id, "OUTCOME_UNKNOWN").await, "{action:?}");
+        assert_eq!(live.ports_of(EAST.1, &order.id).await[0].state, "assigned", "{action:?}");
+    }
+    assert_eq!(panel.servers().len(), 4);
+    live.close().await;
+}
+
+async fn a_create_that_never_arrived_is_sent_again_unchanged(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let never = [FaultAction::Drop, FaultAction::HtmlPage { status: 504 }];
+    for action in never {
+        let fault = panel.inject(Fault::on("POST", SERVERS, action.clone()).times(1));
+        let order = live.buy_cart(cart_of(Uuid::new_v4(), "rust-3gb")).await;
+        assert_eq!(panel.fired(fault), 1, "{action:?}");
+        // A request that is dropped before the work is not read: it has no external id.
+        assert_eq!(live.creates(&order.id).len(), 1, "{action:?}");
+        assert!(waited_for(&live, &order.id, "OUTCOME_UNKNOWN").await);
+        assert_eq!(order.attempts, 0);
+        let looks = live.calls("GET", LOOK_UP);
+        let looks: Vec<_> = looks
+            .iter()
+            .filter(|call| call.external_id.as_deref() == Some(order.id.as_str()))
+            .map(|call| call.status)
+            .collect();
+        assert_eq!(looks, [Some(404), Some(404)], "{action:?}");
+    }
+    assert_eq!(panel.servers().len(), 2);
+    assert_eq!(panel.count_route("POST", SERVERS), 2, "the lost ones reached no route");
+    live.close().await;
+}
+
+async fn a_hanging_create_is_settled_after_our_patience(engine: Engine) {
+    let live = open_impatient(engine, "1.5").await;
+    let panel = &live.world.panel;
+    let hang = FaultAction::Hang { milliseconds: 4_000 };
+    let fault = panel.inject(Fault::on("POST", SERVERS, hang).after_work().times(1));
+    let order = live.buy_cart(cart(Uuid::new_v4())).await;
+    assert_eq!(panel.fired(fault), 1);
+    assert_eq!((live.creates(&order.id).len(), order.attempts), (1, 0));
+    assert_eq!(order.pterodactyl_server_id, live.made(&order.id).id);
+    assert!(waited_for(&live, &order.id, "OUTCOME_UNKNOWN").await);
+    live.close().await;
+}
+
+/// The panel goes on after we hung up, and takes the row back when its node fails:
+/// a look meanwhile would find a server that is about to vanish.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_row_that_the_panel_takes_back_is_not_believed() {
+    let live = open_impatient(Engine::Sqlite, "3").await;
+    let panel = &live.world.panel;
+    let wait = Duration::from_millis(2_000);
+    panel.set_daemon(EAST.0, DaemonMode::Hang { wait, method: Some("POST".to_owned()) });
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    wait::until("the row is there", PATIENCE, || async { panel.server(&order.id).is_some() }).await;
+    let vanishing = live.made(&order.id).id;
+    panel.set_daemon(EAST.0, DaemonMode::Ok);
+    let order = live.wait_running(&order.id).await;
+    assert_ne!(order.pterodactyl_server_id, vanishing);
+    let creates = live.creates(&order.id);
+    assert_eq!((creates.len(), order.attempts), (2, 0));
+    assert_eq!(creates[0].body, creates[1].body, "the same request again");
+    assert_eq!(creates[0].status, Some(504));
+    assert_eq!(panel.servers().len(), 1);
+    live.close().await;
+}
+
+async fn a_failing_node_is_waited_for_and_never_counts(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    panel.set_rate_limit(100_000);
+    let user = Uuid::new_v4();
+    let status = |status| DaemonMode::Status { status, body: r#"{"error":"no"}"#.to_owned() };
+    // The panel passes the daemon's word on: none of these is about our key, id, body or rate.
+    let modes = [DaemonMode::Down, DaemonMode::Drop, status(500), status(401), status(403),
+        status(404), status(409), status(422), status(429)];
+    for mode in modes {
+        panel.set_daemon(EAST.0, mode.clone());
+        let order = live.purchase(cart(user)).await;
+        let order = live.wait_for_reason(&order.id, "PANEL_UNAVAILABLE").await;
+        assert_eq!(order.attempts, 0, "{mode:?}");
+        assert!(panel.server(&order.id).is_none(), "{mode:?}");
+        assert!(live.hold(&order.id).await.is_some(), "{mode:?}");
+        let node = live.node(EAST.1).await;
+        assert!(node.avoided_until_time.is_some(), "{mode:?}");
+        panel.set_daemon(EAST.0, DaemonMode::Ok);
+        live.skip(Duration::from_secs(61));
+        let order = live.wait_running(&order.id).await;
+        assert_eq!((live.creates(&order.id).len(), order.attempts), (2, 0), "{mode:?}");
+    }
+    live.close().await;
+}
+
+/// 4xx and 5xx of the panel itself that are not about the order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_panels_own_troubles_never_count() {
+    let live = Live::open(Engine::Sqlite).await;
+    let panel = &live.world.panel;
+    let user = Uuid::new_v4();
+    live.buy_cart(cart(user)).await;
+
+    let throttled = FaultAction::Status {
+        status: 429,
+        body: r#"{"errors":[{"code":"ThrottleRequestsException","status":"429","detail":""}]}"#
+            .to_owned(),
+        content_type: None,
+        headers: vec![("Retry-After".to_owned(), "1".to_owned())],
+    };
+    let fault = panel.inject(Fault::on("POST", SERVERS, throttled).times(1));
+    let order = live.purchase(cart(user)).await;
+    let order = live.wait_running(&order.id).await;
+    assert_eq!((panel.fired(fault), order.attempts), (1, 0));
+    assert!(waited_for(&live, &order.id, "RATE_LIMITED").await);
+    assert_eq!(live.creates(&order.id).len(), 1);
+
+    let login = FaultAction::Redirect { location: "/auth/login".to_owned() };
+    let fault = panel.inject(Fault::on("POST", SERVERS, login).times(2));
+    let order = live.buy_cart(cart(user)).await;
+    assert_eq!((panel.fired(fault), order.attempts), (2, 0));
+    assert!(waited_for(&live, &order.id, "PANEL_UNAVAILABLE").await);
+
+    let key = panel.key().to_owned();
+    panel.revoke_key(&key);
+    let known = live.purchase(cart(user)).await;
+    let new = live.purchase(cart(Uuid::new_v4())).await;
+    for order in [&known, &new] {
+        let order = live.wait_for_reason(&order.id, "PANEL_REFUSED_KEY").await;
+        assert_eq!(order.status() == proto::OrderStatus::Error, false);
+    }
+    panel.add_key(KeySpec::application(key, 1));
+    for order in [&known, &new] {
+        let order = live.wait_running(&order.id).await;
+        assert_eq!(order.attempts, 0);
+        let made = live.calls("POST", SERVERS);
+        let made = made.iter().filter(|call| {
+            call.external_id.as_deref() == Some(order.id.as_str()) && call.status == Some(201)
+        });
+        assert_eq!(made.count(), 1);
+    }
+    live.close().await;
+}

@@ -1,0 +1,216 @@
+//! What a purchase leaves behind: rows in the store, calls at the Stripe stand-in; and
+//! webhooks that are made by hand.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use sandbox::{
+    stripe::{Call, EventView, WebhookSwitches, sign},
+    world::{EXAMPLE_CATALOG, WEBHOOK_SECRET},
+};
+use serde_json::Value;
+use spawnpoint::rpc::proto;
+
+use super::{
+    live::{Live, PATIENCE},
+    sql, wait,
+};
+
+/// Longer than any test: what is set to it does not happen by itself.
+pub const NEVER: &str = "3600";
+
+/// Everything that a checkout can make, counted: equal before and after means that
+/// nothing was made.
+pub async fn made(live: &Live) -> Vec<(&'static str, i64)> {
+    let mut counts = Vec::new();
+    for (what, query) in [
+        ("orders", "SELECT count(*) FROM orders"),
+        ("billing", "SELECT count(*) FROM billing"),
+        ("servers", "SELECT count(*) FROM servers"),
+        ("order events", "SELECT count(*) FROM order_events"),
+        ("profiles", "SELECT count(*) FROM profiles"),
+        ("request keys", "SELECT count(*) FROM request_keys"),
+        ("holds", "SELECT count(*) FROM holds"),
+        (
+            "ports",
+            "SELECT count(*) FROM allocations WHERE order_id IS NOT NULL",
+        ),
+        (
+            "held GB of RAM",
+            "SELECT CAST(sum(held_ram_gb) AS bigint) FROM ptero_nodes",
+        ),
+        (
+            "held GB of disk",
+            "SELECT CAST(sum(held_disk_gb) AS bigint) FROM ptero_nodes",
+        ),
+    ] {
+        counts.push((what, sql::count(&live.store.db, query).await));
+    }
+    let posts = live.world.stripe.count("POST", "/v1/");
+    counts.push(("POSTs at Stripe", i64::try_from(posts).unwrap()));
+    counts
+}
+
+/// The rows of a table.
+pub async fn rows(live: &Live, table: &str) -> i64 {
+    sql::count(&live.store.db, &format!("SELECT count(*) FROM {table}")).await
+}
+
+/// What the window says: how many such servers still fit in a region.
+pub async fn remaining(live: &Live, plan_id: &str, region: &str) -> i32 {
+    let message = proto::CheckAvailabilityRequest {
+        plan_id: plan_id.to_owned(),
+        region: region.to_owned(),
+        ..proto::CheckAvailabilityRequest::default()
+    };
+    let answer = live
+        .catalog()
+        .check_availability(live.operator(message))
+        .await
+        .unwrap();
+    answer.into_inner().availability[0].remaining
+}
+
+/// Waits until so many such servers fit again.
+pub async fn wait_remaining(live: &Live, plan_id: &str, region: &str, wanted: i32) {
+    wait::until("room is free again", PATIENCE, || async {
+        remaining(live, plan_id, region).await == wanted
+    })
+    .await;
+}
+
+/// Every change of an order, oldest first.
+pub async fn changes(live: &Live, order_id: &str) -> Vec<proto::OrderEvent> {
+    let message = proto::ListOrderEventsRequest {
+        order_id: order_id.to_owned(),
+        ..proto::ListOrderEventsRequest::default()
+    };
+    let answer = live
+        .orders()
+        .list_order_events(live.operator(message))
+        .await
+        .unwrap();
+    answer.into_inner().events
+}
+
+/// Wakes an order as an operator.
+pub async fn provision(live: &Live, order_id: &str) -> Result<proto::Order, tonic::Status> {
+    let message = proto::ProvisionOrderRequest {
+        order_id: order_id.to_owned(),
+        ..proto::ProvisionOrderRequest::default()
+    };
+    let answer = live
+        .provisioning()
+        .provision_order(live.operator(message))
+        .await?;
+    Ok(answer.into_inner().order.unwrap())
+}
+
+/// Calls of a method on exactly this path of the Stripe stand-in.
+pub fn stripe_calls(live: &Live, method: &str, path: &str) -> Vec<Call> {
+    let mut calls = live.world.stripe.calls();
+    calls.retain(|call| call.method == method && call.path == path);
+    calls
+}
+
+/// An object as the Stripe stand-in answers it.
+pub async fn stripe_object(live: &Live, path: &str) -> Value {
+    let url = format!("{}{path}", live.world.stripe.url());
+    let answer = http()
+        .get(url)
+        .bearer_auth(live.world.stripe.secret_key())
+        .header("Stripe-Version", sandbox::stripe::ApiVersion::NEW)
+        .send()
+        .await
+        .unwrap();
+    let text = answer.error_for_status().unwrap().text().await.unwrap();
+    serde_json::from_str(&text).unwrap()
+}
+
+/// Turns the webhooks of the Stripe stand-in on or off.
+pub fn deliver_webhooks(live: &Live, enabled: bool) {
+    live.world.stripe.set_webhooks(WebhookSwitches {
+        enabled,
+        ..live.world.stripe.webhooks()
+    });
+}
+
+/// Lets events wait until they are released, or no longer.
+pub fn hold_webhooks(live: &Live, hold: bool) {
+    live.world.stripe.set_webhooks(WebhookSwitches {
+        hold,
+        ..live.world.stripe.webhooks()
+    });
+}
+
+/// The newest event of a type about an object.
+pub fn event_about(live: &Live, kind: &str, object_id: &str) -> EventView {
+    let events = live.world.stripe.events();
+    let found = events
+        .into_iter()
+        .rev()
+        .find(|event| event.kind == kind && event.object_id == object_id);
+    found.unwrap_or_else(|| panic!("no {kind} about {object_id}"))
+}
+
+/// Waits until nothing is on its way to the gateway.
+pub async fn delivered(live: &Live) {
+    assert!(
+        live.world.stripe.deliveries_idle(PATIENCE).await,
+        "webhooks are under way for too long"
+    );
+}
+
+/// Sends a body to the gateway, signed as Stripe would; the answer is the status.
+pub async fn send_webhook(live: &Live, event: &Value) -> u16 {
+    let body = serde_json::to_vec(event).unwrap();
+    send_signed(live, body.clone(), &sign(WEBHOOK_SECRET, now(), &body)).await
+}
+
+/// Sends a body to the gateway under this signature; the answer is the status.
+pub async fn send_signed(live: &Live, body: Vec<u8>, signature: &str) -> u16 {
+    let url = format!("http://{}/stripe-webhook", live.world.gateway);
+    let answer = http()
+        .post(url)
+        .header("Content-Type", "application/json; charset=utf-8")
+        .header("Stripe-Signature", signature)
+        .body(body)
+        .send()
+        .await
+        .unwrap();
+    answer.status().as_u16()
+}
+
+/// What became of a stored event: its state and its error; none where it is not stored.
+pub async fn inbox(live: &Live, event_id: &str) -> Option<String> {
+    let query =
+        format!("SELECT state || ':' || last_error FROM stripe_events WHERE id = '{event_id}'");
+    sql::texts(&live.store.db, &query).await.pop()
+}
+
+/// The machine's Unix second, which signatures carry.
+pub fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(since.as_secs()).unwrap()
+}
+
+/// Moves the core's clock forward.
+pub fn move_core(live: &Live, by: Duration) {
+    let us = i64::try_from(by.as_micros()).unwrap();
+    for core in &live.world.cores {
+        core.app.db.shift_clock(us);
+    }
+}
+
+/// The example catalog with some of its text replaced.
+pub fn catalog_with(edits: &[(&str, &str)]) -> String {
+    let mut catalog = EXAMPLE_CATALOG.to_owned();
+    for (from, to) in edits {
+        assert!(catalog.contains(from), "the example has no {from:?}");
+        catalog = catalog.replacen(from, to, 1);
+    }
+    catalog
+}
+
+fn http() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
