@@ -97,7 +97,7 @@ pub async fn start(config: Config, mode: Mode) -> Result<Running, Error> {
     let ops = Ops::start(ops_listener, db.clone(), metrics).map_err(Error::Ops)?;
     let closing = CancellationToken::new();
     let tokens = Arc::new(Tokens::new(db.clone()));
-    let routes = routes(&app, mode, &closing);
+    let routes = routes(&app, mode);
     let settings = server_settings(&config.listen);
     let grpc = server::start(grpc_listener, routes, tokens, settings, closing.clone()).await?;
     let listener = TaskTracker::new();
@@ -161,7 +161,7 @@ impl Running {
     }
 }
 
-fn routes(app: &Arc<App>, mode: Mode, closing: &CancellationToken) -> Routes {
+fn routes(app: &Arc<App>, mode: Mode) -> Routes {
     if mode == Mode::WorkerOnly {
         return Routes::default();
     }
@@ -170,7 +170,6 @@ fn routes(app: &Arc<App>, mode: Mode, closing: &CancellationToken) -> Routes {
     };
     let orders = OrderRpc {
         app: Arc::clone(app),
-        shutdown: closing.clone(),
     };
     let provisioning = ProvisioningRpc {
         app: Arc::clone(app),

@@ -3,7 +3,6 @@
 use std::{pin::Pin, sync::Arc};
 
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -29,8 +28,6 @@ mod watch;
 pub struct OrderRpc {
     /// Handles to everything that a verb needs.
     pub app: Arc<App>,
-    /// Ends open streams when the process stops.
-    pub shutdown: CancellationToken,
 }
 
 #[tonic::async_trait]
@@ -90,8 +87,7 @@ impl OrderService for OrderRpc {
         // Before the first read, so that no change falls between the two.
         let changes = self.app.nudge.watch();
         let facts = orders::watch_order(&self.app, &caller, id).await.map_err(status)?;
-        let stream =
-            watch::stream(Arc::clone(&self.app), facts, changes, self.shutdown.clone());
+        let stream = watch::stream(Arc::clone(&self.app), facts, changes);
         Ok(Response::new(Box::pin(stream)))
     }
 

@@ -179,6 +179,8 @@ fn with_common(routes: Routes, health: &Health) -> Result<Routes, Error> {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            // With these, grpcurl shows the details of an error in words.
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let health = HealthService::from_health_reporter(health.reporter());
     Ok(routes

@@ -22,8 +22,8 @@ use super::answer::{BodyFault, Head};
 use super::retry::{Failure, Limits, Try, repeat};
 use super::settings::{KeySource, Settings, SettingsError, authorization, mode_of};
 use super::{
-    API_VERSION, Customer, Error, Form, Page, Price, Session, SessionFilter, Stripe, Subscription,
-    form, wire,
+    API_VERSION, Customer, Error, Form, Line, Page, Price, Session, SessionFilter, Stripe,
+    Subscription, form, wire,
 };
 
 /// Longest answer that is read; a page of 100 sessions is well under a tenth of it.

@@ -1,6 +1,8 @@
 //! Which fields of an order its customers and operators see: a change of one of
 //! them is an order event and a new version; all else is bookkeeping.
 
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
 use super::Facts;
 use crate::domain::OrderId;
 
@@ -65,6 +67,7 @@ impl Facts {
         let (order, billing, server) = (&self.order, &self.billing, &self.server);
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let number = |value: Option<i64>| value.map(|n| n.to_string()).unwrap_or_default();
+        let time = |value: Option<i64>| value.map(rfc3339).unwrap_or_default();
         let manual: Vec<String> =
             order.manual_addons.iter().map(|(id, done)| format!("{id}={done}")).collect();
         vec![
@@ -80,9 +83,9 @@ impl Facts {
             ("stripe_customer_id", text(&billing.customer_id)),
             ("stripe_sub_id", text(&billing.subscription_id)),
             ("subscription_status", text(&billing.subscription_status)),
-            ("current_period_end_time", number(billing.current_period_end_us)),
-            ("cancel_time", number(billing.cancel_at_us)),
-            ("hold_expire_time", number(billing.session_expires_us)),
+            ("current_period_end_time", time(billing.current_period_end_us)),
+            ("cancel_time", time(billing.cancel_at_us)),
+            ("hold_expire_time", time(billing.session_expires_us)),
             ("node_id", number(self.shown_node().map(i64::from))),
             ("pterodactyl_server_id", number(server.panel_id)),
             ("pterodactyl_server_identifier", text(&server.identifier)),
@@ -93,6 +96,15 @@ impl Facts {
     pub fn shown_node(&self) -> Option<i32> {
         self.server.node_id.or(self.hold_node)
     }
+}
+
+/// A time as people read it in an event.
+fn rfc3339(us: i64) -> String {
+    let nanos = i128::from(us) * 1000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_else(|| us.to_string())
 }
 
 /// The fields that differ.

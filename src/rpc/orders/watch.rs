@@ -1,11 +1,13 @@
 //! WatchOrder: the order now, then after each change.
+//!
+//! A good end tells that the order is over, so only that ends a stream here: when the
+//! process goes away, the door cuts it off and says why.
 
 use std::{sync::Arc, time::Duration};
 
 use futures_util::stream;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio_stream::Stream;
-use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
 use crate::{
@@ -24,7 +26,6 @@ struct Watch {
     app: Arc<App>,
     id: OrderId,
     changes: Receiver<OrderId>,
-    shutdown: CancellationToken,
     /// The version that was sent last; the first one is always sent.
     sent: i64,
     first: Option<Box<Facts>>,
@@ -37,13 +38,11 @@ pub(super) fn stream(
     app: Arc<App>,
     facts: Facts,
     changes: Receiver<OrderId>,
-    shutdown: CancellationToken,
 ) -> impl Stream<Item = Result<proto::WatchOrderResponse, Status>> + Send {
     let watch = Watch {
         app,
         id: facts.order.id,
         changes,
-        shutdown,
         sent: 0,
         first: Some(Box::new(facts)),
         ended: false,
@@ -77,18 +76,19 @@ impl Watch {
             self.changed().await?;
             match orders::reread(&self.app, self.id).await {
                 Ok(facts) if facts.order.version > self.sent => return Some(Ok(facts)),
+                // Its last change came to rest without one that shows.
+                Ok(facts) if over(&facts) => return None,
                 Ok(_) => {}
                 Err(error) => return Some(Err(error)),
             }
         }
     }
 
-    /// Resolves when the order may have changed; `None` when the process stops.
+    /// Resolves when the order may have changed; `None` when nobody tells any more.
     async fn changed(&mut self) -> Option<()> {
         let deadline = tokio::time::Instant::now() + POLL;
         loop {
             tokio::select! {
-                () = self.shutdown.cancelled() => return None,
                 () = tokio::time::sleep_until(deadline) => return Some(()),
                 changed = self.changes.recv() => match changed {
                     Ok(id) if id == self.id || id.0.is_nil() => return Some(()),
@@ -102,8 +102,9 @@ impl Watch {
     }
 }
 
-/// Nothing will change any more.
+/// Nothing will change any more: canceled, no server left, and what it held given back.
 fn over(facts: &Facts) -> bool {
     facts.order.status == OrderStatus::Canceled
         && matches!(facts.order.server_state, ServerState::None | ServerState::Deleted)
+        && facts.order.due_us.is_none()
 }

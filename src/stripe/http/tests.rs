@@ -127,6 +127,23 @@ async fn every_call_goes_to_its_own_path() {
 }
 
 #[tokio::test]
+async fn lines_that_a_session_does_not_show_are_asked_for() {
+    let line = r#"{"price":{"id":"price_1"},"quantity":1}"#;
+    let cut = format!(
+        r#"{},"line_items":{{"data":[{line}],"has_more":true}}}}"#,
+        SESSION.strip_suffix('}').unwrap()
+    );
+    let all = format!(r#"{{"data":[{line},{line}],"has_more":false}}"#);
+    let server = Server::start([cut, all].map(|body| json(200, &[], &body))).await;
+    let session = client(&server).session("cs_test_1").await.unwrap();
+    assert_eq!(session.lines.unwrap().len(), 2);
+    assert_eq!(
+        server.seen()[1].line,
+        "GET /v1/checkout/sessions/cs_test_1/line_items?limit=100"
+    );
+}
+
+#[tokio::test]
 async fn a_base_with_a_path_is_kept_in_front() {
     let server = Server::start([json(200, &[], SESSION)]).await;
     let base = server.base.join("/mock/stripe/").unwrap();

@@ -1,0 +1,138 @@
+//! The subscription ends while its server is being made, at any step: no server is left
+//! behind, and room and ports are free again. A server in use is not touched.
+
+use std::time::Duration;
+
+use sandbox::panel::{DaemonMode, Fault, FaultAction};
+use spawnpoint::rpc::proto;
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE, cart},
+    provisioning::EAST,
+    wait,
+};
+
+both_engines!(
+    canceled_before_the_create_nothing_is_made,
+    canceled_during_the_create_the_server_is_deleted,
+    canceled_during_the_install_the_server_is_deleted,
+    canceled_while_in_doubt_the_late_server_is_found_and_deleted,
+);
+
+const DELETE: &str = "/servers/{server}";
+
+/// Waits until the order is over and holds nothing.
+async fn wait_over(live: &Live, order: &proto::Order) -> proto::Order {
+    wait::until("room and ports are free", PATIENCE, || async {
+        live.hold(&order.id).await.is_none() && live.ports_of(EAST.1, &order.id).await.is_empty()
+    })
+    .await;
+    let order = live.order(&order.id).await;
+    assert_eq!(order.status(), proto::OrderStatus::Canceled);
+    assert_eq!(live.world.panel.servers(), []);
+    let node = live.node(EAST.1).await;
+    assert_eq!((node.held_ram_gb, node.held_disk_gb, node.free_allocations), (0, 0, 200));
+    order
+}
+
+fn cancel(live: &Live, order: &proto::Order) {
+    live.world.stripe.cancel_subscription(&live.subscription(order)).unwrap();
+}
+
+/// Finding 12: a cancel before the delivery was dropped and the order delivered later.
+async fn canceled_before_the_create_nothing_is_made(engine: Engine) {
+    let live = Live::open(engine).await;
+    live.hold_webhooks();
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    cancel(&live, &order);
+    live.release_webhooks();
+    let order = wait_over(&live, &order).await;
+    assert_eq!(order.server_state(), proto::ServerState::None);
+    assert_eq!(live.creates(&order.id).len(), 0);
+    assert_eq!(live.world.panel.users().len(), 1, "no account either: only the administrator");
+    let late = live.provision(&order.id).await.unwrap_err();
+    assert_eq!(crate::support::live::reason(&late), "ORDER_ENDED");
+    live.close().await;
+}
+
+/// Finding 11: a cancel never removed anything.
+async fn canceled_during_the_create_the_server_is_deleted(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let slow = DaemonMode::Slow { wait: Duration::from_millis(800), method: Some("POST".to_owned()) };
+    panel.set_daemon(EAST.0, slow);
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    wait::until("the row is there", PATIENCE, || async { panel.server(&order.id).is_some() }).await;
+    cancel(&live, &order);
+    let order = wait_over(&live, &order).await;
+    assert_eq!(order.server_state(), proto::ServerState::Deleted);
+    assert_eq!((live.creates(&order.id).len(), panel.succeeded_route("DELETE", DELETE)), (1, 1));
+    live.close().await;
+}
+
+async fn canceled_during_the_install_the_server_is_deleted(engine: Engine) {
+    let live = Live::open_with(engine, |options| options.install = Duration::from_secs(600)).await;
+    let panel = &live.world.panel;
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    live.wait_for_reason(&order.id, "INSTALLING").await;
+    // The first delete fails with its node: it is tried until the panel has done it.
+    let fault = panel.inject(
+        Fault::on("DELETE", "/servers/", FaultAction::HtmlPage { status: 502 }).times(1),
+    );
+    cancel(&live, &order);
+    let order = wait_over(&live, &order).await;
+    assert_eq!(panel.fired(fault), 1);
+    assert_eq!(order.server_state(), proto::ServerState::Deleted);
+    assert_eq!(panel.succeeded_route("DELETE", DELETE), 1);
+    live.close().await;
+}
+
+async fn canceled_while_in_doubt_the_late_server_is_found_and_deleted(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
+        options.variables.retain(|(name, _)| name != "SETTLE_SECONDS");
+        options.variables.push(("SETTLE_SECONDS".to_owned(), "35".to_owned()));
+    })
+    .await;
+    let panel = &live.world.panel;
+    let fault = panel.inject(Fault::on("POST", "/servers", FaultAction::Drop).after_work().times(1));
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    live.wait_for_reason(&order.id, "OUTCOME_UNKNOWN").await;
+    cancel(&live, &order);
+    live.wait_order(&order.id, "it is over", |order| {
+        order.status() == proto::OrderStatus::Canceled
+    })
+    .await;
+    assert_eq!(panel.fired(fault), 1);
+    assert!(live.hold(&order.id).await.is_some(), "a server may stand on that room");
+    assert_eq!(live.ports_of(EAST.1, &order.id).await.len(), 1);
+    live.skip(Duration::from_secs(61));
+    wait_over(&live, &order).await;
+    assert_eq!((live.creates(&order.id).len(), panel.succeeded_route("DELETE", DELETE)), (1, 1));
+    live.close().await;
+}
+
+/// What a cancel means for a server in use follows later in its life; nothing is
+/// destroyed the moment it is heard of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_in_use_is_not_touched_by_a_cancel() {
+    let live = Live::open(Engine::Sqlite).await;
+    let panel = &live.world.panel;
+    let order = live.buy_cart(cart(Uuid::new_v4())).await;
+    let before = live.made(&order.id);
+    cancel(&live, &order);
+    let ended = live
+        .wait_order(&order.id, "it is over", |order| {
+            order.status() == proto::OrderStatus::Canceled
+        })
+        .await;
+    assert_eq!(ended.server_state(), proto::ServerState::Running);
+    // Whatever the worker makes of it is done once another order went all the way.
+    live.buy_cart(cart(Uuid::new_v4())).await;
+    assert_eq!(live.made(&order.id), before);
+    assert_eq!(panel.count_route("DELETE", DELETE), 0);
+    assert_eq!(panel.count_route("POST", "/servers/{server}/suspend"), 0);
+    assert!(live.hold(&order.id).await.is_some(), "the server still stands on it");
+    live.close().await;
+}

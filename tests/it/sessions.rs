@@ -1,0 +1,280 @@
+//! Sessions and what they hold: one per purchase however often it is asked for, at most
+//! three open ones per user, and never more than the nodes have room for.
+
+use futures_util::future::join_all;
+use sandbox::stripe::{Effect, Fault, SessionStatus};
+use spawnpoint::rpc::proto::{CreateCheckoutSessionRequest, Order, OrderStatus};
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE, cart, reason},
+    sql, till, wait,
+};
+
+both_engines!(
+    one_request_id_is_one_order_however_often_it_comes,
+    a_request_id_belongs_to_one_cart_of_one_user,
+    the_same_cart_gets_the_open_session,
+    a_fourth_session_ends_the_oldest,
+    a_session_paid_while_it_is_ended_is_delivered,
+    a_lost_answer_of_stripe_leads_to_the_same_session,
+    a_burst_of_carts_never_oversells_a_node,
+);
+
+fn named(user: Uuid, name: &str) -> CreateCheckoutSessionRequest {
+    CreateCheckoutSessionRequest { server_name: name.to_owned(), ..cart(user) }
+}
+
+async fn bought(live: &Live, cart: CreateCheckoutSessionRequest) -> Order {
+    live.checkout(cart).await.unwrap().order.unwrap()
+}
+
+async fn one_request_id_is_one_order_however_often_it_comes(engine: Engine) {
+    let live = Live::open(engine).await;
+    let wanted = cart(Uuid::new_v4());
+    let before = till::remaining(&live, "mc-2gb", "us-east").await;
+    let opened = join_all((0..20).map(|_| live.checkout(wanted.clone()))).await;
+    let opened: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    let first = opened[0].order.as_ref().unwrap();
+    for again in &opened {
+        assert_eq!(again.order.as_ref().unwrap().id, first.id);
+        assert_eq!(again.checkout_url, first.checkout_url);
+        assert_eq!(again.expire_time, first.hold_expire_time);
+    }
+    for table in ["orders", "billing", "servers", "holds", "profiles", "request_keys"] {
+        assert_eq!(till::rows(&live, table).await, 1, "{table}");
+    }
+    assert_eq!(live.world.stripe.sessions().len(), 1);
+    assert_eq!(till::remaining(&live, "mc-2gb", "us-east").await, before - 1);
+
+    // The state of now, not of the first answer.
+    live.pay(first);
+    live.wait_running(&first.id).await;
+    let again = live.checkout(wanted).await.unwrap();
+    assert_eq!(again.order.unwrap().status(), OrderStatus::Provisioned);
+    assert_eq!((again.checkout_url.as_str(), again.expire_time), ("", None));
+    assert_eq!(live.world.stripe.sessions().len(), 1);
+    assert_eq!(live.world.panel.servers().len(), 1);
+    live.close().await;
+}
+
+async fn a_request_id_belongs_to_one_cart_of_one_user(engine: Engine) {
+    let live = Live::open(engine).await;
+    let wanted = cart(Uuid::new_v4());
+    let order = bought(&live, wanted.clone()).await;
+    let before = till::made(&live).await;
+    for other in [
+        CreateCheckoutSessionRequest { server_name: "Another".to_owned(), ..wanted.clone() },
+        CreateCheckoutSessionRequest { plan_id: "mc-4gb".to_owned(), ..wanted.clone() },
+        CreateCheckoutSessionRequest { email_verified: false, ..wanted.clone() },
+        CreateCheckoutSessionRequest {
+            environment: [("SERVER_JARFILE".to_owned(), "x.jar".to_owned())].into(),
+            ..wanted.clone()
+        },
+    ] {
+        let status = live.checkout(other).await.unwrap_err();
+        assert_eq!(status.code(), Code::AlreadyExists);
+        assert_eq!(reason(&status), "REQUEST_ID_REUSED");
+    }
+    assert_eq!(till::made(&live).await, before);
+
+    // Another user's request of the same id is another request.
+    let other = CreateCheckoutSessionRequest {
+        request_id: wanted.request_id.clone(),
+        ..cart(Uuid::new_v4())
+    };
+    assert_ne!(bought(&live, other).await.id, order.id);
+    live.close().await;
+}
+
+async fn the_same_cart_gets_the_open_session(engine: Engine) {
+    let live = Live::open(engine).await;
+    let user = Uuid::new_v4();
+    let ids = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    let first = CreateCheckoutSessionRequest {
+        addon_ids: ids(&["extra-port", "extra-vcpu"]),
+        ..cart(user)
+    };
+    let order = bought(&live, first.clone()).await;
+    let before = till::made(&live).await;
+    let again = CreateCheckoutSessionRequest {
+        addon_ids: ids(&["extra-vcpu", "extra-port"]),
+        request_id: Uuid::new_v4().to_string(),
+        ..first
+    };
+    let opened = live.checkout(again.clone()).await.unwrap();
+    assert_eq!(opened.checkout_url, order.checkout_url);
+    assert_eq!(opened.order.unwrap().id, order.id);
+    // Nothing but the second request id was stored.
+    let mut after = till::made(&live).await;
+    for count in &mut after {
+        if count.0 == "request keys" {
+            count.1 -= 1;
+        }
+    }
+    assert_eq!(after, before);
+
+    // Less than two minutes are left: too little to pay in, so a new one is opened.
+    till::move_core(&live, std::time::Duration::from_secs(33 * 60 + 5));
+    let late = CreateCheckoutSessionRequest { request_id: Uuid::new_v4().to_string(), ..again };
+    let opened = bought(&live, late).await;
+    assert_ne!(opened.id, order.id);
+    assert_ne!(opened.checkout_url, order.checkout_url);
+    live.close().await;
+}
+
+async fn a_fourth_session_ends_the_oldest(engine: Engine) {
+    let live = Live::open(engine).await;
+    let user = Uuid::new_v4();
+    let all = till::remaining(&live, "mc-2gb", "us-east").await;
+    let mut orders = Vec::new();
+    for (name, left) in [("one", all - 1), ("two", all - 2), ("three", all - 3)] {
+        orders.push(bought(&live, named(user, name)).await);
+        assert_eq!(till::remaining(&live, "mc-2gb", "us-east").await, left);
+    }
+    // Another user's sessions do not count.
+    bought(&live, named(Uuid::new_v4(), "other")).await;
+    orders.push(bought(&live, named(user, "four")).await);
+
+    let ended = live
+        .wait_order(&orders[0].id, "the oldest has ended", |order| {
+            order.status() == OrderStatus::Canceled
+        })
+        .await;
+    assert_eq!(ended.checkout_url, "");
+    let session = live.world.stripe.session(&orders[0].stripe_checkout_session_id).unwrap();
+    assert_eq!(session.status, SessionStatus::Expired);
+    // Four of this user less the ended one, and one of the other.
+    till::wait_remaining(&live, "mc-2gb", "us-east", all - 4).await;
+    for order in &orders[1..] {
+        assert_eq!(live.order(&order.id).await.status(), OrderStatus::Pending);
+        let session = live.world.stripe.session(&order.stripe_checkout_session_id).unwrap();
+        assert_eq!(session.status, SessionStatus::Open);
+    }
+    let path = format!("/v1/checkout/sessions/{}/expire", ended.stripe_checkout_session_id);
+    assert_eq!(till::stripe_calls(&live, "POST", &path).len(), 1);
+    // What has ended is not handed out again.
+    let again = bought(&live, named(user, "one")).await;
+    assert_ne!(again.id, orders[0].id);
+    assert_eq!(live.world.panel.count_route("POST", "/servers"), 0);
+    live.close().await;
+}
+
+async fn a_session_paid_while_it_is_ended_is_delivered(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
+        options.webhooks = false;
+        options.variables.push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+    })
+    .await;
+    let user = Uuid::new_v4();
+    let oldest = bought(&live, named(user, "one")).await;
+    for name in ["two", "three"] {
+        bought(&live, named(user, name)).await;
+    }
+    // Paid, but we do not know it yet.
+    live.pay(&oldest);
+    bought(&live, named(user, "four")).await;
+    let done = live.wait_running(&oldest.id).await;
+    assert_eq!(done.subscription_status, "active");
+    assert!(live.world.panel.server(&oldest.id).is_some());
+    live.close().await;
+}
+
+async fn a_lost_answer_of_stripe_leads_to_the_same_session(engine: Engine) {
+    let live = Live::open(engine).await;
+    let stripe = &live.world.stripe;
+    let wanted = cart(Uuid::new_v4());
+    let lost = Fault::on("POST", "/v1/checkout/sessions", Effect::DropAfter).always();
+    let fault = stripe.inject(lost);
+    let status = live.checkout(wanted.clone()).await.unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::Unavailable, "STRIPE_UNAVAILABLE")
+    );
+    assert!(stripe.fired(fault) > 0);
+    // The order is there and holds its room: the customer may come back.
+    assert_eq!(till::rows(&live, "orders").await, 1);
+    assert_eq!(till::rows(&live, "holds").await, 1);
+    assert_eq!(stripe.sessions().len(), 1);
+
+    stripe.clear_faults();
+    let opened = live.checkout(wanted).await.unwrap();
+    let order = opened.order.unwrap();
+    let sessions = stripe.sessions();
+    assert_eq!(sessions.len(), 1, "the same session, not another one");
+    assert_eq!(order.stripe_checkout_session_id, sessions[0].id);
+    assert_eq!(opened.checkout_url, sessions[0].url);
+    let calls = till::stripe_calls(&live, "POST", "/v1/checkout/sessions");
+    assert!(calls.iter().all(|call| call.idempotency_key.as_ref() == Some(&order.id)));
+    assert!(calls.iter().all(|call| call.params == calls[0].params));
+
+    // Nothing arrived at all, not even the customer's: the same again.
+    let wanted = cart(Uuid::new_v4());
+    let fault = stripe.inject(Fault::on("POST", "/v1/", Effect::DropBefore).always());
+    let status = live.checkout(wanted.clone()).await.unwrap_err();
+    assert_eq!(reason(&status), "STRIPE_UNAVAILABLE");
+    assert!(stripe.fired(fault) > 0);
+    stripe.clear_faults();
+    let order = bought(&live, wanted).await;
+    assert_eq!(stripe.sessions().len(), 2);
+    live.pay(&order);
+    live.wait_running(&order.id).await;
+    live.close().await;
+}
+
+/// Finding 26: only orders that had their node counted, so a burst of carts oversold it;
+/// disk never counted at all.
+async fn a_burst_of_carts_never_oversells_a_node(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
+        options.catalog = till::catalog_with(&[
+            // Room for five by memory.
+            ("region = \"us-east\"\nmax_ram_gb = 64", "region = \"us-east\"\nmax_ram_gb = 13"),
+            // Room for three by disk.
+            (
+                "region = \"us-west\"\nmax_ram_gb = 64\nmax_disk_gb = 1000",
+                "region = \"us-west\"\nmax_ram_gb = 64\nmax_disk_gb = 79",
+            ),
+        ]);
+    })
+    .await;
+    let mut pending = Vec::new();
+    for (region, room) in [("us-east", 5), ("us-west", 3)] {
+        let carts = (0..40).map(|_| CreateCheckoutSessionRequest {
+            region: region.to_owned(),
+            ..cart(Uuid::new_v4())
+        });
+        let answers = join_all(carts.map(|cart| live.checkout(cart))).await;
+        let (sold, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
+        assert_eq!(sold.len(), room, "{region}");
+        for status in refused.into_iter().map(Result::unwrap_err) {
+            assert_eq!(status.code(), Code::FailedPrecondition);
+            assert_eq!(reason(&status), "NO_CAPACITY");
+        }
+        assert_eq!(till::remaining(&live, "mc-2gb", region).await, 0);
+        pending.push(sold.into_iter().next().unwrap().unwrap().order.unwrap());
+    }
+    assert_eq!(live.world.stripe.sessions().len(), 8);
+    assert_eq!(till::rows(&live, "orders").await, 8);
+    assert_eq!(till::rows(&live, "holds").await, 8);
+    let held = "SELECT held_ram_gb || ' ' || held_disk_gb FROM ptero_nodes ORDER BY id";
+    assert_eq!(sql::texts(&live.store.db, held).await, ["10 100", "6 60"]);
+    let ports = "SELECT count(*) FROM allocations WHERE state = 'held'";
+    assert_eq!(sql::count(&live.store.db, ports).await, 8);
+
+    // What is given up can be sold again, once.
+    live.world.stripe.expire(&pending[0].stripe_checkout_session_id).unwrap();
+    till::wait_remaining(&live, "mc-2gb", "us-east", 1).await;
+    let answers = join_all((0..10).map(|_| live.checkout(cart(Uuid::new_v4())))).await;
+    assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);
+
+    // Bought is still held: a server that runs takes its room for good.
+    live.pay(&pending[1]);
+    live.wait_running(&pending[1].id).await;
+    wait::until("the node is full", PATIENCE, || async {
+        till::remaining(&live, "mc-2gb", "us-west").await == 0
+    })
+    .await;
+    live.close().await;
+}
