@@ -41,3 +41,15 @@ install_postgres() {
     printf '%s\n' "$kept" | "${as_root[@]}" tee "$setting" >/dev/null
     return "$result"
 }
+
+# The folder of PostgreSQL's programs.
+postgres_bin() {
+    local folder
+    for folder in /usr/lib/postgresql/*/bin; do
+        if [[ -x $folder/initdb && -x $folder/pg_ctl && -x $folder/postgres ]]; then
+            echo "$folder"
+            return 0
+        fi
+    done
+    dirname "$(readlink -f "$(command -v initdb)")"
+}

@@ -6,6 +6,7 @@ pub mod layers;
 pub mod live;
 pub mod postgres;
 pub mod shop;
+pub mod sound;
 pub mod source;
 pub mod sql;
 pub mod till;

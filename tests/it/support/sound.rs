@@ -1,0 +1,268 @@
+//! One sound request for every method: what a test of a single wrong field starts from.
+
+use std::collections::HashMap;
+
+use prost::Message;
+use prost_types::FieldMask;
+use spawnpoint::rpc::proto;
+use uuid::Uuid;
+
+use super::live::{Live, cart};
+
+/// Makes sound requests. Each is new where a method makes something.
+pub struct Sound {
+    order_id: String,
+    user: Uuid,
+    node_id: i32,
+    made: u32,
+}
+
+impl Sound {
+    /// Puts into the shop what the requests name: a server that runs, and rows of its own
+    /// to be changed, so that nothing which is sold gets in the way.
+    pub async fn stock(live: &Live) -> Self {
+        let user = Uuid::new_v4();
+        let order_id = live.buy(user).await.id;
+        let mut sound = Self { order_id, user, node_id: 0, made: 0 };
+        let mut catalog = live.catalog();
+        let mut plan = sound.plan();
+        plan.id = "sound-plan".to_owned();
+        let request = proto::CreatePlanRequest { plan: Some(plan), ..Default::default() };
+        catalog.create_plan(live.operator(request)).await.unwrap();
+        let mut addon = sound.addon();
+        addon.id = "sound-addon".to_owned();
+        let request = proto::CreateAddonRequest { addon: Some(addon), ..Default::default() };
+        catalog.create_addon(live.operator(request)).await.unwrap();
+        let mut game = sound.game();
+        game.id = "sound-game".to_owned();
+        let request = proto::CreateGameRequest { game: Some(game), ..Default::default() };
+        catalog.create_game(live.operator(request)).await.unwrap();
+        let node = Some(sound.node());
+        let request = proto::CreateNodeRequest { node, ..Default::default() };
+        let made = live.provisioning().create_node(live.operator(request)).await.unwrap();
+        sound.node_id = made.into_inner().node.unwrap().id;
+        sound
+    }
+
+    /// An otherwise sound element of a repeated message or a map, by its full name.
+    pub fn element(name: &str) -> Vec<u8> {
+        let entry = |key: &str, value: &str| {
+            let entry = HashMap::from([(key.to_owned(), value.to_owned())]);
+            // A message whose first field is a map: its own key and length are cut off.
+            let game = proto::RevealServerSecretsResponse { environment: entry };
+            game.encode_to_vec()[2..].to_vec()
+        };
+        match name {
+            ".spawnpoint.v1.PlanPrice" => proto::PlanPrice {
+                term: proto::Term::Yearly.into(),
+                stripe_price_id: format!("price_{}", Uuid::new_v4().simple()),
+                amount: Some(money(9_900)),
+            }
+            .encode_to_vec(),
+            ".spawnpoint.v1.CreateCheckoutSessionRequest.EnvironmentEntry" => {
+                entry("MINECRAFT_VERSION", "1.20.4")
+            }
+            ".spawnpoint.v1.Game.EnvironmentEntry" => entry("MOTD", "hello"),
+            other => panic!("no sound {other}"),
+        }
+    }
+
+    /// A sound request of this method, encoded.
+    pub fn request(&mut self, label: &str) -> Vec<u8> {
+        self.made += 1;
+        let (service, method) = label.split_once('/').unwrap();
+        match service {
+            "CatalogService" => self.catalog(method),
+            "OrderService" => self.orders(method),
+            _ => self.provisioning(method),
+        }
+        .unwrap_or_else(|| panic!("no sound request of {label}"))
+    }
+
+    fn catalog(&self, method: &str) -> Option<Vec<u8>> {
+        let request_id = Uuid::new_v4().to_string();
+        let mask = |paths: &[&str]| {
+            let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+            Some(FieldMask { paths })
+        };
+        let named = |id: &str| id.to_owned();
+        Some(match method {
+            "GetPlan" => proto::GetPlanRequest { plan_id: named("mc-2gb") }.encode_to_vec(),
+            "GetAddon" => proto::GetAddonRequest { addon_id: named("sound-addon") }.encode_to_vec(),
+            "GetGame" => proto::GetGameRequest { game_id: named("minecraft") }.encode_to_vec(),
+            "CreatePlan" => {
+                proto::CreatePlanRequest { plan: Some(self.plan()), request_id }.encode_to_vec()
+            }
+            "CreateAddon" => {
+                proto::CreateAddonRequest { addon: Some(self.addon()), request_id }.encode_to_vec()
+            }
+            "CreateGame" => {
+                proto::CreateGameRequest { game: Some(self.game()), request_id }.encode_to_vec()
+            }
+            "UpdatePlan" => proto::UpdatePlanRequest {
+                plan: Some(proto::Plan { id: named("sound-plan"), ..self.plan() }),
+                update_mask: mask(&["display_name", "description", "game", "prices"]),
+                etag: String::new(),
+                request_id,
+            }
+            .encode_to_vec(),
+            "UpdateAddon" => proto::UpdateAddonRequest {
+                addon: Some(proto::Addon { id: named("sound-addon"), ..self.addon() }),
+                update_mask: mask(&["display_name", "description", "prices"]),
+                etag: String::new(),
+                request_id,
+            }
+            .encode_to_vec(),
+            "UpdateGame" => proto::UpdateGameRequest {
+                game: Some(proto::Game { id: named("sound-game"), ..self.game() }),
+                update_mask: mask(&[
+                    "display_name",
+                    "environment",
+                    "port_variables",
+                    "secret_variables",
+                ]),
+                etag: String::new(),
+                request_id,
+            }
+            .encode_to_vec(),
+            "CheckAvailability" => proto::CheckAvailabilityRequest {
+                plan_id: named("mc-2gb"),
+                region: named("us-east"),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            "ListPlans" | "ListAddons" | "ListGames" | "ListRegions" => Vec::new(),
+            _ => return None,
+        })
+    }
+
+    fn orders(&self, method: &str) -> Option<Vec<u8>> {
+        let order_id = self.order_id.clone();
+        Some(match method {
+            // One user's: a fourth open session ends the first, so room never runs out.
+            "CreateCheckoutSession" => cart(self.user).encode_to_vec(),
+            "GetOrder" => proto::GetOrderRequest { order_id }.encode_to_vec(),
+            "WatchOrder" => proto::WatchOrderRequest { order_id }.encode_to_vec(),
+            "ListOrderEvents" => {
+                proto::ListOrderEventsRequest { order_id, ..Default::default() }.encode_to_vec()
+            }
+            "ListOrders" => Vec::new(),
+            "GetProfile" => {
+                proto::GetProfileRequest { user_id: self.user.to_string() }.encode_to_vec()
+            }
+            "RecordStripeEvent" => {
+                let event = format!(
+                    r#"{{"id":"evt_sound{}","object":"event","type":"ping","created":1,"livemode":false}}"#,
+                    self.made
+                );
+                let payload = event.into_bytes();
+                proto::RecordStripeEventRequest { payload, receive_time: None }.encode_to_vec()
+            }
+            _ => return None,
+        })
+    }
+
+    fn provisioning(&self, method: &str) -> Option<Vec<u8>> {
+        let (order_id, node_id) = (self.order_id.clone(), self.node_id);
+        let request_id = Uuid::new_v4().to_string();
+        Some(match method {
+            "ProvisionOrder" => {
+                proto::ProvisionOrderRequest { order_id, request_id }.encode_to_vec()
+            }
+            "GetServer" => proto::GetServerRequest { order_id }.encode_to_vec(),
+            "RevealServerSecrets" => proto::RevealServerSecretsRequest { order_id }.encode_to_vec(),
+            "ListNodes" => Vec::new(),
+            "GetNode" => proto::GetNodeRequest { node_id }.encode_to_vec(),
+            "CreateNode" => {
+                proto::CreateNodeRequest { node: Some(self.node()), request_id }.encode_to_vec()
+            }
+            "UpdateNode" => {
+                let paths = ["name", "region", "fqdn"].map(str::to_owned).to_vec();
+                proto::UpdateNodeRequest {
+                    node: Some(proto::Node { id: node_id, ..self.node() }),
+                    update_mask: Some(FieldMask { paths }),
+                    request_id,
+                }
+                .encode_to_vec()
+            }
+            "ListAllocations" => {
+                proto::ListAllocationsRequest { node_id, ..Default::default() }.encode_to_vec()
+            }
+            "ExplainPlacement" => proto::ExplainPlacementRequest {
+                plan_id: "mc-2gb".to_owned(),
+                region: "us-east".to_owned(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
+            "GetExternalAccount" => {
+                proto::GetExternalAccountRequest { user_id: self.user.to_string() }.encode_to_vec()
+            }
+            _ => return None,
+        })
+    }
+
+    fn prices() -> Vec<proto::PlanPrice> {
+        vec![proto::PlanPrice {
+            term: proto::Term::Monthly.into(),
+            stripe_price_id: format!("price_{}", Uuid::new_v4().simple()),
+            amount: Some(money(990)),
+        }]
+    }
+
+    fn plan(&self) -> proto::Plan {
+        proto::Plan {
+            id: format!("sound-plan-{}", self.made),
+            item_type: proto::ItemType::Game.into(),
+            game: "minecraft".to_owned(),
+            display_name: "A plan".to_owned(),
+            ram_gb: 1,
+            vcores: 1,
+            ssd_gb: 5,
+            prices: Self::prices(),
+            is_active: true,
+            ..Default::default()
+        }
+    }
+
+    fn addon(&self) -> proto::Addon {
+        proto::Addon {
+            id: format!("sound-addon-{}", self.made),
+            item_type: proto::ItemType::Game.into(),
+            display_name: "An add-on".to_owned(),
+            backups: 1,
+            prices: Self::prices(),
+            is_active: true,
+            ..Default::default()
+        }
+    }
+
+    fn game(&self) -> proto::Game {
+        proto::Game {
+            id: format!("sound-game-{}", self.made),
+            display_name: "A game".to_owned(),
+            ptero_nest_id: 16,
+            ptero_egg_id: 39,
+            ports: 4,
+            is_active: true,
+            ..Default::default()
+        }
+    }
+
+    /// Takes no servers, so that placement is as it was.
+    fn node(&self) -> proto::Node {
+        proto::Node {
+            pterodactyl_node_id: 1_000 + i64::from(self.made),
+            name: "A node".to_owned(),
+            region: "us-east".to_owned(),
+            fqdn: "node.example.net".to_owned(),
+            max_ram_gb: 16,
+            max_disk_gb: 100,
+            weight: 100,
+            ..Default::default()
+        }
+    }
+}
+
+fn money(amount_minor: i64) -> proto::Money {
+    proto::Money { amount_minor, currency: "usd".to_owned() }
+}
