@@ -16,11 +16,11 @@ pub mod error;
 pub mod nodes;
 pub mod nudge;
 pub mod orders;
+pub mod placement;
 pub mod profiles;
+pub mod requests;
 pub mod servers;
 pub mod stripe_events;
-pub mod placement;
-pub mod requests;
 pub mod tokens;
 
 pub use authorize::{Caller, Role, Scope};

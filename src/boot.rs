@@ -67,7 +67,8 @@ pub struct Running {
     /// Carries nudges between replicas where no worker does.
     listener: TaskTracker,
     store_watch: JoinHandle<()>,
-    closing: CancellationToken,
+    /// Ends the store's watch; everything else ends with the gRPC server.
+    watch_closing: CancellationToken,
     _guard: Option<FileGuard>,
 }
 
@@ -116,7 +117,8 @@ pub async fn start(config: Config, mode: Mode) -> Result<Running, Error> {
         }
     };
     grpc.health().set(true).await;
-    let watch = store::watch(db, grpc.health().clone(), closing.clone());
+    let watch_closing = closing.child_token();
+    let watch = store::watch(db, grpc.health().clone(), watch_closing.clone());
     let store_watch = tokio::spawn(watch);
     tracing::info!(
         grpc = %grpc.addr(),
@@ -134,7 +136,7 @@ pub async fn start(config: Config, mode: Mode) -> Result<Running, Error> {
         worker,
         listener,
         store_watch,
-        closing,
+        watch_closing,
         _guard: guard,
     })
 }
@@ -144,7 +146,7 @@ impl Running {
     pub async fn stop(self) {
         tracing::info!("stopping");
         // First, so that it does not say SERVING again.
-        self.closing.cancel();
+        self.watch_closing.cancel();
         if let Err(error) = self.store_watch.await {
             tracing::error!(%error, "the store's watch failed");
         }

@@ -15,7 +15,11 @@ pub mod status;
 pub mod validate;
 
 /// Generated from `proto/spawnpoint/v1`.
-#[allow(missing_docs, clippy::all, reason = "generated; documented in the proto files")]
+#[allow(
+    missing_docs,
+    clippy::all,
+    reason = "generated; documented in the proto files"
+)]
 pub mod proto {
     tonic::include_proto!("spawnpoint.v1");
 

@@ -12,8 +12,16 @@ const TYPES: [(&str, &str, &str); 7] = [
     ("{json}", "jsonb", "text"),
     ("{time}", "timestamptz", "text"),
     ("{bytes}", "bytea", "blob"),
-    ("{serial}", "serial primary key", "integer primary key autoincrement"),
-    ("{bigserial}", "bigserial primary key", "integer primary key autoincrement"),
+    (
+        "{serial}",
+        "serial primary key",
+        "integer primary key autoincrement",
+    ),
+    (
+        "{bigserial}",
+        "bigserial primary key",
+        "integer primary key autoincrement",
+    ),
     ("{bool}", "boolean", "boolean"),
 ];
 

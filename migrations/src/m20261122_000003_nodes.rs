@@ -50,5 +50,9 @@ step!(
             guard text NOT NULL
         )",
     ],
-    ["DROP TABLE sweeps", "DROP TABLE panel_budget", "DROP TABLE ptero_nodes"]
+    [
+        "DROP TABLE sweeps",
+        "DROP TABLE panel_budget",
+        "DROP TABLE ptero_nodes"
+    ]
 );

@@ -67,5 +67,9 @@ step!(
         "CREATE INDEX allocations_free ON allocations (node_id, ip, port) WHERE state = 'free'",
         "CREATE INDEX allocations_node ON allocations (node_id, id)",
     ],
-    ["DROP TABLE allocations", "DROP TABLE holds", "DROP TABLE servers"]
+    [
+        "DROP TABLE allocations",
+        "DROP TABLE holds",
+        "DROP TABLE servers"
+    ]
 );

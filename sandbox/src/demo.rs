@@ -27,14 +27,19 @@ pub struct Story {
 
 impl Default for Story {
     fn default() -> Self {
-        Self { began: Instant::now() }
+        Self {
+            began: Instant::now(),
+        }
     }
 }
 
 impl Story {
     /// Tells a step.
     pub fn tell(&self, text: &str) {
-        self.line(&format!("{:8.3} s  {text}", self.began.elapsed().as_secs_f64()));
+        self.line(&format!(
+            "{:8.3} s  {text}",
+            self.began.elapsed().as_secs_f64()
+        ));
     }
 
     /// Writes a line as it is.
@@ -57,14 +62,23 @@ impl<'a> Purchase<'a> {
     pub async fn new(world: &'a World, story: &'a Story) -> Result<Self, Error> {
         let endpoint = format!("http://{}", world.grpc_addr);
         let channel = Channel::from_shared(endpoint)?.connect().await?;
-        Ok(Self { world, story, channel, user: Uuid::new_v4() })
+        Ok(Self {
+            world,
+            story,
+            channel,
+            user: Uuid::new_v4(),
+        })
     }
 
     fn request<T>(&self, message: T) -> Result<Request<T>, Error> {
         let mut request = Request::new(message);
         let bearer = format!("Bearer {}", self.world.tokens.storefront);
-        request.metadata_mut().insert("authorization", bearer.parse()?);
-        request.metadata_mut().insert("x-spawnpoint-user", self.user.to_string().parse()?);
+        request
+            .metadata_mut()
+            .insert("authorization", bearer.parse()?);
+        request
+            .metadata_mut()
+            .insert("x-spawnpoint-user", self.user.to_string().parse()?);
         Ok(request)
     }
 
@@ -78,7 +92,10 @@ impl<'a> Purchase<'a> {
                 addon_ids: Vec::new(),
                 region: REGION.to_owned(),
             };
-            let answer = catalog.check_availability(self.request(message)?).await?.into_inner();
+            let answer = catalog
+                .check_availability(self.request(message)?)
+                .await?
+                .into_inner();
             match answer.availability.first() {
                 Some(found) if found.available => {
                     self.story.tell(&format!(
@@ -101,7 +118,10 @@ impl<'a> Purchase<'a> {
         let message = proto::CreateCheckoutSessionRequest {
             request_id: Uuid::new_v4().to_string(),
             user_id: self.user.to_string(),
-            email: format!("steve-{}@players.example", &self.user.simple().to_string()[..8]),
+            email: format!(
+                "steve-{}@players.example",
+                &self.user.simple().to_string()[..8]
+            ),
             email_verified: true,
             first_name: "Steve".to_owned(),
             last_name: "Miner".to_owned(),
@@ -115,19 +135,32 @@ impl<'a> Purchase<'a> {
             ..proto::CreateCheckoutSessionRequest::default()
         };
         let mut orders = OrderServiceClient::new(self.channel.clone());
-        let answer = orders.create_checkout_session(self.request(message)?).await?.into_inner();
+        let answer = orders
+            .create_checkout_session(self.request(message)?)
+            .await?
+            .into_inner();
         let order = answer.order.ok_or("the checkout made no order")?;
         Ok((order, answer.checkout_url))
     }
 
     /// Pays on Stripe's hosted page, as a browser would.
     pub async fn pay(&self, checkout_url: &str) -> Result<(), Error> {
-        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        let answer = client.post(format!("{checkout_url}/pay")).form(&[("method", "card")]).send().await?;
-        let to = answer.headers().get("location").and_then(|value| value.to_str().ok());
+        let client = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let answer = client
+            .post(format!("{checkout_url}/pay"))
+            .form(&[("method", "card")])
+            .send()
+            .await?;
+        let to = answer
+            .headers()
+            .get("location")
+            .and_then(|value| value.to_str().ok());
         match (answer.status().as_u16(), to) {
             (303, Some(to)) => {
-                self.story.tell(&format!("paid; Stripe sends the customer to {to}"));
+                self.story
+                    .tell(&format!("paid; Stripe sends the customer to {to}"));
                 Ok(())
             }
             (status, _) => Err(format!("the payment page answered {status}").into()),
@@ -137,8 +170,13 @@ impl<'a> Purchase<'a> {
     /// Follows the order until its server runs, telling each change.
     pub async fn follow(&self, order_id: &str) -> Result<(), Error> {
         let mut orders = OrderServiceClient::new(self.channel.clone());
-        let message = proto::WatchOrderRequest { order_id: order_id.to_owned() };
-        let mut changes = orders.watch_order(self.request(message)?).await?.into_inner();
+        let message = proto::WatchOrderRequest {
+            order_id: order_id.to_owned(),
+        };
+        let mut changes = orders
+            .watch_order(self.request(message)?)
+            .await?
+            .into_inner();
         let mut shown = String::new();
         let running = async {
             while let Some(change) = changes.message().await? {
@@ -169,17 +207,37 @@ impl<'a> Purchase<'a> {
     /// The server as Spawnpoint tells of it, compared with the panel's own word.
     pub async fn inspect(&self, order_id: &str) -> Result<proto::Server, Error> {
         let mut provisioning = ProvisioningServiceClient::new(self.channel.clone());
-        let message = proto::GetServerRequest { order_id: order_id.to_owned() };
-        let answer = provisioning.get_server(self.request(message)?).await?.into_inner();
+        let message = proto::GetServerRequest {
+            order_id: order_id.to_owned(),
+        };
+        let answer = provisioning
+            .get_server(self.request(message)?)
+            .await?
+            .into_inner();
         let server = answer.server.ok_or("GetServer told of no server")?;
-        let on_panel = self.world.panel.server(order_id).ok_or("the panel has no such server")?;
-        let owner = self.world.panel.users().into_iter().find(|user| user.id == on_panel.user);
+        let on_panel = self
+            .world
+            .panel
+            .server(order_id)
+            .ok_or("the panel has no such server")?;
+        let owner = self
+            .world
+            .panel
+            .users()
+            .into_iter()
+            .find(|user| user.id == on_panel.user);
         let port = server.ports.first().map(|port| i64::from(port.port));
         let checks = [
-            ("state", server.state() == proto::ServerState::Running && on_panel.status.is_none()),
+            (
+                "state",
+                server.state() == proto::ServerState::Running && on_panel.status.is_none(),
+            ),
             ("id", server.pterodactyl_server_id == on_panel.id),
             ("memory", i64::from(server.ram_mb) == on_panel.memory),
-            ("port", port.is_some() && port == on_panel.port.map(i64::from)),
+            (
+                "port",
+                port.is_some() && port == on_panel.port.map(i64::from),
+            ),
             (
                 "owner",
                 owner.is_some_and(|owner| {
@@ -188,10 +246,14 @@ impl<'a> Purchase<'a> {
                 }),
             ),
         ];
-        let wrong: Vec<&str> =
-            checks.into_iter().filter(|(_, same)| !same).map(|(name, _)| name).collect();
+        let wrong: Vec<&str> = checks
+            .into_iter()
+            .filter(|(_, same)| !same)
+            .map(|(name, _)| name)
+            .collect();
         if wrong.is_empty() {
-            self.story.tell("the panel agrees: same id, port, memory and owner");
+            self.story
+                .tell("the panel agrees: same id, port, memory and owner");
             Ok(server)
         } else {
             Err(format!("Spawnpoint and the panel disagree on: {}", wrong.join(", ")).into())
@@ -208,7 +270,10 @@ fn describe(order: &proto::Order) -> String {
         text.push_str(&format!(", waits for {}", order.waiting_reason));
     }
     if !order.error_reason.is_empty() {
-        text.push_str(&format!(", {}: {}", order.error_reason, order.error_message));
+        text.push_str(&format!(
+            ", {}: {}",
+            order.error_reason, order.error_message
+        ));
     }
     text
 }
@@ -218,13 +283,19 @@ pub async fn buy(world: &World, story: &Story) -> Result<(), Error> {
     let purchase = Purchase::new(world, story).await?;
     purchase.wait_for_sales().await?;
     let (order, url) = purchase.checkout().await?;
-    story.tell(&format!("order {} holds room and a port on node {}", order.id, order.node_id));
+    story.tell(&format!(
+        "order {} holds room and a port on node {}",
+        order.id, order.node_id
+    ));
     story.tell(&format!("checkout page: {url}"));
     let paid = Instant::now();
     tokio::try_join!(purchase.pay(&url), purchase.follow(&order.id))?;
     let took = paid.elapsed();
     for delivery in world.stripe.deliveries() {
-        story.tell(&format!("webhook {} was answered {}", delivery.event_id, delivery.status));
+        story.tell(&format!(
+            "webhook {} was answered {}",
+            delivery.event_id, delivery.status
+        ));
     }
     let server = purchase.inspect(&order.id).await?;
     story.tell(&format!(
@@ -241,6 +312,10 @@ pub async fn buy(world: &World, story: &Story) -> Result<(), Error> {
     if creates != 1 {
         return Err(format!("the panel was asked for {creates} servers instead of one").into());
     }
-    story.line(&format!("\n{}\nfrom payment to running server: {:.2} s", server.address, took.as_secs_f64()));
+    story.line(&format!(
+        "\n{}\nfrom payment to running server: {:.2} s",
+        server.address,
+        took.as_secs_f64()
+    ));
     Ok(())
 }

@@ -34,8 +34,14 @@ struct Args {
 async fn main() -> ExitCode {
     let args = Args::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    if rustls::crypto::ring::default_provider().install_default().is_err() {
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+    if rustls::crypto::ring::default_provider()
+        .install_default()
+        .is_err()
+    {
         tracing::debug!("a TLS provider was installed before");
     }
     match run(args).await {
@@ -68,8 +74,14 @@ async fn run(args: Args) -> Result<(), Error> {
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
     };
     let options = Options {
-        addresses: if args.once { Addresses::free() } else { Addresses::documented() },
-        database_url: args.database_url.unwrap_or_else(|| format!("sqlite://{}", file.display())),
+        addresses: if args.once {
+            Addresses::free()
+        } else {
+            Addresses::documented()
+        },
+        database_url: args
+            .database_url
+            .unwrap_or_else(|| format!("sqlite://{}", file.display())),
         catalog,
         webhooks: !args.no_webhook,
         install: Duration::from_millis(args.install_ms),
@@ -79,7 +91,10 @@ async fn run(args: Args) -> Result<(), Error> {
     story.tell(&format!("Stripe stand-in at {}", world.stripe.url()));
     story.tell(&format!("panel stand-in at {}", world.panel.url()));
     story.tell(&format!("Spawnpoint serves gRPC at {}", world.grpc_addr));
-    story.tell(&format!("gateway takes webhooks at http://{}/stripe-webhook", world.gateway));
+    story.tell(&format!(
+        "gateway takes webhooks at http://{}/stripe-webhook",
+        world.gateway
+    ));
     story.tell(&format!("catalog: {}", world.catalog));
     let ended = if args.once {
         demo::buy(&world, &story).await
@@ -104,15 +119,25 @@ async fn stay(world: &World, story: &Story) -> Result<(), Error> {
     let id = &order.id;
     let by_order = format!("{{\"order_id\":\"{id}\"}}");
     story.line("\nReady to paste:");
-    story.line(&format!("  grpcurl -plaintext -H 'authorization: Bearer {operator}' {addr} list"));
-    story.line(&call("CatalogService/ListPlans", "{\"game\":\"minecraft\"}"));
-    story.line(&call("CatalogService/CheckAvailability", "{\"plan_id\":\"mc-2gb\"}"));
+    story.line(&format!(
+        "  grpcurl -plaintext -H 'authorization: Bearer {operator}' {addr} list"
+    ));
+    story.line(&call(
+        "CatalogService/ListPlans",
+        "{\"game\":\"minecraft\"}",
+    ));
+    story.line(&call(
+        "CatalogService/CheckAvailability",
+        "{\"plan_id\":\"mc-2gb\"}",
+    ));
     story.line(&call("OrderService/GetOrder", &by_order));
     story.line(&call("OrderService/WatchOrder", &by_order));
     story.line(&call("OrderService/ListOrderEvents", &by_order));
     story.line(&call("ProvisioningService/GetServer", &by_order));
     story.line(&call("ProvisioningService/ListNodes", "{}"));
-    story.line(&format!("\nAn order waits to be paid. Open its checkout page in a browser:\n  {url}"));
+    story.line(&format!(
+        "\nAn order waits to be paid. Open its checkout page in a browser:\n  {url}"
+    ));
     story.line("\nCtrl-C ends the shop.\n");
     tokio::select! {
         followed = purchase.follow(id) => {

@@ -46,7 +46,13 @@ impl Addresses {
     /// Free ports of the loopback interface.
     pub fn free() -> Self {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { stripe: any, panel: any, grpc: any, metrics: any, gateway: any }
+        Self {
+            stripe: any,
+            panel: any,
+            grpc: any,
+            metrics: any,
+            gateway: any,
+        }
     }
 
     /// The documented ports.
@@ -195,7 +201,11 @@ impl World {
     pub async fn start_core(&mut self, mode: boot::Mode) -> Result<(), Error> {
         let mut config = self.config.clone();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        config.listen.grpc_addr = if self.cores.is_empty() { self.grpc_addr } else { any };
+        config.listen.grpc_addr = if self.cores.is_empty() {
+            self.grpc_addr
+        } else {
+            any
+        };
         config.listen.metrics_addr = any;
         self.cores.push(boot::start(config, mode).await?);
         Ok(())
@@ -219,7 +229,10 @@ fn config(
         ("PTERO_APP_KEY", panel.key().to_owned()),
         ("PANEL_URL", panel.url()),
         ("SPAWNPOINT_GRPC_ADDR", options.addresses.grpc.to_string()),
-        ("SPAWNPOINT_METRICS_ADDR", options.addresses.metrics.to_string()),
+        (
+            "SPAWNPOINT_METRICS_ADDR",
+            options.addresses.metrics.to_string(),
+        ),
         ("CHECKOUT_ALLOWED_ORIGINS", SHOP_ORIGIN.to_owned()),
         // A customer of the demo does not want to wait for the polls of a real shop.
         ("SWEEP_INSTALL_SECONDS", "0.5".to_owned()),
@@ -231,7 +244,10 @@ fn config(
     variables.retain(|(name, _)| options.variables.iter().all(|(other, _)| other != name));
     variables.extend(options.variables.iter().cloned());
     let lookup = |name: &str| {
-        variables.iter().find(|(other, _)| other == name).map(|(_, value)| value.clone())
+        variables
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, value)| value.clone())
     };
     Ok(Config::read(&Source::new(&lookup, None))?)
 }
@@ -263,7 +279,11 @@ async fn prepare(
     db.migrate().await?;
     let applied = file::apply(&db, catalog).await?;
     for (id, price) in prices(&db).await? {
-        tracing::debug!(id, price = price.stripe_price_id, "price at the Stripe stand-in");
+        tracing::debug!(
+            id,
+            price = price.stripe_price_id,
+            "price at the Stripe stand-in"
+        );
         stripe.add_price(spec(&price));
     }
     // Names are unique, and a database may be used for several demos.
@@ -284,10 +304,19 @@ async fn prepare(
 async fn prices(db: &Db) -> Result<Vec<(String, Price)>, Error> {
     let mut prices = Vec::new();
     for plan in catalog::plans::all(db.read()).await? {
-        prices.extend(plan.prices.into_iter().map(|price| (plan.id.clone(), price)));
+        prices.extend(
+            plan.prices
+                .into_iter()
+                .map(|price| (plan.id.clone(), price)),
+        );
     }
     for addon in catalog::addons::all(db.read()).await? {
-        prices.extend(addon.prices.into_iter().map(|price| (addon.id.clone(), price)));
+        prices.extend(
+            addon
+                .prices
+                .into_iter()
+                .map(|price| (addon.id.clone(), price)),
+        );
     }
     Ok(prices)
 }
@@ -301,6 +330,11 @@ fn spec(price: &Price) -> PriceSpec {
     };
     PriceSpec {
         currency: price.amount.currency.clone(),
-        ..PriceSpec::recurring(&price.stripe_price_id, price.amount.amount_minor, interval, count)
+        ..PriceSpec::recurring(
+            &price.stripe_price_id,
+            price.amount.amount_minor,
+            interval,
+            count,
+        )
     }
 }

@@ -61,13 +61,22 @@ pub struct Rule {
     pub user_scoped: bool,
 }
 
-const ANYONE: &[Role] = &[Role::Operator, Role::Storefront, Role::Viewer, Role::Customer];
+const ANYONE: &[Role] = &[
+    Role::Operator,
+    Role::Storefront,
+    Role::Viewer,
+    Role::Customer,
+];
 const BUYERS: &[Role] = &[Role::Operator, Role::Storefront, Role::Customer];
 const STAFF: &[Role] = &[Role::Operator, Role::Viewer];
 const OPERATOR: &[Role] = &[Role::Operator];
 
 const fn rule(method: &'static str, roles: &'static [Role], user_scoped: bool) -> Rule {
-    Rule { method, roles, user_scoped }
+    Rule {
+        method,
+        roles,
+        user_scoped,
+    }
 }
 
 /// Every method of the API.
@@ -91,7 +100,11 @@ pub const RULES: &[Rule] = &[
     rule("OrderService/ListOrders", ANYONE, true),
     rule("OrderService/ListOrderEvents", ANYONE, true),
     rule("OrderService/WatchOrder", ANYONE, true),
-    rule("OrderService/RecordStripeEvent", &[Role::Operator, Role::Gateway], false),
+    rule(
+        "OrderService/RecordStripeEvent",
+        &[Role::Operator, Role::Gateway],
+        false,
+    ),
     rule("OrderService/GetProfile", ANYONE, true),
     rule("ProvisioningService/ProvisionOrder", OPERATOR, false),
     rule("ProvisioningService/GetServer", ANYONE, true),
@@ -113,7 +126,10 @@ impl Caller {
             return Err(Error::Internal(format!("method {method} has no rule")));
         };
         if !rule.roles.contains(&self.role) {
-            let refusal = domain::Error::RoleForbidden { role: self.role.as_str(), method };
+            let refusal = domain::Error::RoleForbidden {
+                role: self.role.as_str(),
+                method,
+            };
             return Err(refusal.into());
         }
         match (self.role, rule.user_scoped) {

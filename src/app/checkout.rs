@@ -126,8 +126,11 @@ pub async fn create_checkout_session(
         violations.finish()?;
     }
     let request = Request::new(caller, METHOD, command.request_id, &command.body());
-    let note =
-        Note { actor: caller.actor(), cause: METHOD.to_owned(), trace_id: caller.trace_id.clone() };
+    let note = Note {
+        actor: caller.actor(),
+        cause: METHOD.to_owned(),
+        trace_id: caller.trace_id.clone(),
+    };
 
     // A repeat is answered before anything is checked again: the shop may have changed since.
     let known = known_order(app, &request).await?;
@@ -146,7 +149,9 @@ pub async fn create_checkout_session(
 async fn known_order(app: &App, request: &Request) -> Result<Option<OrderId>, Error> {
     let now_us = app.db.now().await?;
     let earlier = request.earlier(app.db.read(), now_us).await?;
-    Ok(earlier.and_then(|id| Uuid::try_parse(&id).ok()).map(OrderId))
+    Ok(earlier
+        .and_then(|id| Uuid::try_parse(&id).ok())
+        .map(OrderId))
 }
 
 /// Commits the order with all it holds, or finds the one to hand out again.
@@ -165,7 +170,10 @@ async fn make(
                 .await?;
             // Under the profile's lock, so that two repeats at once make one order.
             if let Some(id) = request.earlier(&*tx, now_us).await? {
-                return Ok(Uuid::try_parse(&id).ok().map(OrderId).map(|id| (id, Vec::new())));
+                return Ok(Uuid::try_parse(&id)
+                    .ok()
+                    .map(OrderId)
+                    .map(|id| (id, Vec::new())));
             }
             let pending = pending(&tx, command).await?;
             if let Some(id) = same_cart(&pending, command, now_us) {
@@ -183,8 +191,8 @@ async fn make(
         Err(Error::Store(error)) if error.conflicts_on("request_keys") => attempt().await?,
         other => other?,
     };
-    let (id, expired) = made
-        .ok_or_else(|| Error::Internal("a request key names no order".to_owned()))?;
+    let (id, expired) =
+        made.ok_or_else(|| Error::Internal("a request key names no order".to_owned()))?;
     for id in expired {
         app.nudge.order(id);
     }
@@ -210,7 +218,9 @@ fn same_cart(pending: &[(Facts, String)], command: &Command, now_us: i64) -> Opt
     let cart_sha256 = command.cart_sha256();
     let useful = |facts: &Facts| {
         let billing = &facts.billing;
-        let expires_us = billing.session_expires_us.unwrap_or(billing.request_expires_us);
+        let expires_us = billing
+            .session_expires_us
+            .unwrap_or(billing.request_expires_us);
         expires_us - now_us > STILL_USEFUL_US
     };
     pending
@@ -283,10 +293,10 @@ async fn open(app: &Arc<App>, id: OrderId, note: &Note) -> Result<Facts, Error> 
     }
     // Its own task: a caller that hangs up does not leave Stripe half asked.
     let (task_app, task_note) = (Arc::clone(app), note.clone());
-    let task =
-        tokio::spawn(async move { session::open(&task_app, id, &task_note).await });
-    let outcome =
-        task.await.map_err(|error| Error::Internal(format!("opening a session: {error}")))??;
+    let task = tokio::spawn(async move { session::open(&task_app, id, &task_note).await });
+    let outcome = task
+        .await
+        .map_err(|error| Error::Internal(format!("opening a session: {error}")))??;
     app.nudge.order(id);
     match outcome {
         session::Outcome::Open(facts) => Ok(*facts),

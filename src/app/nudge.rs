@@ -21,7 +21,11 @@ pub struct Nudge {
 impl Default for Nudge {
     fn default() -> Self {
         let (changed, _) = broadcast::channel(BACKLOG);
-        Self { due: Arc::default(), changed, outbound: Arc::default() }
+        Self {
+            due: Arc::default(),
+            changed,
+            outbound: Arc::default(),
+        }
     }
 }
 

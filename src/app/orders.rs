@@ -41,7 +41,10 @@ pub async fn list_orders(
 ) -> Result<Listed<Facts>, Error> {
     if let Scope::User(user) = caller.may("OrderService/ListOrders")? {
         if filter.user_id.is_some_and(|wanted| wanted != user) {
-            return Ok(Listed { rows: Vec::new(), more: false });
+            return Ok(Listed {
+                rows: Vec::new(),
+                more: false,
+            });
         }
         filter.user_id = Some(user);
     }
@@ -84,8 +87,7 @@ pub async fn provision_order(
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
     caller.may(PROVISION)?;
-    let request =
-        request_id.map(|given| Request::new(caller, PROVISION, given, id.0.as_bytes()));
+    let request = request_id.map(|given| Request::new(caller, PROVISION, given, id.0.as_bytes()));
     let (request, note) = (
         &request,
         &Note {
@@ -107,7 +109,11 @@ pub async fn provision_order(
             }
             may_be_woken(&locked.facts)?;
             if locked.facts.order.error_reason.is_some() {
-                let progress = Progress { waiting: None, error: None, attempts: 0 };
+                let progress = Progress {
+                    waiting: None,
+                    error: None,
+                    attempts: 0,
+                };
                 orders::set_progress(&tx, id, &progress).await?;
                 servers::reset_reinstalls(&tx, id).await?;
             }

@@ -43,7 +43,10 @@ pub async fn explain_placement(
     }
     let now_us = app.db.now().await?;
     let ranked = rank(&views, spec.need(), app.settings.placement, now_us);
-    let chosen = ranked.iter().find(|verdict| verdict.fits()).map(|verdict| verdict.node_id);
+    let chosen = ranked
+        .iter()
+        .find(|verdict| verdict.fits())
+        .map(|verdict| verdict.node_id);
     let nodes = ranked
         .into_iter()
         .filter_map(|verdict| {

@@ -69,11 +69,19 @@ pub async fn reveal_server_secrets(
     let scope = caller.may(REVEAL)?;
     let facts = visible(app, scope, id).await?;
     let missing = || domain::Error::not_found(Kind::Server, id);
-    let panel_id = facts.server.panel_id.filter(|_| facts.server.exists()).ok_or_else(missing)?;
+    let panel_id = facts
+        .server
+        .panel_id
+        .filter(|_| facts.server.exists())
+        .ok_or_else(missing)?;
     // Panel ids are reused after a rebuild: the server must still be this order's.
-    let server = app.panel.server(panel_id).await.map_err(|error| unavailable(&error))?;
-    let ours = server
-        .is_some_and(|server| server.external_id.as_deref() == Some(id.to_string().as_str()));
+    let server = app
+        .panel
+        .server(panel_id)
+        .await
+        .map_err(|error| unavailable(&error))?;
+    let ours =
+        server.is_some_and(|server| server.external_id.as_deref() == Some(id.to_string().as_str()));
     if !ours {
         return Err(missing().into());
     }

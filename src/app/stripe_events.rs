@@ -67,7 +67,10 @@ pub async fn record_stripe_event(
     if let Some(id) = stored.as_ref().and_then(|applied| applied.order) {
         app.nudge.order(id);
     }
-    Ok(Recorded { event_id: event.id, duplicate: stored.is_none() })
+    Ok(Recorded {
+        event_id: event.id,
+        duplicate: stored.is_none(),
+    })
 }
 
 fn refuse(error: ParseError) -> Error {
@@ -77,10 +80,18 @@ fn refuse(error: ParseError) -> Error {
         }
         ParseError::Thin => {
             metrics::counter!("spawnpoint_stripe_thin_events_total").increment(1);
-            ("EVENT_THIN", "a thin event: configure a snapshot destination".to_owned())
+            (
+                "EVENT_THIN",
+                "a thin event: configure a snapshot destination".to_owned(),
+            )
         }
     };
-    domain::Error::BadRequest { reason, message, metadata: Vec::new() }.into()
+    domain::Error::BadRequest {
+        reason,
+        message,
+        metadata: Vec::new(),
+    }
+    .into()
 }
 
 /// What became of an event.
@@ -91,11 +102,19 @@ struct Applied {
 }
 
 const fn ignored() -> Applied {
-    Applied { state: State::Ignored, order: None, error: None }
+    Applied {
+        state: State::Ignored,
+        order: None,
+        error: None,
+    }
 }
 
 const fn failed(error: &'static str) -> Applied {
-    Applied { state: State::Failed, order: None, error: Some(error) }
+    Applied {
+        state: State::Failed,
+        order: None,
+        error: Some(error),
+    }
 }
 
 async fn apply(
@@ -109,12 +128,20 @@ async fn apply(
         return Ok(ignored());
     }
     let subject = &event.subject;
-    let named = subject.order_ref.as_deref().and_then(parse_uuid).map(OrderId);
+    let named = subject
+        .order_ref
+        .as_deref()
+        .and_then(parse_uuid)
+        .map(OrderId);
     let id = match named {
         Some(id) => Some(id),
         None => {
-            billing::order_of(&**tx, subject.session.as_deref(), subject.subscription.as_deref())
-                .await?
+            billing::order_of(
+                &**tx,
+                subject.session.as_deref(),
+                subject.subscription.as_deref(),
+            )
+            .await?
         }
     };
     // An account at Stripe is often shared: what names no order of ours is not ours.
@@ -122,9 +149,7 @@ async fn apply(
     let Some(locked) = orders::lock(tx, id).await? else {
         return Ok(failed("it names an order that does not exist"));
     };
-    let foreign = |ours: &Option<String>, told: &Option<String>| {
-        matches!((ours, told), (Some(ours), Some(told)) if ours != told)
-    };
+    let foreign = |ours: &Option<String>, told: &Option<String>| matches!((ours, told), (Some(ours), Some(told)) if ours != told);
     let known = &locked.facts.billing;
     if foreign(&known.session_id, &subject.session)
         || foreign(&known.subscription_id, &subject.subscription)
@@ -144,14 +169,22 @@ async fn apply(
         });
     }
     if let Some(session) = &subject.session
-        && billing::order_of(&**tx, Some(session), None).await?.is_some_and(|owner| owner != id)
+        && billing::order_of(&**tx, Some(session), None)
+            .await?
+            .is_some_and(|owner| owner != id)
     {
-        return Ok(Applied { order: Some(id), ..failed("its session is another order's") });
+        return Ok(Applied {
+            order: Some(id),
+            ..failed("its session is another order's")
+        });
     }
     if let (None, Some(session)) = (&known.session_id, &subject.session) {
         billing::hint_session(tx, id, session).await?;
     }
-    let paid = matches!(subject.payment_status.as_deref(), Some("paid" | "no_payment_required"));
+    let paid = matches!(
+        subject.payment_status.as_deref(),
+        Some("paid" | "no_payment_required")
+    );
     billing::add_hint(tx, id, paid.then_some(now_us)).await?;
     if event.kind == "checkout.session.async_payment_failed" {
         billing::set_payment_failed(tx, id, now_us).await?;
@@ -163,5 +196,9 @@ async fn apply(
         trace_id: trace_id.to_owned(),
     };
     orders::seal(tx, locked, &note, now_us).await?;
-    Ok(Applied { state: State::Applied, order: Some(id), error: None })
+    Ok(Applied {
+        state: State::Applied,
+        order: Some(id),
+        error: None,
+    })
 }

@@ -19,7 +19,9 @@ pub async fn find(
     connection: &impl ConnectionTrait,
     user_id: UserId,
 ) -> Result<Option<Account>, Error> {
-    let row = external_accounts::Entity::find_by_id(user_id.0).one(connection).await?;
+    let row = external_accounts::Entity::find_by_id(user_id.0)
+        .one(connection)
+        .await?;
     row.map(account).transpose()
 }
 

@@ -51,7 +51,10 @@ pub async fn hold(tx: &Tx, id: OrderId, node_id: i32, count: i32) -> Result<bool
 pub async fn release(tx: &Tx, id: OrderId) -> Result<(), Error> {
     allocations::Entity::update_many()
         .col_expr(allocations::Column::State, Expr::value("free"))
-        .col_expr(allocations::Column::OrderId, Expr::value(None::<uuid::Uuid>))
+        .col_expr(
+            allocations::Column::OrderId,
+            Expr::value(None::<uuid::Uuid>),
+        )
         .col_expr(allocations::Column::Slot, Expr::value(None::<i32>))
         .filter(allocations::Column::OrderId.eq(id.0))
         .exec(&**tx)
@@ -73,7 +76,10 @@ pub async fn assign(tx: &Tx, id: OrderId) -> Result<(), Error> {
 pub async fn mark_foreign(tx: &Tx, panel_ids: &[i64]) -> Result<(), Error> {
     allocations::Entity::update_many()
         .col_expr(allocations::Column::State, Expr::value("foreign"))
-        .col_expr(allocations::Column::OrderId, Expr::value(None::<uuid::Uuid>))
+        .col_expr(
+            allocations::Column::OrderId,
+            Expr::value(None::<uuid::Uuid>),
+        )
         .col_expr(allocations::Column::Slot, Expr::value(None::<i32>))
         .filter(allocations::Column::PterodactylAllocationId.is_in(panel_ids.iter().copied()))
         .exec(&**tx)
@@ -83,7 +89,11 @@ pub async fn mark_foreign(tx: &Tx, panel_ids: &[i64]) -> Result<(), Error> {
 
 /// Gives an order the ports that the panel says its server has, if nobody else holds them.
 pub async fn adopt(tx: &Tx, id: OrderId, panel_ids: &[i64]) -> Result<(), Error> {
-    let slots = of_order(&**tx, id).await?.into_iter().map(|port| port.slot).max();
+    let slots = of_order(&**tx, id)
+        .await?
+        .into_iter()
+        .map(|port| port.slot)
+        .max();
     let mut slot = slots.flatten().map_or(0, |last| last + 1);
     for panel_id in panel_ids {
         let adopted = allocations::Entity::update_many()
@@ -100,10 +110,7 @@ pub async fn adopt(tx: &Tx, id: OrderId, panel_ids: &[i64]) -> Result<(), Error>
 }
 
 /// Ports of an order, the default one first.
-pub async fn of_order(
-    connection: &impl ConnectionTrait,
-    id: OrderId,
-) -> Result<Vec<Port>, Error> {
+pub async fn of_order(connection: &impl ConnectionTrait, id: OrderId) -> Result<Vec<Port>, Error> {
     let rows = allocations::Entity::find()
         .filter(allocations::Column::OrderId.eq(id.0))
         .order_by_asc(allocations::Column::Slot)
@@ -179,7 +186,10 @@ pub async fn mirror(tx: &Tx, node_id: i32, page: &[Seen], now_us: i64) -> Result
         .exec_without_returning(&**tx)
         .await?;
     let by_state = |assigned: bool| -> Vec<i64> {
-        page.iter().filter(|seen| seen.assigned == assigned).map(|seen| seen.panel_id).collect()
+        page.iter()
+            .filter(|seen| seen.assigned == assigned)
+            .map(|seen| seen.panel_id)
+            .collect()
     };
     for (from, to, ids) in [
         (vec!["foreign", "gone"], "free", by_state(false)),

@@ -93,7 +93,10 @@ pub async fn set_session(
 ) -> Result<(), Error> {
     billing::Entity::update_many()
         .col_expr(billing::Column::SessionId, Expr::value(session_id))
-        .col_expr(billing::Column::SessionUrl, Expr::value(url.map(str::to_owned)))
+        .col_expr(
+            billing::Column::SessionUrl,
+            Expr::value(url.map(str::to_owned)),
+        )
         .col_expr(billing::Column::SessionExpiresUs, Expr::value(expires_us))
         .col_expr(billing::Column::SessionStatus, Expr::value(status))
         .filter(billing::Column::OrderId.eq(id.0))
@@ -141,7 +144,10 @@ pub async fn request_expiry(tx: &Tx, id: OrderId) -> Result<(), Error> {
 /// Counts an event that told of this order, and notes when it said that it is paid.
 pub async fn add_hint(tx: &Tx, id: OrderId, paid_us: Option<i64>) -> Result<(), Error> {
     let mut update = billing::Entity::update_many()
-        .col_expr(billing::Column::Hints, Expr::col(billing::Column::Hints).add(1))
+        .col_expr(
+            billing::Column::Hints,
+            Expr::col(billing::Column::Hints).add(1),
+        )
         .filter(billing::Column::OrderId.eq(id.0));
     if let Some(paid_us) = paid_us {
         update = update.col_expr(billing::Column::PaidHintUs, Expr::value(paid_us));
@@ -225,7 +231,11 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
     }
     if let Some(subscription) = &read.subscription {
         let since = |stored: Option<i64>, holds: bool| {
-            if holds { stored.or(Some(read.read_us)) } else { None }
+            if holds {
+                stored.or(Some(read.read_us))
+            } else {
+                None
+            }
         };
         let status = subscription.status.as_str();
         let lapsed = matches!(status, "unpaid" | "paused" | "canceled");

@@ -35,7 +35,11 @@ pub async fn lease(db: &Db, count: i32, reserve: i32) -> Result<Grant, Error> {
         // so the next one is not opened before an answer could have come back.
         let fresh = row.window_until_us <= now_us;
         let used = if fresh { 0 } else { row.used };
-        let until_us = if fresh { now_us + WINDOW_US } else { row.window_until_us };
+        let until_us = if fresh {
+            now_us + WINDOW_US
+        } else {
+            row.window_until_us
+        };
         let granted = Ord::min(count, row.window_limit - reserve - used);
         if granted <= 0 {
             return Ok(Grant::NotBefore(until_us));
@@ -45,7 +49,10 @@ pub async fn lease(db: &Db, count: i32, reserve: i32) -> Result<Grant, Error> {
             .col_expr(panel_budget::Column::WindowUntilUs, Expr::value(until_us))
             .exec(&*tx)
             .await?;
-        Ok(Grant::Requests { count: granted, until_us })
+        Ok(Grant::Requests {
+            count: granted,
+            until_us,
+        })
     })
     .await
 }
@@ -86,6 +93,9 @@ pub async fn block(db: &Db, until_us: i64) -> Result<(), Error> {
 }
 
 async fn row(tx: &Tx) -> Result<panel_budget::Model, Error> {
-    let row = panel_budget::Entity::find_by_id(1).lock_exclusive().one(&**tx).await?;
+    let row = panel_budget::Entity::find_by_id(1)
+        .lock_exclusive()
+        .one(&**tx)
+        .await?;
     row.ok_or_else(|| Error::Corrupt("panel_budget has no row".to_owned()))
 }

@@ -50,7 +50,11 @@ impl Db {
         let clock_offset_us = Arc::new(AtomicI64::new(0));
         if options.url.starts_with("postgres:") || options.url.starts_with("postgresql:") {
             let pool = connect(options, options.max_connections).await?;
-            let db = Self { read: pool.clone(), write: pool, clock_offset_us };
+            let db = Self {
+                read: pool.clone(),
+                write: pool,
+                clock_offset_us,
+            };
             db.refuse_lossy_commits().await?;
             return Ok(db);
         }
@@ -61,15 +65,29 @@ impl Db {
             .map_err(OpenError::Sqlite)?;
         let write = connect(options, 1).await?;
         let read = connect(options, options.max_connections).await?;
-        Ok(Self { read, write, clock_offset_us })
+        Ok(Self {
+            read,
+            write,
+            clock_offset_us,
+        })
     }
 
     async fn refuse_lossy_commits(&self) -> Result<(), OpenError> {
         let statement = Statement::from_string(DbBackend::Postgres, "SHOW synchronous_commit");
-        let row = self.read.query_one_raw(statement).await.map_err(Error::from)?;
-        let setting: Option<String> =
-            row.map(|row| row.try_get_by_index(0)).transpose().map_err(Error::from)?;
-        if setting.as_deref() == Some("off") { Err(OpenError::NotDurable) } else { Ok(()) }
+        let row = self
+            .read
+            .query_one_raw(statement)
+            .await
+            .map_err(Error::from)?;
+        let setting: Option<String> = row
+            .map(|row| row.try_get_by_index(0))
+            .transpose()
+            .map_err(Error::from)?;
+        if setting.as_deref() == Some("off") {
+            Err(OpenError::NotDurable)
+        } else {
+            Ok(())
+        }
     }
 
     /// Now, in microseconds since the Unix epoch: PostgreSQL's clock, so that all
@@ -118,7 +136,9 @@ async fn connect(options: &Options, connections: u32) -> Result<DatabaseConnecti
 #[expect(clippy::disallowed_methods, reason = "this is the clock")]
 async fn now_on(connection: &impl ConnectionTrait) -> Result<i64, Error> {
     if connection.get_database_backend() != DbBackend::Postgres {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         return Ok(i64::try_from(since.as_micros()).unwrap_or(i64::MAX));
     }
     let statement = Statement::from_string(

@@ -44,8 +44,12 @@ pub async fn release(tx: &Tx, id: OrderId) -> Result<(), Error> {
     let Some(row) = holds::Entity::find_by_id(id.0).one(&**tx).await? else {
         return allocations::release(tx, id).await;
     };
-    let need =
-        Need { ram_gb: row.ram_gb, disk_gb: row.disk_gb, vcores: row.vcores, ports: 0 };
+    let need = Need {
+        ram_gb: row.ram_gb,
+        disk_gb: row.disk_gb,
+        vcores: row.vcores,
+        ports: 0,
+    };
     holds::Entity::delete_by_id(id.0).exec(&**tx).await?;
     nodes::unhold(tx, row.node_id, need).await?;
     allocations::release(tx, id).await
@@ -55,7 +59,9 @@ pub async fn release(tx: &Tx, id: OrderId) -> Result<(), Error> {
 /// unguarded, because the server is there whatever we think of the node's room. Tells
 /// whether it was elsewhere.
 pub async fn follow(tx: &Tx, id: OrderId, node_id: i32) -> Result<bool, Error> {
-    let Some((held, need)) = find(&**tx, id).await? else { return Ok(false) };
+    let Some((held, need)) = find(&**tx, id).await? else {
+        return Ok(false);
+    };
     if held == node_id {
         return Ok(false);
     }
@@ -77,8 +83,12 @@ pub async fn find(
 ) -> Result<Option<(i32, Need)>, Error> {
     let row = holds::Entity::find_by_id(id.0).one(connection).await?;
     Ok(row.map(|row| {
-        let need =
-            Need { ram_gb: row.ram_gb, disk_gb: row.disk_gb, vcores: row.vcores, ports: 0 };
+        let need = Need {
+            ram_gb: row.ram_gb,
+            disk_gb: row.disk_gb,
+            vcores: row.vcores,
+            ports: 0,
+        };
         (row.node_id, need)
     }))
 }

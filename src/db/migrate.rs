@@ -26,9 +26,12 @@ impl Db {
         }
         let lock = self.write.begin().await?;
         // A replica may have to wait for another's whole migration.
-        lock.execute_unprepared("SET LOCAL lock_timeout = 0").await?;
-        lock.execute_unprepared("SET LOCAL statement_timeout = 0").await?;
-        lock.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+        lock.execute_unprepared("SET LOCAL lock_timeout = 0")
+            .await?;
+        lock.execute_unprepared("SET LOCAL statement_timeout = 0")
+            .await?;
+        lock.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0")
+            .await?;
         let statement = Statement::from_sql_and_values(
             DbBackend::Postgres,
             "SELECT pg_advisory_xact_lock($1)",
@@ -50,7 +53,12 @@ impl Db {
                 ..TransactionOptions::default()
             };
             tries += 1;
-            match self.write.begin_with_options(options).await.map_err(Error::from) {
+            match self
+                .write
+                .begin_with_options(options)
+                .await
+                .map_err(Error::from)
+            {
                 Err(Error::Unavailable(_)) if tries < FILE_WAITS => {}
                 begun => break begun?,
             }
@@ -89,7 +97,11 @@ impl FileGuard {
         let Some(rest) = url.strip_prefix("sqlite:") else {
             return Ok(None);
         };
-        let path = rest.trim_start_matches("//").split('?').next().unwrap_or_default();
+        let path = rest
+            .trim_start_matches("//")
+            .split('?')
+            .next()
+            .unwrap_or_default();
         let name = format!("{path}.lock");
         let file = File::options()
             .create(true)

@@ -20,15 +20,15 @@ pub struct Sighting<'a> {
 }
 
 /// Stores what the panel says of a node; `true` where it is not the node we know.
-pub async fn save(
-    db: &Db,
-    node_id: i32,
-    seen: &Sighting<'_>,
-    now_us: i64,
-) -> Result<bool, Error> {
-    let row = ptero_nodes::Entity::find_by_id(node_id).one(db.read()).await?;
+pub async fn save(db: &Db, node_id: i32, seen: &Sighting<'_>, now_us: i64) -> Result<bool, Error> {
+    let row = ptero_nodes::Entity::find_by_id(node_id)
+        .one(db.read())
+        .await?;
     let row = row.ok_or_else(|| Error::Corrupt(format!("node {node_id} does not exist")))?;
-    let changed = row.panel_uuid.as_deref().is_some_and(|known| known != seen.panel_uuid);
+    let changed = row
+        .panel_uuid
+        .as_deref()
+        .is_some_and(|known| known != seen.panel_uuid);
     let mut change = ptero_nodes::ActiveModel {
         id: Unchanged(node_id),
         panel_changed: Set(changed),
@@ -51,7 +51,9 @@ pub async fn ports_read_us(
     connection: &impl ConnectionTrait,
     node_id: i32,
 ) -> Result<Option<i64>, Error> {
-    let row = ptero_nodes::Entity::find_by_id(node_id).one(connection).await?;
+    let row = ptero_nodes::Entity::find_by_id(node_id)
+        .one(connection)
+        .await?;
     Ok(row.and_then(|row| row.ports_read_us))
 }
 

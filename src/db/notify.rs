@@ -1,9 +1,6 @@
 //! PostgreSQL's LISTEN and NOTIFY: a hint between replicas that orders changed.
 
-use sea_orm::{
-    ConnectionTrait,
-    sqlx::postgres::PgListener,
-};
+use sea_orm::{ConnectionTrait, sqlx::postgres::PgListener};
 
 use super::{Db, Error};
 
@@ -11,7 +8,9 @@ const CHANNEL: &str = "spawnpoint_orders";
 
 /// Tells all replicas that some order changed.
 pub async fn send(db: &Db) -> Result<(), Error> {
-    db.read().execute_unprepared(&format!("NOTIFY {CHANNEL}")).await?;
+    db.read()
+        .execute_unprepared(&format!("NOTIFY {CHANNEL}"))
+        .await?;
     Ok(())
 }
 
@@ -38,5 +37,7 @@ impl Listener {
 }
 
 fn broken(error: sea_orm::sqlx::Error) -> Error {
-    Error::Unavailable(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(error.into())))
+    Error::Unavailable(sea_orm::DbErr::Conn(sea_orm::RuntimeErr::SqlxError(
+        error.into(),
+    )))
 }

@@ -36,7 +36,9 @@ pub async fn append(
         trace_id: Set(note.trace_id.clone()),
         created_us: Set(now_us),
     });
-    order_events::Entity::insert_many(rows).exec_without_returning(&**tx).await?;
+    order_events::Entity::insert_many(rows)
+        .exec_without_returning(&**tx)
+        .await?;
     Ok(())
 }
 

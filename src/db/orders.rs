@@ -51,7 +51,10 @@ pub struct Locked {
 
 /// Locks an order and reads its facts. Every change of an order begins here.
 pub async fn lock(tx: &Tx, id: OrderId) -> Result<Option<Locked>, Error> {
-    let row = orders::Entity::find_by_id(id.0).lock_exclusive().one(&**tx).await?;
+    let row = orders::Entity::find_by_id(id.0)
+        .lock_exclusive()
+        .one(&**tx)
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let facts = facts::complete(&**tx, row).await?;
     let before = facts.visible_before();
@@ -169,8 +172,11 @@ pub async fn insert(tx: &Tx, new: &NewOrder, note: &Note, now_us: i64) -> Result
         version: 1,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
-    let born =
-        Change { what: "status", from: String::new(), to: Status::Pending.to_string() };
+    let born = Change {
+        what: "status",
+        from: String::new(),
+        to: Status::Pending.to_string(),
+    };
     order_events::append(tx, new.id, &[born], note, now_us).await
 }
 
@@ -193,7 +199,10 @@ pub async fn set_progress(tx: &Tx, id: OrderId, progress: &Progress) -> Result<(
     };
     let change = orders::ActiveModel {
         id: Unchanged(id.0),
-        waiting_reason: Set(progress.waiting.map_or("", WaitingReason::as_str).to_owned()),
+        waiting_reason: Set(progress
+            .waiting
+            .map_or("", WaitingReason::as_str)
+            .to_owned()),
         error_reason: Set(reason.to_owned()),
         error_message: Set(message),
         attempts: Set(progress.attempts),
@@ -247,7 +256,9 @@ pub async fn list(
     after: Option<OrderId>,
     limit: u64,
 ) -> Result<Vec<Facts>, Error> {
-    let mut query = orders::Entity::find().order_by_desc(orders::Column::Id).limit(limit);
+    let mut query = orders::Entity::find()
+        .order_by_desc(orders::Column::Id)
+        .limit(limit);
     if let Some(user) = filter.user_id {
         query = query.filter(orders::Column::UserId.eq(user.0));
     }
@@ -267,10 +278,7 @@ pub async fn list(
 }
 
 /// One order with its parts.
-pub async fn find(
-    connection: &impl ConnectionTrait,
-    id: OrderId,
-) -> Result<Option<Facts>, Error> {
+pub async fn find(connection: &impl ConnectionTrait, id: OrderId) -> Result<Option<Facts>, Error> {
     match orders::Entity::find_by_id(id.0).one(connection).await? {
         Some(row) => Ok(Some(facts::complete(connection, row).await?)),
         None => Ok(None),
@@ -288,23 +296,21 @@ pub async fn environment(
 }
 
 /// Orders of a user that still wait for payment, oldest first, with their cart's hash.
-pub async fn pending_of(
-    tx: &Tx,
-    user_id: UserId,
-) -> Result<Vec<(OrderId, String)>, Error> {
+pub async fn pending_of(tx: &Tx, user_id: UserId) -> Result<Vec<(OrderId, String)>, Error> {
     let rows = orders::Entity::find()
         .filter(orders::Column::UserId.eq(user_id.0))
         .filter(orders::Column::Status.eq(Status::Pending.as_str()))
         .order_by_asc(orders::Column::Id)
         .all(&**tx)
         .await?;
-    Ok(rows.into_iter().map(|row| (OrderId(row.id), row.cart_sha256)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (OrderId(row.id), row.cart_sha256))
+        .collect())
 }
 
 /// When the oldest order that waits for payment was made.
-pub async fn oldest_pending_us(
-    connection: &impl ConnectionTrait,
-) -> Result<Option<i64>, Error> {
+pub async fn oldest_pending_us(connection: &impl ConnectionTrait) -> Result<Option<i64>, Error> {
     let row = orders::Entity::find()
         .filter(orders::Column::Status.eq(Status::Pending.as_str()))
         .order_by_asc(orders::Column::Id)

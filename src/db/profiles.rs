@@ -67,8 +67,7 @@ pub async fn upsert_locked(
         .one(&**tx)
         .await?
         .ok_or_else(|| Error::Corrupt("a profile vanished under its lock".to_owned()))?;
-    let lacks_request =
-        row.stripe_customer_request.is_none() && row.stripe_customer_id.is_none();
+    let lacks_request = row.stripe_customer_request.is_none() && row.stripe_customer_id.is_none();
     let differs = lacks_request
         || row.email != told.email
         || row.email_verified != told.email_verified
@@ -120,7 +119,10 @@ pub async fn customer_request(
     let missing = || Error::Corrupt(format!("profile of {user_id} has no customer request"));
     let row = row.ok_or_else(missing)?;
     let request = row.stripe_customer_request.ok_or_else(missing)?;
-    Ok((json(request, "profiles.stripe_customer_request")?, row.stripe_customer_key))
+    Ok((
+        json(request, "profiles.stripe_customer_request")?,
+        row.stripe_customer_key,
+    ))
 }
 
 /// Forgets a customer request that Stripe refused, or a customer that Stripe no longer
@@ -132,7 +134,10 @@ pub async fn forget_customer(
     key: &str,
 ) -> Result<(), Error> {
     let mut update = profiles::Entity::update_many()
-        .col_expr(profiles::Column::StripeCustomerId, Expr::value(None::<String>))
+        .col_expr(
+            profiles::Column::StripeCustomerId,
+            Expr::value(None::<String>),
+        )
         .col_expr(
             profiles::Column::StripeCustomerRequest,
             Expr::value(None::<sea_orm::prelude::Json>),
@@ -155,7 +160,9 @@ pub async fn set_customer(tx: &Tx, user_id: UserId, customer_id: &str) -> Result
         .filter(profiles::Column::StripeCustomerId.is_null())
         .exec(&**tx)
         .await?;
-    let found = find(&**tx, user_id).await?.and_then(|profile| profile.stripe_customer_id);
+    let found = find(&**tx, user_id)
+        .await?
+        .and_then(|profile| profile.stripe_customer_id);
     found.ok_or_else(|| Error::Corrupt(format!("profile of {user_id} has no customer")))
 }
 

@@ -50,7 +50,10 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
 }
 
 fn change(id: OrderId) -> servers::ActiveModel {
-    servers::ActiveModel { order_id: Unchanged(id.0), ..Default::default() }
+    servers::ActiveModel {
+        order_id: Unchanged(id.0),
+        ..Default::default()
+    }
 }
 
 /// Stores an attempt: where the server goes and the exact create request. It is
@@ -92,13 +95,18 @@ pub async fn take_create_slot(
     per_node: u32,
     now_us: i64,
 ) -> Result<bool, Error> {
-    panel_budget::Entity::find_by_id(1).lock_exclusive().one(&**tx).await?;
-    let in_flight =
-        servers::Entity::find().filter(servers::Column::CreateSlotUntilUs.gt(now_us));
+    panel_budget::Entity::find_by_id(1)
+        .lock_exclusive()
+        .one(&**tx)
+        .await?;
+    let in_flight = servers::Entity::find().filter(servers::Column::CreateSlotUntilUs.gt(now_us));
     if in_flight.clone().count(&**tx).await? >= u64::from(total) {
         return Ok(false);
     }
-    let here = in_flight.filter(servers::Column::NodeId.eq(node_id)).count(&**tx).await?;
+    let here = in_flight
+        .filter(servers::Column::NodeId.eq(node_id))
+        .count(&**tx)
+        .await?;
     Ok(here < u64::from(per_node))
 }
 
@@ -140,7 +148,10 @@ pub async fn clear_create(tx: &Tx, id: OrderId, keep_request: bool) -> Result<()
 pub async fn add_look(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     servers::Entity::update_many()
         .col_expr(servers::Column::SettleUs, Expr::value(now_us))
-        .col_expr(servers::Column::SettleLooks, Expr::col(servers::Column::SettleLooks).add(1))
+        .col_expr(
+            servers::Column::SettleLooks,
+            Expr::col(servers::Column::SettleLooks).add(1),
+        )
         .filter(servers::Column::OrderId.eq(id.0))
         .exec(&**tx)
         .await?;
@@ -229,7 +240,10 @@ pub async fn set_observed(
 /// Notes that the install script was started again.
 pub async fn set_reinstalled(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     servers::Entity::update_many()
-        .col_expr(servers::Column::Reinstalls, Expr::col(servers::Column::Reinstalls).add(1))
+        .col_expr(
+            servers::Column::Reinstalls,
+            Expr::col(servers::Column::Reinstalls).add(1),
+        )
         .col_expr(servers::Column::InstallSinceUs, Expr::value(now_us))
         .col_expr(servers::Column::ObservedStatus, Expr::value("installing"))
         .col_expr(servers::Column::PanelWriteUs, Expr::value(now_us))
@@ -241,7 +255,10 @@ pub async fn set_reinstalled(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Er
 
 /// Lets the install be tried once more, after an operator asked for it.
 pub async fn reset_reinstalls(tx: &Tx, id: OrderId) -> Result<(), Error> {
-    let change = servers::ActiveModel { reinstalls: Set(0), ..change(id) };
+    let change = servers::ActiveModel {
+        reinstalls: Set(0),
+        ..change(id)
+    };
     change.update(&**tx).await?;
     Ok(())
 }
@@ -293,10 +310,13 @@ pub async fn orders_of_panel_ids(
 /// How many servers wait for their install to end; those of parked orders do not.
 pub async fn installing(connection: &impl ConnectionTrait) -> Result<u64, Error> {
     Ok(servers::Entity::find()
-        .join(JoinType::InnerJoin, servers::Entity::belongs_to(orders::Entity)
-            .from(servers::Column::OrderId)
-            .to(orders::Column::Id)
-            .into())
+        .join(
+            JoinType::InnerJoin,
+            servers::Entity::belongs_to(orders::Entity)
+                .from(servers::Column::OrderId)
+                .to(orders::Column::Id)
+                .into(),
+        )
         .filter(orders::Column::ErrorReason.eq(""))
         .filter(servers::Column::PterodactylServerId.is_not_null())
         .filter(servers::Column::DeletedUs.is_null())

@@ -70,7 +70,11 @@ pub async fn insert(tx: &Tx, event: &NewEvent<'_>) -> Result<bool, Error> {
         order_id: None,
     };
     let stored = stripe_events::Entity::insert(row.into_active_model().reset_all())
-        .on_conflict(OnConflict::column(stripe_events::Column::Id).do_nothing().to_owned())
+        .on_conflict(
+            OnConflict::column(stripe_events::Column::Id)
+                .do_nothing()
+                .to_owned(),
+        )
         .exec_without_returning(&**tx)
         .await?;
     Ok(stored == 1)
@@ -86,7 +90,10 @@ pub async fn set_state(
 ) -> Result<(), Error> {
     stripe_events::Entity::update_many()
         .col_expr(stripe_events::Column::State, Expr::value(state.as_str()))
-        .col_expr(stripe_events::Column::OrderId, Expr::value(order_id.map(|id| id.0)))
+        .col_expr(
+            stripe_events::Column::OrderId,
+            Expr::value(order_id.map(|id| id.0)),
+        )
         .col_expr(stripe_events::Column::LastError, Expr::value(error))
         .filter(stripe_events::Column::Id.eq(id))
         .exec(&**tx)

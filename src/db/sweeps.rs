@@ -28,7 +28,11 @@ pub async fn take(
         guard: String::new(),
     };
     sweeps::Entity::insert(fresh.into_active_model().reset_all())
-        .on_conflict(OnConflict::column(sweeps::Column::Name).do_nothing().to_owned())
+        .on_conflict(
+            OnConflict::column(sweeps::Column::Name)
+                .do_nothing()
+                .to_owned(),
+        )
         .exec_without_returning(db.write())
         .await?;
     let idle = Condition::all()

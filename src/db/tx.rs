@@ -84,7 +84,11 @@ impl Db {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
-        let begun = self.write.begin_with_options(options).await.map_err(Error::from)?;
+        let begun = self
+            .write
+            .begin_with_options(options)
+            .await
+            .map_err(Error::from)?;
         let tx = Tx(Arc::new(begun));
         let value = body(tx.clone()).await?;
         let inner = Arc::into_inner(tx.0).ok_or_else(|| {

@@ -58,15 +58,23 @@ pub fn environment(
 ) -> BTreeMap<String, String> {
     let mut values = BTreeMap::new();
     for variable in &egg.variables {
-        let port = game.port_variables.iter().position(|name| *name == variable.name);
+        let port = game
+            .port_variables
+            .iter()
+            .position(|name| *name == variable.name);
         let value = if let Some(place) = port {
-            further_ports.get(place).map_or_else(|| variable.default.clone(), i32::to_string)
+            further_ports
+                .get(place)
+                .map_or_else(|| variable.default.clone(), i32::to_string)
         } else if let Some(value) = chosen.get(&variable.name).filter(|_| variable.editable) {
             value.clone()
         } else if game.secret_variables.contains(&variable.name) {
             secret()
         } else {
-            game.environment.get(&variable.name).unwrap_or(&variable.default).clone()
+            game.environment
+                .get(&variable.name)
+                .unwrap_or(&variable.default)
+                .clone()
         };
         values.insert(variable.name.clone(), value);
     }
@@ -104,7 +112,11 @@ pub fn broken_variables(egg: &Egg, values: &BTreeMap<String, String>) -> Vec<Str
         let value = values.get(&variable.name).map_or("", String::as_str);
         broken_rule(&variable.rules, value).is_some()
     };
-    egg.variables.iter().filter(broken).map(|variable| variable.name.clone()).collect()
+    egg.variables
+        .iter()
+        .filter(broken)
+        .map(|variable| variable.name.clone())
+        .collect()
 }
 
 /// What a value breaks of a rule list, as far as the rules are plain.
@@ -113,9 +125,13 @@ fn broken_rule(rules: &str, value: &str) -> Option<String> {
     let plain = rules.split("regex:").next().unwrap_or_default();
     let rules: Vec<&str> = plain.split('|').filter(|rule| !rule.is_empty()).collect();
     if value.trim().is_empty() {
-        return rules.contains(&"required").then(|| "is required".to_owned());
+        return rules
+            .contains(&"required")
+            .then(|| "is required".to_owned());
     }
-    let numeric = rules.iter().any(|rule| matches!(*rule, "integer" | "numeric" | "int"));
+    let numeric = rules
+        .iter()
+        .any(|rule| matches!(*rule, "integer" | "numeric" | "int"));
     rules.iter().find_map(|rule| {
         let (name, argument) = rule.split_once(':').unwrap_or((rule, ""));
         breaks(name, argument, value, numeric)
@@ -130,17 +146,26 @@ fn breaks(name: &str, argument: &str, value: &str, numeric: bool) -> Option<Stri
             u32::try_from(value.chars().count()).ok().map(f64::from)
         }
     };
-    let bounds: Vec<f64> = argument.split(',').filter_map(|text| text.trim().parse().ok()).collect();
+    let bounds: Vec<f64> = argument
+        .split(',')
+        .filter_map(|text| text.trim().parse().ok())
+        .collect();
     let unit = if numeric { "" } else { " characters" };
     match (name, bounds.as_slice()) {
         ("integer" | "int", _) if value.parse::<i64>().is_err() => {
             Some("must be a whole number".to_owned())
         }
-        ("numeric", _) if !value.parse().is_ok_and(f64::is_finite) => Some("must be a number".to_owned()),
+        ("numeric", _) if !value.parse().is_ok_and(f64::is_finite) => {
+            Some("must be a number".to_owned())
+        }
         ("boolean" | "bool", _) if !matches!(value, "0" | "1" | "true" | "false") => {
             Some("must be 0 or 1".to_owned())
         }
-        ("in", _) if !argument.split(',').any(|word| word.trim_matches('"') == value) => {
+        ("in", _)
+            if !argument
+                .split(',')
+                .any(|word| word.trim_matches('"') == value) =>
+        {
             Some(format!("must be one of {argument}"))
         }
         ("min", [min]) if size()? < *min => Some(format!("must be at least {min}{unit}")),
@@ -178,7 +203,11 @@ mod tests {
             ("required|some_new_rule:7", "abc", false),
         ];
         for (rules, value, broken) in cases {
-            assert_eq!(broken_rule(rules, value).is_some(), broken, "{rules} {value:?}");
+            assert_eq!(
+                broken_rule(rules, value).is_some(),
+                broken,
+                "{rules} {value:?}"
+            );
         }
     }
 }

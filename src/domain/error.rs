@@ -183,7 +183,10 @@ impl Error {
 
     /// An object that does not exist, or is another's.
     pub fn not_found(what: Kind, id: impl ToString) -> Self {
-        Self::NotFound { what, id: id.to_string() }
+        Self::NotFound {
+            what,
+            id: id.to_string(),
+        }
     }
 
     /// A state that does not allow it.
@@ -192,7 +195,11 @@ impl Error {
         message: impl Into<String>,
         metadata: Vec<(&'static str, String)>,
     ) -> Self {
-        Self::Precondition { reason, message: message.into(), metadata }
+        Self::Precondition {
+            reason,
+            message: message.into(),
+            metadata,
+        }
     }
 }
 
@@ -203,7 +210,10 @@ pub struct Violations(Vec<Violation>);
 impl Violations {
     /// Notes a violation.
     pub fn add(&mut self, field: impl Into<String>, problem: impl Into<String>) {
-        self.0.push(Violation { field: field.into(), problem: problem.into() });
+        self.0.push(Violation {
+            field: field.into(),
+            problem: problem.into(),
+        });
     }
 
     /// Notes a violation unless the rule holds.
@@ -225,6 +235,10 @@ impl Violations {
 
     /// Refuses where anything was noted.
     pub fn finish(self) -> Result<(), Error> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self.0)) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(self.0))
+        }
     }
 }

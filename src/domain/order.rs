@@ -261,7 +261,10 @@ impl Billing {
 
     /// The session says that nothing is owed any more.
     pub fn paid(&self) -> bool {
-        matches!(self.payment_status.as_deref(), Some("paid" | "no_payment_required"))
+        matches!(
+            self.payment_status.as_deref(),
+            Some("paid" | "no_payment_required")
+        )
     }
 
     /// A delayed payment failed: an event said so, and a later read showed no payment.

@@ -133,21 +133,38 @@ pub fn judge(node: &Node, need: Need, strategy: Strategy, now_us: i64) -> Verdic
         (node.avoided_until_us <= now_us, Obstacle::Avoided),
         (node.free_ram_gb() >= need.ram_gb, Obstacle::Ram),
         (node.free_disk_gb() >= need.disk_gb, Obstacle::Disk),
-        (node.free_vcores().is_none_or(|free| free >= need.vcores), Obstacle::Cpu),
-        (!node.ports_known || node.free_ports >= need.ports, Obstacle::Ports),
+        (
+            node.free_vcores().is_none_or(|free| free >= need.vcores),
+            Obstacle::Cpu,
+        ),
+        (
+            !node.ports_known || node.free_ports >= need.ports,
+            Obstacle::Ports,
+        ),
     ];
-    let obstacles: Vec<Obstacle> =
-        checks.into_iter().filter(|(holds, _)| !holds).map(|(_, obstacle)| obstacle).collect();
+    let obstacles: Vec<Obstacle> = checks
+        .into_iter()
+        .filter(|(holds, _)| !holds)
+        .map(|(_, obstacle)| obstacle)
+        .collect();
     let by = |free: i32, wanted: i32| if wanted > 0 { free / wanted } else { i32::MAX };
     let remaining = if obstacles.is_empty() {
         by(node.free_ram_gb(), need.ram_gb)
             .min(by(node.free_disk_gb(), need.disk_gb))
-            .min(node.free_vcores().map_or(i32::MAX, |free| by(free, need.vcores)))
+            .min(
+                node.free_vcores()
+                    .map_or(i32::MAX, |free| by(free, need.vcores)),
+            )
             .min(by(node.free_ports, need.ports))
     } else {
         0
     };
-    Verdict { node_id: node.id, obstacles, remaining, score: score(node, strategy) }
+    Verdict {
+        node_id: node.id,
+        obstacles,
+        remaining,
+        score: score(node, strategy),
+    }
 }
 
 fn score(node: &Node, strategy: Strategy) -> f64 {
@@ -163,8 +180,10 @@ fn score(node: &Node, strategy: Strategy) -> f64 {
 /// All nodes judged, best first: those that fit before those that do not, then
 /// by score, then by id, so that every replica ranks alike.
 pub fn rank(nodes: &[Node], need: Need, strategy: Strategy, now_us: i64) -> Vec<Verdict> {
-    let mut verdicts: Vec<Verdict> =
-        nodes.iter().map(|node| judge(node, need, strategy, now_us)).collect();
+    let mut verdicts: Vec<Verdict> = nodes
+        .iter()
+        .map(|node| judge(node, need, strategy, now_us))
+        .collect();
     verdicts.sort_by(|a, b| {
         b.fits()
             .cmp(&a.fits())

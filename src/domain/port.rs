@@ -32,13 +32,17 @@ pub fn choose(free: &[Port], count: usize) -> Option<Vec<i32>> {
     if count == 0 {
         return Some(Vec::new());
     }
-    let on_one_address =
-        |window: &&[Port]| window.iter().all(|port| port.ip == window[0].ip);
+    let on_one_address = |window: &&[Port]| window.iter().all(|port| port.ip == window[0].ip);
     let neighbours = |window: &&[Port]| {
-        window.windows(2).all(|pair| pair[1].port == pair[0].port.saturating_add(1))
+        window
+            .windows(2)
+            .all(|pair| pair[1].port == pair[0].port.saturating_add(1))
     };
     let mut windows = free.windows(count).filter(on_one_address);
-    let chosen = windows.clone().find(neighbours).or_else(|| windows.next())?;
+    let chosen = windows
+        .clone()
+        .find(neighbours)
+        .or_else(|| windows.next())?;
     Some(chosen.iter().map(|port| port.id).collect())
 }
 

@@ -26,7 +26,9 @@ pub struct Profile {
 // Personal data stays out of logs.
 impl std::fmt::Debug for Profile {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Profile").field("user_id", &self.user_id).finish_non_exhaustive()
+        f.debug_struct("Profile")
+            .field("user_id", &self.user_id)
+            .finish_non_exhaustive()
     }
 }
 

@@ -134,17 +134,27 @@ fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
         billing.read_us.unwrap_or(0) + timing.delayed_payment_us
     } else if billing.expire_requested {
         // Stripe may refuse to end it while its customer pays: asked again, but not at once.
-        billing.read_us.map_or(now_us, |read| read + timing.settle_again_us)
+        billing
+            .read_us
+            .map_or(now_us, |read| read + timing.settle_again_us)
     } else {
-        let expires_us = billing.session_expires_us.unwrap_or(billing.request_expires_us);
+        let expires_us = billing
+            .session_expires_us
+            .unwrap_or(billing.request_expires_us);
         // Asked once past its expiry; a session still open then is ended by the same step.
-        (expires_us + timing.session_grace_us)
-            .max(billing.read_us.map_or(0, |read| read + timing.session_grace_us))
+        (expires_us + timing.session_grace_us).max(
+            billing
+                .read_us
+                .map_or(0, |read| read + timing.session_grace_us),
+        )
     };
     if ask_us <= now_us {
         return Some(Step::SyncBilling);
     }
-    Some(Step::Wait { until_us: ask_us, reason: WaitingReason::AwaitingPayment })
+    Some(Step::Wait {
+        until_us: ask_us,
+        reason: WaitingReason::AwaitingPayment,
+    })
 }
 
 /// Makes the server of a confirmed order.
@@ -166,7 +176,11 @@ fn provision_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
             && facts.hold_node.is_some()
             && facts.hold_node == server.node_id
             && facts.ports >= facts.order.spec.ports;
-        return if placed { Step::CreateServer } else { Step::Place };
+        return if placed {
+            Step::CreateServer
+        } else {
+            Step::Place
+        };
     }
     install_step(facts, timing, now_us)
 }
@@ -185,7 +199,10 @@ fn install_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
             let limit_us = server.install_since_us.unwrap_or(now_us) + timing.install_limit_us;
             if limit_us > now_us {
                 // The poll of all servers wakes the order; this is the deadline of the install.
-                Step::Wait { until_us: limit_us, reason: WaitingReason::Installing }
+                Step::Wait {
+                    until_us: limit_us,
+                    reason: WaitingReason::Installing,
+                }
             } else if server.reinstalls == 0 {
                 Step::Reinstall
             } else {
@@ -218,7 +235,10 @@ fn settle_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     if look_us <= now_us {
         return Some(Step::SettleCreate);
     }
-    Some(Step::Wait { until_us: look_us, reason: WaitingReason::OutcomeUnknown })
+    Some(Step::Wait {
+        until_us: look_us,
+        reason: WaitingReason::OutcomeUnknown,
+    })
 }
 
 /// How many look-ups that find nothing settle a create.
@@ -233,7 +253,11 @@ fn wind_down(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
         return step;
     }
     if facts.server.exists() {
-        return if facts.server.ever_ran() { Step::Rest(None) } else { Step::Delete };
+        return if facts.server.ever_ran() {
+            Step::Rest(None)
+        } else {
+            Step::Delete
+        };
     }
     if facts.hold_node.is_some() || facts.ports > 0 {
         return Step::Release;

@@ -36,9 +36,11 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<proto::CreateCheckoutSessionRequest>,
     ) -> Result<Response<proto::CreateCheckoutSessionResponse>, Status> {
-        answer("OrderService/CreateCheckoutSession", request, |caller, message| {
-            checkout::create(&self.app, caller, message)
-        })
+        answer(
+            "OrderService/CreateCheckoutSession",
+            request,
+            |caller, message| checkout::create(&self.app, caller, message),
+        )
         .await
     }
 
@@ -46,11 +48,17 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<proto::GetOrderRequest>,
     ) -> Result<Response<proto::GetOrderResponse>, Status> {
-        answer("OrderService/GetOrder", request, |caller, message| async move {
-            let id = order_id(&message.order_id)?;
-            let facts = orders::get_order(&self.app, &caller, id).await?;
-            Ok(proto::GetOrderResponse { order: Some(order_to(&facts)) })
-        })
+        answer(
+            "OrderService/GetOrder",
+            request,
+            |caller, message| async move {
+                let id = order_id(&message.order_id)?;
+                let facts = orders::get_order(&self.app, &caller, id).await?;
+                Ok(proto::GetOrderResponse {
+                    order: Some(order_to(&facts)),
+                })
+            },
+        )
         .await
     }
 
@@ -68,9 +76,11 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<proto::ListOrderEventsRequest>,
     ) -> Result<Response<proto::ListOrderEventsResponse>, Status> {
-        answer("OrderService/ListOrderEvents", request, |caller, message| {
-            list_events(&self.app, caller, message)
-        })
+        answer(
+            "OrderService/ListOrderEvents",
+            request,
+            |caller, message| list_events(&self.app, caller, message),
+        )
         .await
     }
 
@@ -86,7 +96,9 @@ impl OrderService for OrderRpc {
         let id = order_id(&request.into_inner().order_id).map_err(status)?;
         // Before the first read, so that no change falls between the two.
         let changes = self.app.nudge.watch();
-        let facts = orders::watch_order(&self.app, &caller, id).await.map_err(status)?;
+        let facts = orders::watch_order(&self.app, &caller, id)
+            .await
+            .map_err(status)?;
         let stream = watch::stream(Arc::clone(&self.app), facts, changes);
         Ok(Response::new(Box::pin(stream)))
     }
@@ -95,24 +107,28 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<proto::RecordStripeEventRequest>,
     ) -> Result<Response<proto::RecordStripeEventResponse>, Status> {
-        answer("OrderService/RecordStripeEvent", request, |caller, message| async move {
-            let received_us = message.receive_time.map(|time| {
-                time.seconds
-                    .saturating_mul(1_000_000)
-                    .saturating_add(i64::from(time.nanos) / 1_000)
-            });
-            let recorded = stripe_events::record_stripe_event(
-                &self.app,
-                &caller,
-                &message.payload,
-                received_us,
-            )
-            .await?;
-            Ok(proto::RecordStripeEventResponse {
-                event_id: recorded.event_id,
-                duplicate: recorded.duplicate,
-            })
-        })
+        answer(
+            "OrderService/RecordStripeEvent",
+            request,
+            |caller, message| async move {
+                let received_us = message.receive_time.map(|time| {
+                    time.seconds
+                        .saturating_mul(1_000_000)
+                        .saturating_add(i64::from(time.nanos) / 1_000)
+                });
+                let recorded = stripe_events::record_stripe_event(
+                    &self.app,
+                    &caller,
+                    &message.payload,
+                    received_us,
+                )
+                .await?;
+                Ok(proto::RecordStripeEventResponse {
+                    event_id: recorded.event_id,
+                    duplicate: recorded.duplicate,
+                })
+            },
+        )
         .await
     }
 
@@ -120,13 +136,19 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<proto::GetProfileRequest>,
     ) -> Result<Response<proto::GetProfileResponse>, Status> {
-        answer("OrderService/GetProfile", request, |caller, message| async move {
-            let mut violations = Violations::default();
-            let user_id = validate::user_id(&mut violations, &message.user_id);
-            violations.finish()?;
-            let profile = profiles::get_profile(&self.app, &caller, user_id).await?;
-            Ok(proto::GetProfileResponse { profile: Some(profile_to(profile)) })
-        })
+        answer(
+            "OrderService/GetProfile",
+            request,
+            |caller, message| async move {
+                let mut violations = Violations::default();
+                let user_id = validate::user_id(&mut violations, &message.user_id);
+                violations.finish()?;
+                let profile = profiles::get_profile(&self.app, &caller, user_id).await?;
+                Ok(proto::GetProfileResponse {
+                    profile: Some(profile_to(profile)),
+                })
+            },
+        )
         .await
     }
 }
@@ -159,10 +181,24 @@ async fn list(
     if let Some(region) = given(&message.region) {
         validate::region(&mut violations, "region", &region);
     }
-    let (user, state) = (caller.request_scope(), status.map_or("", |status| status.as_str()));
-    let scope =
-        ["ListOrders", &user, &message.user_id, state, &message.plan_id, &message.region];
-    let page = page(&mut violations, message.page_size, &message.page_token, &scope)?;
+    let (user, state) = (
+        caller.request_scope(),
+        status.map_or("", |status| status.as_str()),
+    );
+    let scope = [
+        "ListOrders",
+        &user,
+        &message.user_id,
+        state,
+        &message.plan_id,
+        &message.region,
+    ];
+    let page = page(
+        &mut violations,
+        message.page_size,
+        &message.page_token,
+        &scope,
+    )?;
     violations.finish()?;
     let after = page.after.as_deref().and_then(parse_uuid).map(OrderId);
     let filter = Filter {
@@ -172,7 +208,11 @@ async fn list(
         region: given(&message.region),
     };
     let listed = orders::list_orders(app, &caller, filter, after, page.limit).await?;
-    let last = listed.rows.last().filter(|_| listed.more).map(|facts| facts.order.id.to_string());
+    let last = listed
+        .rows
+        .last()
+        .filter(|_| listed.more)
+        .map(|facts| facts.order.id.to_string());
     Ok(proto::ListOrdersResponse {
         next_page_token: next(&scope, last.as_deref()),
         orders: listed.rows.iter().map(order_to).collect(),
@@ -187,11 +227,20 @@ async fn list_events(
     let mut violations = Violations::default();
     let id = validate::order_id(&mut violations, &message.order_id);
     let scope = ["ListOrderEvents", &message.order_id];
-    let page = page(&mut violations, message.page_size, &message.page_token, &scope)?;
+    let page = page(
+        &mut violations,
+        message.page_size,
+        &message.page_token,
+        &scope,
+    )?;
     violations.finish()?;
     let after = page.after.as_deref().and_then(|text| text.parse().ok());
     let listed = orders::list_order_events(app, &caller, id, after, page.limit).await?;
-    let last = listed.rows.last().filter(|_| listed.more).map(|event| event.id.to_string());
+    let last = listed
+        .rows
+        .last()
+        .filter(|_| listed.more)
+        .map(|event| event.id.to_string());
     Ok(proto::ListOrderEventsResponse {
         next_page_token: next(&scope, last.as_deref()),
         events: listed.rows.into_iter().map(event_to).collect(),

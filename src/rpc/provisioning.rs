@@ -34,15 +34,21 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::ProvisionOrderRequest>,
     ) -> Result<Response<proto::ProvisionOrderResponse>, Status> {
-        answer("ProvisioningService/ProvisionOrder", request, |caller, message| async move {
-            let mut violations = Violations::default();
-            let id = validate::order_id(&mut violations, &message.order_id);
-            let request_id =
-                validate::optional_uuid(&mut violations, "request_id", &message.request_id);
-            violations.finish()?;
-            let facts = orders::provision_order(&self.app, &caller, id, request_id).await?;
-            Ok(proto::ProvisionOrderResponse { order: Some(order_to(&facts)) })
-        })
+        answer(
+            "ProvisioningService/ProvisionOrder",
+            request,
+            |caller, message| async move {
+                let mut violations = Violations::default();
+                let id = validate::order_id(&mut violations, &message.order_id);
+                let request_id =
+                    validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+                violations.finish()?;
+                let facts = orders::provision_order(&self.app, &caller, id, request_id).await?;
+                Ok(proto::ProvisionOrderResponse {
+                    order: Some(order_to(&facts)),
+                })
+            },
+        )
         .await
     }
 
@@ -50,11 +56,17 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::GetServerRequest>,
     ) -> Result<Response<proto::GetServerResponse>, Status> {
-        answer("ProvisioningService/GetServer", request, |caller, message| async move {
-            let id = order_id(&message.order_id)?;
-            let shown = servers::get_server(&self.app, &caller, id).await?;
-            Ok(proto::GetServerResponse { server: Some(server_to(shown)) })
-        })
+        answer(
+            "ProvisioningService/GetServer",
+            request,
+            |caller, message| async move {
+                let id = order_id(&message.order_id)?;
+                let shown = servers::get_server(&self.app, &caller, id).await?;
+                Ok(proto::GetServerResponse {
+                    server: Some(server_to(shown)),
+                })
+            },
+        )
         .await
     }
 
@@ -62,13 +74,17 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::RevealServerSecretsRequest>,
     ) -> Result<Response<proto::RevealServerSecretsResponse>, Status> {
-        answer("ProvisioningService/RevealServerSecrets", request, |caller, message| async move {
-            let id = order_id(&message.order_id)?;
-            let environment = servers::reveal_server_secrets(&self.app, &caller, id).await?;
-            Ok(proto::RevealServerSecretsResponse {
-                environment: environment.into_iter().collect(),
-            })
-        })
+        answer(
+            "ProvisioningService/RevealServerSecrets",
+            request,
+            |caller, message| async move {
+                let id = order_id(&message.order_id)?;
+                let environment = servers::reveal_server_secrets(&self.app, &caller, id).await?;
+                Ok(proto::RevealServerSecretsResponse {
+                    environment: environment.into_iter().collect(),
+                })
+            },
+        )
         .await
     }
 
@@ -76,9 +92,11 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::ListNodesRequest>,
     ) -> Result<Response<proto::ListNodesResponse>, Status> {
-        answer("ProvisioningService/ListNodes", request, |caller, message| async move {
-            nodes::list_nodes(&self.app, &caller, message).await
-        })
+        answer(
+            "ProvisioningService/ListNodes",
+            request,
+            |caller, message| async move { nodes::list_nodes(&self.app, &caller, message).await },
+        )
         .await
     }
 
@@ -86,9 +104,11 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::GetNodeRequest>,
     ) -> Result<Response<proto::GetNodeResponse>, Status> {
-        answer("ProvisioningService/GetNode", request, |caller, message| async move {
-            nodes::get_node(&self.app, &caller, message).await
-        })
+        answer(
+            "ProvisioningService/GetNode",
+            request,
+            |caller, message| async move { nodes::get_node(&self.app, &caller, message).await },
+        )
         .await
     }
 
@@ -96,9 +116,11 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::CreateNodeRequest>,
     ) -> Result<Response<proto::CreateNodeResponse>, Status> {
-        answer("ProvisioningService/CreateNode", request, |caller, message| async move {
-            nodes::create_node(&self.app, &caller, message).await
-        })
+        answer(
+            "ProvisioningService/CreateNode",
+            request,
+            |caller, message| async move { nodes::create_node(&self.app, &caller, message).await },
+        )
         .await
     }
 
@@ -106,9 +128,11 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::UpdateNodeRequest>,
     ) -> Result<Response<proto::UpdateNodeResponse>, Status> {
-        answer("ProvisioningService/UpdateNode", request, |caller, message| async move {
-            nodes::update_node(&self.app, &caller, message).await
-        })
+        answer(
+            "ProvisioningService/UpdateNode",
+            request,
+            |caller, message| async move { nodes::update_node(&self.app, &caller, message).await },
+        )
         .await
     }
 
@@ -116,9 +140,11 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::ListAllocationsRequest>,
     ) -> Result<Response<proto::ListAllocationsResponse>, Status> {
-        answer("ProvisioningService/ListAllocations", request, |caller, message| {
-            list_allocations(&self.app, caller, message)
-        })
+        answer(
+            "ProvisioningService/ListAllocations",
+            request,
+            |caller, message| list_allocations(&self.app, caller, message),
+        )
         .await
     }
 
@@ -126,9 +152,11 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::ExplainPlacementRequest>,
     ) -> Result<Response<proto::ExplainPlacementResponse>, Status> {
-        answer("ProvisioningService/ExplainPlacement", request, |caller, message| {
-            explain_placement(&self.app, caller, message)
-        })
+        answer(
+            "ProvisioningService/ExplainPlacement",
+            request,
+            |caller, message| explain_placement(&self.app, caller, message),
+        )
         .await
     }
 
@@ -136,15 +164,19 @@ impl ProvisioningService for ProvisioningRpc {
         &self,
         request: Request<proto::GetExternalAccountRequest>,
     ) -> Result<Response<proto::GetExternalAccountResponse>, Status> {
-        answer("ProvisioningService/GetExternalAccount", request, |caller, message| async move {
-            let mut violations = Violations::default();
-            let user_id = validate::user_id(&mut violations, &message.user_id);
-            violations.finish()?;
-            let account = profiles::get_external_account(&self.app, &caller, user_id).await?;
-            Ok(proto::GetExternalAccountResponse {
-                external_account: Some(external_account_to(account)),
-            })
-        })
+        answer(
+            "ProvisioningService/GetExternalAccount",
+            request,
+            |caller, message| async move {
+                let mut violations = Violations::default();
+                let user_id = validate::user_id(&mut violations, &message.user_id);
+                violations.finish()?;
+                let account = profiles::get_external_account(&self.app, &caller, user_id).await?;
+                Ok(proto::GetExternalAccountResponse {
+                    external_account: Some(external_account_to(account)),
+                })
+            },
+        )
         .await
     }
 }
@@ -166,13 +198,22 @@ async fn list_allocations(
     );
     let node = message.node_id.to_string();
     let scope = ["ListAllocations", node.as_str(), message.state.as_str()];
-    let page = page(&mut violations, message.page_size, &message.page_token, &scope)?;
+    let page = page(
+        &mut violations,
+        message.page_size,
+        &message.page_token,
+        &scope,
+    )?;
     violations.finish()?;
     let after = page.after.as_deref().and_then(|text| text.parse().ok());
     let listed =
         placement::list_allocations(app, &caller, message.node_id, state, after, page.limit)
             .await?;
-    let last = listed.rows.last().filter(|_| listed.more).map(|port| port.id.to_string());
+    let last = listed
+        .rows
+        .last()
+        .filter(|_| listed.more)
+        .map(|port| port.id.to_string());
     Ok(proto::ListAllocationsResponse {
         next_page_token: next(&scope, last.as_deref()),
         allocations: listed.rows.into_iter().map(allocation_to).collect(),

@@ -40,7 +40,10 @@ struct Leased {
 impl SharedBudget {
     /// A budget that leases from this store.
     pub fn new(db: Db) -> Self {
-        Self { db, leased: Mutex::default() }
+        Self {
+            db,
+            leased: Mutex::default(),
+        }
     }
 
     fn leased(&self) -> std::sync::MutexGuard<'_, Leased> {
@@ -70,10 +73,12 @@ impl Budget for SharedBudget {
             Class::Purchase => (BATCH, 0),
             Class::Housekeeping => (1, limit / RESERVED),
         };
-        let granted = budget::lease(&self.db, count, reserve).await.map_err(|error| {
-            tracing::warn!(%error, "the rate budget could not be read");
-            STORE_AWAY
-        })?;
+        let granted = budget::lease(&self.db, count, reserve)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "the rate budget could not be read");
+                STORE_AWAY
+            })?;
         match granted {
             Grant::Requests { count, until_us } => {
                 let mut leased = self.leased();
@@ -102,7 +107,10 @@ impl Budget for SharedBudget {
 
 impl SharedBudget {
     async fn learn(&self, seen: RateSeen) -> Result<(), crate::db::Error> {
-        let limit = seen.limit.and_then(|limit| i32::try_from(limit).ok()).filter(|l| *l > 0);
+        let limit = seen
+            .limit
+            .and_then(|limit| i32::try_from(limit).ok())
+            .filter(|l| *l > 0);
         if let Some(limit) = limit {
             let new = std::mem::replace(&mut self.leased().limit, limit) != limit;
             if new {

@@ -45,7 +45,10 @@ const OWNER_DIGITS: usize = 8;
 /// change is which of them made it.
 fn new_trace_id(owner: &str) -> String {
     let random = uuid::Uuid::new_v4().simple().to_string();
-    let owner = owner.chars().filter(char::is_ascii_hexdigit).take(OWNER_DIGITS);
+    let owner = owner
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .take(OWNER_DIGITS);
     owner.chain(random.chars()).take(random.len()).collect()
 }
 
@@ -58,7 +61,13 @@ impl Work {
     ) -> Self {
         let leased_until = Arc::new(Mutex::new(began + settings.lease));
         let trace_id = new_trace_id(&settings.owner);
-        Self { app, settings, claim, leased_until, trace_id }
+        Self {
+            app,
+            settings,
+            claim,
+            leased_until,
+            trace_id,
+        }
     }
 
     pub(super) fn id(&self) -> OrderId {
@@ -79,8 +88,11 @@ impl Work {
 
     /// Renews the lease in the background until aborted or lost.
     pub(super) fn keep_lease(&self) -> AbortHandle {
-        let (app, settings, claim) =
-            (Arc::clone(&self.app), Arc::clone(&self.settings), self.claim);
+        let (app, settings, claim) = (
+            Arc::clone(&self.app),
+            Arc::clone(&self.settings),
+            self.claim,
+        );
         let leased_until = Arc::clone(&self.leased_until);
         let task = tokio::spawn(async move {
             loop {
@@ -107,7 +119,10 @@ impl Work {
 
     /// Whether the lease outlasts the longest call and its margin.
     pub(super) fn outlasts_a_call(&self) -> bool {
-        let until = *self.leased_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let until = *self
+            .leased_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         Instant::now() + self.settings.longest_call + self.settings.lease_margin < until
     }
 
@@ -148,7 +163,8 @@ impl Work {
         waiting: Option<WaitingReason>,
         error: Option<(ErrorReason, String)>,
     ) -> Result<(), Error> {
-        self.end(facts.order.facts_seq, next_us, waiting, error, None).await
+        self.end(facts.order.facts_seq, next_us, waiting, error, None)
+            .await
     }
 
     /// Ends the claim after a definite refusal: counted, and parked after too many.
@@ -168,11 +184,23 @@ impl Work {
             // Before it is paid, what it holds must not be held for ever: its session's end
             // is still asked for, however rarely.
             let next_us = (!facts.billing.confirmed()).then(|| now_us + micros(UNPAID_AGAIN));
-            return self.end(facts.order.facts_seq, next_us, None, error, Some(attempts)).await;
+            return self
+                .end(facts.order.facts_seq, next_us, None, error, Some(attempts))
+                .await;
         }
-        let doubled = self.settings.retry.saturating_mul(1 << attempts.clamp(0, 16));
+        let doubled = self
+            .settings
+            .retry
+            .saturating_mul(1 << attempts.clamp(0, 16));
         let next_us = now_us + micros(jittered(doubled.min(LONGEST_BACKOFF)));
-        self.end(facts.order.facts_seq, Some(next_us), None, None, Some(attempts)).await
+        self.end(
+            facts.order.facts_seq,
+            Some(next_us),
+            None,
+            None,
+            Some(attempts),
+        )
+        .await
     }
 
     async fn end(

@@ -64,12 +64,18 @@ impl Driver {
         let tasks = TaskTracker::new();
         while !self.cancel.is_cancelled() {
             let free = slots.available_permits();
-            let claimed = if free == 0 { Ok(Vec::new()) } else { self.claim(free).await };
+            let claimed = if free == 0 {
+                Ok(Vec::new())
+            } else {
+                self.claim(free).await
+            };
             match claimed {
                 Ok(claims) if claims.is_empty() => self.idle(&slots).await,
                 Ok(claims) => {
                     for work in claims {
-                        let Ok(permit) = Arc::clone(&slots).acquire_owned().await else { break };
+                        let Ok(permit) = Arc::clone(&slots).acquire_owned().await else {
+                            break;
+                        };
                         let cancel = self.cancel.clone();
                         let span = tracing::info_span!(
                             "order",
@@ -104,7 +110,12 @@ impl Driver {
         let claims =
             leases::claim(&self.app.db, &self.settings.owner, now_us, until_us, limit).await?;
         let work = claims.into_iter().map(|claim| {
-            Work::new(Arc::clone(&self.app), Arc::clone(&self.settings), claim, began)
+            Work::new(
+                Arc::clone(&self.app),
+                Arc::clone(&self.settings),
+                claim,
+                began,
+            )
         });
         Ok(work.collect())
     }
@@ -154,7 +165,9 @@ async fn drive(work: Work, cancel: &CancellationToken) {
 
 async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error> {
     for _ in 0..STEPS_IN_A_ROW {
-        let Some(facts) = work.read().await? else { return Ok(()) };
+        let Some(facts) = work.read().await? else {
+            return Ok(());
+        };
         if cancel.is_cancelled() {
             return work.abandon().await;
         }
@@ -167,12 +180,21 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
             }
             Step::Rest(reason) => return work.close(&facts, None, reason, None).await,
             Step::Park(reason) => {
-                return work.close(&facts, None, None, Some((reason, parked(reason).to_owned()))).await;
+                return work
+                    .close(
+                        &facts,
+                        None,
+                        None,
+                        Some((reason, parked(reason).to_owned())),
+                    )
+                    .await;
             }
             _ => {}
         }
         let began = Instant::now();
-        let taken = AssertUnwindSafe(steps::take(work, &facts, step)).catch_unwind().await;
+        let taken = AssertUnwindSafe(steps::take(work, &facts, step))
+            .catch_unwind()
+            .await;
         let outcome = match taken {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => poisoned(error, step)?,
@@ -191,23 +213,28 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
                 return work.tried(&facts, step, reason, message).await;
             }
             Outcome::Park { reason, message } => {
-                return work.close(&facts, None, None, Some((reason, message))).await;
+                return work
+                    .close(&facts, None, None, Some((reason, message)))
+                    .await;
             }
         }
     }
     tracing::error!("the order goes in circles");
-    let Some(facts) = work.read().await? else { return Ok(()) };
+    let Some(facts) = work.read().await? else {
+        return Ok(());
+    };
     let message = "its steps go in circles".to_owned();
-    work.tried(&facts, Step::Rest(None), ErrorReason::Internal, message).await
+    work.tried(&facts, Step::Rest(None), ErrorReason::Internal, message)
+        .await
 }
 
 /// A failure of our own that would come again and again counts as a try, so that the
 /// order parks where somebody sees it. Trouble of the store does not.
 fn poisoned(error: Error, step: Step) -> Result<Outcome, Error> {
     match error {
-        Error::Store(
-            db::Error::Again(_) | db::Error::Unavailable(_) | db::Error::ClaimLost,
-        ) => Err(error),
+        Error::Store(db::Error::Again(_) | db::Error::Unavailable(_) | db::Error::ClaimLost) => {
+            Err(error)
+        }
         Error::Internal(_) | Error::Refused(_) | Error::Store(_) => {
             tracing::error!(step = step.name(), error = %chain(&error), "a step failed");
             Ok(internal(step))

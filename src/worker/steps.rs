@@ -42,7 +42,10 @@ pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outco
 impl Work {
     /// Comes back after a while that is not the order's fault.
     fn later(&self, waiting: WaitingReason) -> Outcome {
-        Outcome::Later { after: jittered(self.settings.retry), waiting: Some(waiting) }
+        Outcome::Later {
+            after: jittered(self.settings.retry),
+            waiting: Some(waiting),
+        }
     }
 
     /// What a failed call of the panel means for the order, where the step itself
@@ -57,9 +60,12 @@ impl Work {
             panel::Error::NotDone { trouble } | panel::Error::Unknown { trouble } => {
                 self.later(waiting_for(*trouble))
             }
-            panel::Error::Rejected { .. } | panel::Error::NotFound | panel::Error::Garbage { .. } => {
-                Outcome::Tried { reason: ErrorReason::PanelRejected, message: error.to_string() }
-            }
+            panel::Error::Rejected { .. }
+            | panel::Error::NotFound
+            | panel::Error::Garbage { .. } => Outcome::Tried {
+                reason: ErrorReason::PanelRejected,
+                message: error.to_string(),
+            },
         }
     }
 }

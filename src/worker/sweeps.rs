@@ -67,14 +67,18 @@ pub(super) fn spawn(
 ) {
     let periods = &settings.periods;
     let sweeps: [(&'static str, Duration, Run); 4] = [
-        ("install_watch", periods.install_watch, |app, _| Box::pin(install_watch::run(app))),
+        ("install_watch", periods.install_watch, |app, _| {
+            Box::pin(install_watch::run(app))
+        }),
         ("pending_sessions", periods.pending_sessions, |app, _| {
             Box::pin(pending_sessions::run(app))
         }),
         ("panel_mirror", periods.panel_mirror, |app, cursor| {
             Box::pin(panel_mirror::run(app, cursor))
         }),
-        ("request_keys", periods.request_keys, |app, _| Box::pin(request_keys::run(app))),
+        ("request_keys", periods.request_keys, |app, _| {
+            Box::pin(request_keys::run(app))
+        }),
     ];
     for (name, period, run) in sweeps {
         let (app, settings, cancel) = (Arc::clone(app), Arc::clone(settings), cancel.clone());

@@ -18,10 +18,13 @@ both_engines!(
     canceled_before_the_create_nothing_is_made,
     canceled_during_the_create_the_server_is_deleted,
     canceled_during_the_install_the_server_is_deleted,
-    canceled_while_in_doubt_the_late_server_is_found_and_deleted,
+    canceled_while_in_doubt_a_half_made_server_is_found_and_deleted,
+    canceled_while_in_doubt_a_server_that_became_ready_stays,
 );
 
 const DELETE: &str = "/servers/{server}";
+/// A server that has never run when its order ends.
+const LONG_INSTALL: Duration = Duration::from_secs(600);
 
 /// Waits until the order is over and holds nothing.
 async fn wait_over(live: &Live, order: &proto::Order) -> proto::Order {
@@ -59,7 +62,7 @@ async fn canceled_before_the_create_nothing_is_made(engine: Engine) {
 
 /// Finding 11: a cancel never removed anything.
 async fn canceled_during_the_create_the_server_is_deleted(engine: Engine) {
-    let live = Live::open(engine).await;
+    let live = Live::open_with(engine, |options| options.install = LONG_INSTALL).await;
     let panel = &live.world.panel;
     let slow = DaemonMode::Slow { wait: Duration::from_millis(800), method: Some("POST".to_owned()) };
     panel.set_daemon(EAST.0, slow);
@@ -73,7 +76,7 @@ async fn canceled_during_the_create_the_server_is_deleted(engine: Engine) {
 }
 
 async fn canceled_during_the_install_the_server_is_deleted(engine: Engine) {
-    let live = Live::open_with(engine, |options| options.install = Duration::from_secs(600)).await;
+    let live = Live::open_with(engine, |options| options.install = LONG_INSTALL).await;
     let panel = &live.world.panel;
     let order = live.purchase(cart(Uuid::new_v4())).await;
     live.wait_for_reason(&order.id, "INSTALLING").await;
@@ -89,8 +92,10 @@ async fn canceled_during_the_install_the_server_is_deleted(engine: Engine) {
     live.close().await;
 }
 
-async fn canceled_while_in_doubt_the_late_server_is_found_and_deleted(engine: Engine) {
+/// An order that was canceled after its create was sent and before its answer came.
+async fn canceled_in_doubt(engine: Engine, install: Duration) -> (Live, proto::Order) {
     let live = Live::open_with(engine, |options| {
+        options.install = install;
         options.variables.retain(|(name, _)| name != "SETTLE_SECONDS");
         options.variables.push(("SETTLE_SECONDS".to_owned(), "35".to_owned()));
     })
@@ -100,16 +105,39 @@ async fn canceled_while_in_doubt_the_late_server_is_found_and_deleted(engine: En
     let order = live.purchase(cart(Uuid::new_v4())).await;
     live.wait_for_reason(&order.id, "OUTCOME_UNKNOWN").await;
     cancel(&live, &order);
-    live.wait_order(&order.id, "it is over", |order| {
-        order.status() == proto::OrderStatus::Canceled
-    })
-    .await;
+    let order = live
+        .wait_order(&order.id, "it is over", |order| {
+            order.status() == proto::OrderStatus::Canceled
+        })
+        .await;
     assert_eq!(panel.fired(fault), 1);
     assert!(live.hold(&order.id).await.is_some(), "a server may stand on that room");
     assert_eq!(live.ports_of(EAST.1, &order.id).await.len(), 1);
     live.skip(Duration::from_secs(61));
-    wait_over(&live, &order).await;
-    assert_eq!((live.creates(&order.id).len(), panel.succeeded_route("DELETE", DELETE)), (1, 1));
+    (live, order)
+}
+
+async fn canceled_while_in_doubt_a_half_made_server_is_found_and_deleted(engine: Engine) {
+    let (live, order) = canceled_in_doubt(engine, LONG_INSTALL).await;
+    let order = wait_over(&live, &order).await;
+    assert_eq!(order.server_state(), proto::ServerState::Deleted);
+    assert_eq!(live.creates(&order.id).len(), 1);
+    assert_eq!(live.world.panel.succeeded_route("DELETE", DELETE), 1);
+    live.close().await;
+}
+
+/// Its customer could use it: what becomes of it follows the subscription's later life.
+async fn canceled_while_in_doubt_a_server_that_became_ready_stays(engine: Engine) {
+    let (live, order) = canceled_in_doubt(engine, Duration::ZERO).await;
+    let order = live
+        .wait_order(&order.id, "it is found", |order| {
+            order.server_state() == proto::ServerState::Running
+        })
+        .await;
+    assert_eq!(order.status(), proto::OrderStatus::Canceled);
+    assert_eq!(order.pterodactyl_server_id, live.made(&order.id).id);
+    assert!(live.hold(&order.id).await.is_some());
+    assert_eq!(live.world.panel.count_route("DELETE", DELETE), 0);
     live.close().await;
 }
 

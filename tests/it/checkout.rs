@@ -36,7 +36,10 @@ async fn a_purchase_asks_stripe_for_exactly_what_was_ordered(engine: Engine) {
     let user = Uuid::new_v4();
     let wanted = proto::CreateCheckoutSessionRequest {
         term: Term::Quarterly as i32,
-        addon_ids: vec!["additional-ssd".to_owned(), "discord-integration".to_owned()],
+        addon_ids: vec![
+            "additional-ssd".to_owned(),
+            "discord-integration".to_owned(),
+        ],
         referral_code: "friend-1".to_owned(),
         ..cart(user)
     };
@@ -48,11 +51,20 @@ async fn a_purchase_asks_stripe_for_exactly_what_was_ordered(engine: Engine) {
     let customer = order.stripe_customer_id.clone();
     let mut expected = vec![
         ("mode", "subscription".to_owned()),
-        ("line_items[0][price]", "price_test_mc_2gb_quarterly".to_owned()),
+        (
+            "line_items[0][price]",
+            "price_test_mc_2gb_quarterly".to_owned(),
+        ),
         ("line_items[0][quantity]", "1".to_owned()),
-        ("line_items[1][price]", "price_test_additional_ssd_quarterly".to_owned()),
+        (
+            "line_items[1][price]",
+            "price_test_additional_ssd_quarterly".to_owned(),
+        ),
         ("line_items[1][quantity]", "1".to_owned()),
-        ("line_items[2][price]", "price_test_discord_integration_quarterly".to_owned()),
+        (
+            "line_items[2][price]",
+            "price_test_discord_integration_quarterly".to_owned(),
+        ),
         ("line_items[2][quantity]", "1".to_owned()),
         ("success_url", format!("{SHOP_ORIGIN}/thanks")),
         ("cancel_url", format!("{SHOP_ORIGIN}/cart")),
@@ -91,7 +103,11 @@ async fn a_purchase_asks_stripe_for_exactly_what_was_ordered(engine: Engine) {
     let created = order.create_time.unwrap().seconds;
     assert!((2_098..=2_100).contains(&(expires_at - created)));
 
-    let session = live.world.stripe.session(&order.stripe_checkout_session_id).unwrap();
+    let session = live
+        .world
+        .stripe
+        .session(&order.stripe_checkout_session_id)
+        .unwrap();
     assert_eq!(opened.checkout_url, session.url);
     assert_eq!(order.checkout_url, session.url);
     assert_eq!(opened.expire_time.unwrap().seconds, session.expires_at);
@@ -102,7 +118,10 @@ async fn a_purchase_asks_stripe_for_exactly_what_was_ordered(engine: Engine) {
     assert_eq!(customers[0].idempotency_key, Some(format!("cus:{user}")));
     assert_eq!(customers[0].param("email"), Some(wanted.email.as_str()));
     assert_eq!(customers[0].param("name"), Some("Alex Miner"));
-    assert_eq!(customers[0].param("metadata[user_id]"), Some(wanted.user_id.as_str()));
+    assert_eq!(
+        customers[0].param("metadata[user_id]"),
+        Some(wanted.user_id.as_str())
+    );
 
     assert_eq!(order.status(), proto::OrderStatus::Pending);
     assert_eq!(order.user_id, wanted.user_id);
@@ -111,9 +130,15 @@ async fn a_purchase_asks_stripe_for_exactly_what_was_ordered(engine: Engine) {
     assert_eq!(order.addons, wanted.addon_ids);
     assert_eq!(order.referral_code, "friend-1");
     let price = order.price.as_ref().unwrap();
-    assert_eq!((price.amount_minor, price.currency.as_str()), (3_130, "usd"));
-    let manual: Vec<(&str, bool)> =
-        order.manual_addons.iter().map(|addon| (addon.addon_id.as_str(), addon.done)).collect();
+    assert_eq!(
+        (price.amount_minor, price.currency.as_str()),
+        (3_130, "usd")
+    );
+    let manual: Vec<(&str, bool)> = order
+        .manual_addons
+        .iter()
+        .map(|addon| (addon.addon_id.as_str(), addon.done))
+        .collect();
     assert_eq!(manual, [("discord-integration", false)]);
 
     // What is charged is what is delivered.
@@ -132,7 +157,11 @@ async fn a_purchase_is_told_from_the_session_to_the_running_server(engine: Engin
     live.pay(&order);
     let done = live.wait_running(&order.id).await;
 
-    let session = live.world.stripe.session(&order.stripe_checkout_session_id).unwrap();
+    let session = live
+        .world
+        .stripe
+        .session(&order.stripe_checkout_session_id)
+        .unwrap();
     let subscription = live.world.stripe.subscription(&done.stripe_sub_id).unwrap();
     assert_eq!(Some(&done.stripe_sub_id), session.subscription.as_ref());
     assert_eq!(done.subscription_status, "active");
@@ -144,7 +173,10 @@ async fn a_purchase_is_told_from_the_session_to_the_running_server(engine: Engin
     // Nobody is sent to pay again.
     assert_eq!(done.checkout_url, "");
     assert_eq!(done.hold_expire_time, None);
-    assert_eq!((done.waiting_reason.as_str(), done.error_reason.as_str()), ("", ""));
+    assert_eq!(
+        (done.waiting_reason.as_str(), done.error_reason.as_str()),
+        ("", "")
+    );
     assert_eq!(done.attempts, 0);
     assert!(done.version > order.version);
 
@@ -158,13 +190,23 @@ async fn a_purchase_is_told_from_the_session_to_the_running_server(engine: Engin
         .iter()
         .filter(|change| change.what == "status")
         .map(|change| {
-            (change.from.as_str(), change.to.as_str(), change.actor.as_str(), change.cause.as_str())
+            (
+                change.from.as_str(),
+                change.to.as_str(),
+                change.actor.as_str(),
+                change.cause.as_str(),
+            )
         })
         .collect();
     assert_eq!(
         status,
         [
-            ("", "pending", "rpc:storefront", "OrderService/CreateCheckoutSession"),
+            (
+                "",
+                "pending",
+                "rpc:storefront",
+                "OrderService/CreateCheckoutSession"
+            ),
             ("pending", "paid", "worker", "SyncBilling"),
             ("paid", "provisioning", "worker", "Place"),
             ("provisioning", "provisioned", "worker", "CreateServer"),
@@ -175,21 +217,42 @@ async fn a_purchase_is_told_from_the_session_to_the_running_server(engine: Engin
         found.map(|change| (change.to.as_str(), change.actor.as_str()))
     };
     let session_id = order.stripe_checkout_session_id.as_str();
-    assert_eq!(change("stripe_checkout_session_id"), Some((session_id, "rpc:storefront")));
-    assert_eq!(change("stripe_sub_id"), Some((done.stripe_sub_id.as_str(), "worker")));
+    assert_eq!(
+        change("stripe_checkout_session_id"),
+        Some((session_id, "rpc:storefront"))
+    );
+    assert_eq!(
+        change("stripe_sub_id"),
+        Some((done.stripe_sub_id.as_str(), "worker"))
+    );
     assert!(changes.iter().all(|change| !change.cause.is_empty()));
     assert!(changes.iter().all(|change| change.order_id == order.id));
 
-    let message = proto::GetProfileRequest { user_id: user.to_string() };
-    let answer = live.orders().get_profile(live.storefront(message, user)).await.unwrap();
+    let message = proto::GetProfileRequest {
+        user_id: user.to_string(),
+    };
+    let answer = live
+        .orders()
+        .get_profile(live.storefront(message, user))
+        .await
+        .unwrap();
     let profile = answer.into_inner().profile.unwrap();
     assert_eq!(profile.email, cart(user).email);
     assert!(profile.email_verified);
-    assert_eq!((profile.first_name.as_str(), profile.last_name.as_str()), ("Alex", "Miner"));
+    assert_eq!(
+        (profile.first_name.as_str(), profile.last_name.as_str()),
+        ("Alex", "Miner")
+    );
     assert_eq!(profile.stripe_customer_id, subscription.customer);
 
-    let message = proto::GetExternalAccountRequest { user_id: user.to_string() };
-    let answer = live.provisioning().get_external_account(live.viewer(message)).await.unwrap();
+    let message = proto::GetExternalAccountRequest {
+        user_id: user.to_string(),
+    };
+    let answer = live
+        .provisioning()
+        .get_external_account(live.viewer(message))
+        .await
+        .unwrap();
     let account = answer.into_inner().external_account.unwrap();
     let users = live.world.panel.users();
     let owner = users.iter().find(|row| row.id == server.user).unwrap();
@@ -216,7 +279,11 @@ async fn every_term_is_charged_at_its_own_price(engine: Engine) {
             ..cart(Uuid::new_v4())
         };
         let order = live.checkout(wanted).await.unwrap().order.unwrap();
-        let session = live.world.stripe.session(&order.stripe_checkout_session_id).unwrap();
+        let session = live
+            .world
+            .stripe
+            .session(&order.stripe_checkout_session_id)
+            .unwrap();
         assert_eq!(session.lines, [(price.to_owned(), 1)]);
         assert_eq!(session.amount_subtotal, amount);
         assert_eq!(order.price.as_ref().unwrap().amount_minor, amount);
@@ -225,7 +292,10 @@ async fn every_term_is_charged_at_its_own_price(engine: Engine) {
         assert_eq!(done.term(), term);
         let subscription = live.world.stripe.subscription(&done.stripe_sub_id).unwrap();
         let days = (subscription.current_period_end - subscription.current_period_start) / 86_400;
-        assert!((months * 28..=months * 31).contains(&days), "{term:?}: {days} days");
+        assert!(
+            (months * 28..=months * 31).contains(&days),
+            "{term:?}: {days} days"
+        );
     }
     live.close().await;
 }
@@ -239,20 +309,41 @@ async fn one_customer_per_user_however_many_carts(engine: Engine) {
     });
     // At once, so that each finds no customer yet.
     let opened = futures_util::future::join_all(carts.map(|cart| live.checkout(cart))).await;
-    let orders: Vec<proto::Order> =
-        opened.into_iter().map(|opened| opened.unwrap().order.unwrap()).collect();
+    let orders: Vec<proto::Order> = opened
+        .into_iter()
+        .map(|opened| opened.unwrap().order.unwrap())
+        .collect();
     let customer = &orders[0].stripe_customer_id;
     assert!(customer.starts_with("cus_"));
-    assert!(orders.iter().all(|order| order.stripe_customer_id == *customer));
+    assert!(
+        orders
+            .iter()
+            .all(|order| order.stripe_customer_id == *customer)
+    );
     let sessions = live.world.stripe.sessions();
     assert_eq!(sessions.len(), 3);
-    assert!(sessions.iter().all(|session| session.customer.as_ref() == Some(customer)));
+    assert!(
+        sessions
+            .iter()
+            .all(|session| session.customer.as_ref() == Some(customer))
+    );
     let made = till::stripe_calls(&live, "POST", "/v1/customers");
-    let keys: Vec<_> = made.iter().filter_map(|call| call.idempotency_key.clone()).collect();
-    assert!(keys.iter().all(|key| *key == format!("cus:{user}")), "{keys:?}");
+    let keys: Vec<_> = made
+        .iter()
+        .filter_map(|call| call.idempotency_key.clone())
+        .collect();
+    assert!(
+        keys.iter().all(|key| *key == format!("cus:{user}")),
+        "{keys:?}"
+    );
     assert_eq!(till::rows(&live, "profiles").await, 1);
 
-    let other = live.checkout(cart(Uuid::new_v4())).await.unwrap().order.unwrap();
+    let other = live
+        .checkout(cart(Uuid::new_v4()))
+        .await
+        .unwrap()
+        .order
+        .unwrap();
     assert_ne!(other.stripe_customer_id, *customer);
     live.close().await;
 }
@@ -261,7 +352,9 @@ async fn one_customer_per_user_however_many_carts(engine: Engine) {
 /// which takes 500 characters: a full cart failed when its session was opened.
 async fn a_full_cart_stays_within_the_limits_of_stripe(engine: Engine) {
     // A full cart: as many add-ons as Stripe takes lines beside the plan's.
-    let ids: Vec<String> = (0..19).map(|n| format!("an-add-on-with-a-long-id-{n:030}")).collect();
+    let ids: Vec<String> = (0..19)
+        .map(|n| format!("an-add-on-with-a-long-id-{n:030}"))
+        .collect();
     let sold: String = ids
         .iter()
         .enumerate()
@@ -277,7 +370,10 @@ async fn a_full_cart_stays_within_the_limits_of_stripe(engine: Engine) {
     let wanted = proto::CreateCheckoutSessionRequest {
         addon_ids: ids.clone(),
         server_name: name.clone(),
-        success_url: format!("{SHOP_ORIGIN}/{}?s={{CHECKOUT_SESSION_ID}}", "x".repeat(1_900)),
+        success_url: format!(
+            "{SHOP_ORIGIN}/{}?s={{CHECKOUT_SESSION_ID}}",
+            "x".repeat(1_900)
+        ),
         ..cart(Uuid::new_v4())
     };
     let too_long = proto::CreateCheckoutSessionRequest {
@@ -288,10 +384,19 @@ async fn a_full_cart_stays_within_the_limits_of_stripe(engine: Engine) {
     assert_eq!(reason(&refused), "FIELD_INVALID");
 
     let order = live.checkout(wanted).await.unwrap().order.unwrap();
-    let session = live.world.stripe.session(&order.stripe_checkout_session_id).unwrap();
+    let session = live
+        .world
+        .stripe
+        .session(&order.stripe_checkout_session_id)
+        .unwrap();
     assert_eq!(session.lines.len(), 20);
     assert!(session.success_url.ends_with(&format!("?s={}", session.id)));
-    assert!(session.metadata.values().all(|value| value.chars().count() <= 100));
+    assert!(
+        session
+            .metadata
+            .values()
+            .all(|value| value.chars().count() <= 100)
+    );
     live.pay(&order);
     let done = live.wait_running(&order.id).await;
     assert_eq!(done.addons, ids);

@@ -39,15 +39,26 @@ fn case(
     reason: &'static str,
     names: &[(&'static str, &'static str)],
 ) -> Case {
-    Case { cart: change, code, reason, names: names.to_vec() }
+    Case {
+        cart: change,
+        code,
+        reason,
+        names: names.to_vec(),
+    }
 }
 
 fn plan(plan_id: &str) -> CreateCheckoutSessionRequest {
-    CreateCheckoutSessionRequest { plan_id: plan_id.to_owned(), ..cart(Uuid::new_v4()) }
+    CreateCheckoutSessionRequest {
+        plan_id: plan_id.to_owned(),
+        ..cart(Uuid::new_v4())
+    }
 }
 
 fn addon(addon_id: &str) -> CreateCheckoutSessionRequest {
-    CreateCheckoutSessionRequest { addon_ids: vec![addon_id.to_owned()], ..plan("mc-2gb") }
+    CreateCheckoutSessionRequest {
+        addon_ids: vec![addon_id.to_owned()],
+        ..plan("mc-2gb")
+    }
 }
 
 /// Refuses the cart as expected, and made nothing.
@@ -55,14 +66,23 @@ async fn assert_refused(live: &Live, case: Case) -> Status {
     let before = till::made(live).await;
     let what = format!("{} {:?}", case.cart.plan_id, case.cart.addon_ids);
     let status = live.checkout(case.cart).await.expect_err(&what);
-    assert_eq!((status.code(), reason(&status).as_str()), (case.code, case.reason), "{what}");
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (case.code, case.reason),
+        "{what}"
+    );
     let info = status.get_details_error_info().unwrap();
     assert_eq!(info.domain, "spawnpoint");
     for (key, value) in case.names {
         let told = info.metadata.get(key).map(String::as_str);
         assert_eq!(told, Some(value), "{what}: {key} of {}", case.reason);
     }
-    assert_eq!(till::made(live).await, before, "{what}: {} made something", case.reason);
+    assert_eq!(
+        till::made(live).await,
+        before,
+        "{what}: {} made something",
+        case.reason
+    );
     status
 }
 
@@ -96,10 +116,16 @@ const SMALL_WEST: (&str, &str) = (
 async fn what_cannot_be_sold_is_refused_before_any_money(engine: Engine) {
     let live = Live::open_with(engine, |options| {
         options.catalog = till::catalog_with(&[
-            MINDUSTRY, BASIC_VPS, VPS_BACKUP, NO_YEAR, NO_HALF_YEAR, SMALL_WEST,
+            MINDUSTRY,
+            BASIC_VPS,
+            VPS_BACKUP,
+            NO_YEAR,
+            NO_HALF_YEAR,
+            SMALL_WEST,
         ]);
     })
     .await;
+    till::wait_warm(&live, &["mindustry-2gb"]).await;
     let region = |region: &str| CreateCheckoutSessionRequest {
         region: region.to_owned(),
         ..plan("mc-2gb")
@@ -112,12 +138,28 @@ async fn what_cannot_be_sold_is_refused_before_any_money(engine: Engine) {
         term: term as i32,
         ..cart
     };
-    let west = CreateCheckoutSessionRequest { region: "us-west".to_owned(), ..plan("mc-8gb") };
-    let (missing, unmet, invalid) =
-        (Code::NotFound, Code::FailedPrecondition, Code::InvalidArgument);
+    let west = CreateCheckoutSessionRequest {
+        region: "us-west".to_owned(),
+        ..plan("mc-8gb")
+    };
+    let (missing, unmet, invalid) = (
+        Code::NotFound,
+        Code::FailedPrecondition,
+        Code::InvalidArgument,
+    );
     for case in [
-        case(plan("mc-3gb"), missing, "PLAN_NOT_FOUND", &[("plan_id", "mc-3gb")]),
-        case(plan("mc-16gb"), unmet, "PLAN_INACTIVE", &[("plan_id", "mc-16gb")]),
+        case(
+            plan("mc-3gb"),
+            missing,
+            "PLAN_NOT_FOUND",
+            &[("plan_id", "mc-3gb")],
+        ),
+        case(
+            plan("mc-16gb"),
+            unmet,
+            "PLAN_INACTIVE",
+            &[("plan_id", "mc-16gb")],
+        ),
         case(
             of_type("mc-2gb", ItemType::Vps),
             invalid,
@@ -142,12 +184,37 @@ async fn what_cannot_be_sold_is_refused_before_any_money(engine: Engine) {
             "TERM_NOT_OFFERED",
             &[("addon_id", "extra-port"), ("term", "semiannual")],
         ),
-        case(addon("no-such"), missing, "ADDON_NOT_FOUND", &[("addon_id", "no-such")]),
+        case(
+            addon("no-such"),
+            missing,
+            "ADDON_NOT_FOUND",
+            &[("addon_id", "no-such")],
+        ),
         // Known, but not sold.
-        case(addon("backup-daily"), missing, "ADDON_NOT_FOUND", &[("addon_id", "backup-daily")]),
-        case(region("east"), missing, "REGION_NOT_FOUND", &[("region", "east")]),
-        case(region("us-central"), missing, "REGION_NOT_FOUND", &[("region", "us-central")]),
-        case(west, unmet, "NO_CAPACITY", &[("region", "us-west"), ("plan_id", "mc-8gb")]),
+        case(
+            addon("backup-daily"),
+            missing,
+            "ADDON_NOT_FOUND",
+            &[("addon_id", "backup-daily")],
+        ),
+        case(
+            region("east"),
+            missing,
+            "REGION_NOT_FOUND",
+            &[("region", "east")],
+        ),
+        case(
+            region("us-central"),
+            missing,
+            "REGION_NOT_FOUND",
+            &[("region", "us-central")],
+        ),
+        case(
+            west,
+            unmet,
+            "NO_CAPACITY",
+            &[("region", "us-west"), ("plan_id", "mc-8gb")],
+        ),
         case(
             of_type("vps-basic", ItemType::Vps),
             unmet,
@@ -158,7 +225,11 @@ async fn what_cannot_be_sold_is_refused_before_any_money(engine: Engine) {
             plan("mindustry-2gb"),
             unmet,
             "EGG_NOT_FOUND",
-            &[("plan_id", "mindustry-2gb"), ("game", "mindustry"), ("ptero_egg_id", "929")],
+            &[
+                ("plan_id", "mindustry-2gb"),
+                ("game", "mindustry"),
+                ("ptero_egg_id", "929"),
+            ],
         ),
     ] {
         assert_refused(&live, case).await;
@@ -168,15 +239,21 @@ async fn what_cannot_be_sold_is_refused_before_any_money(engine: Engine) {
 }
 
 async fn what_stripe_would_charge_otherwise_is_refused(engine: Engine) {
-    let live = Live::open_with(engine, |_| {}).await;
+    let live = Live::open(engine).await;
+    till::wait_warm(&live, &["teeworlds-1gb", "terraria-1gb", "rust-3gb"]).await;
     let price = |id: &str, amount| PriceSpec::recurring(id, amount, Interval::Month, 1);
-    let inactive =
-        PriceSpec { active: false, ..price("price_test_teeworlds_1gb_monthly", 249) };
+    let inactive = PriceSpec {
+        active: false,
+        ..price("price_test_teeworlds_1gb_monthly", 249)
+    };
     let euro = PriceSpec {
         currency: "eur".to_owned(),
         ..price("price_test_terraria_1gb_monthly", 299)
     };
-    let once = PriceSpec { interval: None, ..price("price_test_terraria_4gb_monthly", 799) };
+    let once = PriceSpec {
+        interval: None,
+        ..price("price_test_terraria_4gb_monthly", 799)
+    };
     let stripe = &live.world.stripe;
     stripe.add_price(inactive);
     stripe.add_price(price("price_test_teeworlds_2gb_monthly", 398));
@@ -191,7 +268,9 @@ async fn what_stripe_would_charge_otherwise_is_refused(engine: Engine) {
     stripe.add_price(price("price_test_extra_port_monthly", 0));
     // An operator names a price that Stripe does not have.
     let wrong = till::catalog_with(&[("\"price_test_terraria_2gb_monthly\"", "\"price_gone\"")]);
-    spawnpoint::app::catalog::file::apply(&live.store.db, &wrong).await.unwrap();
+    spawnpoint::app::catalog::file::apply(&live.store.db, &wrong)
+        .await
+        .unwrap();
 
     let unmet = Code::FailedPrecondition;
     for (cart, id) in [
@@ -208,19 +287,44 @@ async fn what_stripe_would_charge_otherwise_is_refused(engine: Engine) {
     }
 
     // Stripe does not answer: the caller may come back, and nothing was made meanwhile.
-    let down = Effect::Status { status: 503, body: None };
+    let down = Effect::Status {
+        status: 503,
+        body: None,
+    };
     let fault = stripe.inject(Fault::on("GET", "/v1/prices", down).always());
-    let refused = case(plan("rust-3gb"), Code::Unavailable, "STRIPE_UNAVAILABLE", &[]);
+    let refused = case(
+        plan("rust-3gb"),
+        Code::Unavailable,
+        "STRIPE_UNAVAILABLE",
+        &[],
+    );
     let status = assert_refused(&live, refused).await;
-    assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+    assert!(
+        status
+            .get_details_retry_info()
+            .unwrap()
+            .retry_delay
+            .is_some()
+    );
     assert!(stripe.fired(fault) > 0);
     stripe.clear_faults();
-    let order = live.checkout(plan("rust-3gb")).await.unwrap().order.unwrap();
+    let order = live
+        .checkout(plan("rust-3gb"))
+        .await
+        .unwrap()
+        .order
+        .unwrap();
 
     // Believed a moment ago, refused by Stripe now: the order ends and holds nothing.
-    stripe.add_price(PriceSpec { active: false, ..price("price_test_rust_3gb_monthly", 899) });
+    stripe.add_price(PriceSpec {
+        active: false,
+        ..price("price_test_rust_3gb_monthly", 899)
+    });
     let status = live.checkout(plan("rust-3gb")).await.unwrap_err();
-    assert_eq!((status.code(), reason(&status).as_str()), (unmet, "STRIPE_PRICE_INVALID"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (unmet, "STRIPE_PRICE_INVALID")
+    );
     let info = status.get_details_error_info().unwrap();
     let ended = live
         .wait_order(&info.metadata["order_id"], "the order has ended", |order| {
@@ -232,7 +336,10 @@ async fn what_stripe_would_charge_otherwise_is_refused(engine: Engine) {
         till::rows(&live, "holds").await == 1
     })
     .await;
-    assert_eq!(live.order(&order.id).await.status(), proto::OrderStatus::Pending);
+    assert_eq!(
+        live.order(&order.id).await.status(),
+        proto::OrderStatus::Pending
+    );
     assert_eq!(stripe.sessions().len(), 1);
     live.close().await;
 }
@@ -250,9 +357,16 @@ async fn every_bad_field_is_named_at_once(engine: Engine) {
         term: 0,
         region: "us east".to_owned(),
         server_name: "two\nlines".to_owned(),
-        addon_ids: vec!["extra-port".to_owned(), "extra-port".to_owned(), String::new()],
-        environment: [("bad name".to_owned(), String::new()), ("NUL".to_owned(), "\0".to_owned())]
-            .into(),
+        addon_ids: vec![
+            "extra-port".to_owned(),
+            "extra-port".to_owned(),
+            String::new(),
+        ],
+        environment: [
+            ("bad name".to_owned(), String::new()),
+            ("NUL".to_owned(), "\0".to_owned()),
+        ]
+        .into(),
         referral_code: "a b".to_owned(),
         success_url: "javascript:alert(1)".to_owned(),
         cancel_url: String::new(),
@@ -285,18 +399,33 @@ async fn every_bad_field_is_named_at_once(engine: Engine) {
 
     // Well-formed, but the egg does not let customers choose it.
     let chosen = CreateCheckoutSessionRequest {
-        environment: [("DL_PATH".to_owned(), "https://evil.example/x.jar".to_owned())].into(),
+        environment: [(
+            "DL_PATH".to_owned(),
+            "https://evil.example/x.jar".to_owned(),
+        )]
+        .into(),
         ..plan("mc-2gb")
     };
     let refused = case(chosen, Code::InvalidArgument, "FIELD_INVALID", &[]);
     let status = assert_refused(&live, refused).await;
-    assert!(fields(&status).iter().all(|field| field.starts_with("environment")));
+    assert!(
+        fields(&status)
+            .iter()
+            .all(|field| field.starts_with("environment"))
+    );
 
     // A storefront buys for the user it names, and for nobody else.
     let before = till::made(&live).await;
     let request = live.storefront(plan("mc-2gb"), Uuid::new_v4());
-    let status = live.orders().create_checkout_session(request).await.unwrap_err();
-    assert_eq!((status.code(), fields(&status)), (Code::InvalidArgument, vec!["user_id".into()]));
+    let status = live
+        .orders()
+        .create_checkout_session(request)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), fields(&status)),
+        (Code::InvalidArgument, vec!["user_id".into()])
+    );
     assert_eq!(till::made(&live).await, before);
     live.close().await;
 }
@@ -304,8 +433,11 @@ async fn every_bad_field_is_named_at_once(engine: Engine) {
 /// The fields that a status names, sorted.
 fn fields(status: &Status) -> Vec<String> {
     let request = status.get_details_bad_request().unwrap();
-    let mut fields: Vec<String> =
-        request.field_violations.into_iter().map(|violation| violation.field).collect();
+    let mut fields: Vec<String> = request
+        .field_violations
+        .into_iter()
+        .map(|violation| violation.field)
+        .collect();
     fields.sort_unstable();
     fields
 }
@@ -322,11 +454,17 @@ async fn addresses_beyond_the_shop_are_refused(engine: Engine) {
         for (field, cart) in [
             (
                 "success_url",
-                CreateCheckoutSessionRequest { success_url: text.clone(), ..plan("mc-2gb") },
+                CreateCheckoutSessionRequest {
+                    success_url: text.clone(),
+                    ..plan("mc-2gb")
+                },
             ),
             (
                 "cancel_url",
-                CreateCheckoutSessionRequest { cancel_url: text.clone(), ..plan("mc-2gb") },
+                CreateCheckoutSessionRequest {
+                    cancel_url: text.clone(),
+                    ..plan("mc-2gb")
+                },
             ),
         ] {
             let names = [("field", field)];
@@ -344,12 +482,20 @@ async fn nothing_is_sold_before_the_panel_was_read(engine: Engine) {
     let addr = reserved.local_addr().unwrap();
     drop(reserved);
     let live = Live::open_unready(engine, |options| {
-        options.variables.push(("PANEL_URL".to_owned(), format!("http://{addr}")));
+        options
+            .variables
+            .push(("PANEL_URL".to_owned(), format!("http://{addr}")));
     })
     .await;
     let refused = case(plan("mc-2gb"), Code::Unavailable, "WARMING_UP", &[]);
     let status = assert_refused(&live, refused).await;
-    assert!(status.get_details_retry_info().unwrap().retry_delay.is_some());
+    assert!(
+        status
+            .get_details_retry_info()
+            .unwrap()
+            .retry_delay
+            .is_some()
+    );
     assert_eq!(till::remaining(&live, "mc-2gb", "us-east").await, 0);
 
     let panel = Panel::start(PanelConfig::shop(), addr).await.unwrap();

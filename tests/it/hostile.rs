@@ -55,10 +55,10 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// What calls write: rows of what only grows, and when the catalog last changed.
+/// What calls write: how many rows there are of what only grows, and when the catalog
+/// was last changed.
 async fn written(db: &Db) -> Vec<String> {
-    let one = |table: &str| format!("SELECT CAST(count(*) AS text) AS n, '{table}' AS t FROM {table}");
-    let tables = [
+    let rows = [
         "orders",
         "billing",
         "profiles",
@@ -70,13 +70,12 @@ async fn written(db: &Db) -> Vec<String> {
         "addon_prices",
         "api_tokens",
     ];
-    let mut parts: Vec<String> = tables.map(one).to_vec();
-    for table in ["plans", "addons", "games"] {
-        // An etag is of all that a row says, and of when.
-        parts.push(format!("SELECT etag AS n, '{table}' || id AS t FROM {table}"));
-    }
-    let all = parts.join(" UNION ALL ");
-    sql::texts(db, &format!("SELECT t || ' ' || n FROM ({all}) AS state ORDER BY t")).await
+    let rows = rows.map(|table| format!("SELECT '{table} ' || count(*) AS t FROM {table}"));
+    let changes = ["plans", "addons", "games"].map(|table| {
+        format!("SELECT '{table} ' || count(*) || ' ' || max(updated_at) AS t FROM {table}")
+    });
+    let all: Vec<String> = rows.into_iter().chain(changes).collect();
+    sql::texts(db, &all.join(" UNION ALL ")).await
 }
 
 /// Refused in a way that a caller can act on, or taken as data.
@@ -111,24 +110,25 @@ fn assert_has_reason(status: &Status, what: &str) {
 }
 
 async fn no_string_of_any_request_breaks_anything(engine: Engine) {
-    let live = Live::open(engine).await;
+    // Webhooks would write in between; payments are found without them.
+    let live = Live::open_with(engine, |options| options.webhooks = false).await;
     live.world.panel.set_rate_limit(1_000_000);
     let (api, mut sound) = (Api::read(), Sound::stock(&live).await);
     let (mut calls, mut taken) = (0, 0);
+    let mut state;
     for method in &api.methods {
         let whole = ask(&live, method, sound.request(&method.label)).await;
         assert!(whole.is_ok(), "{} of a sound request: {whole:?}", method.label);
+        state = written(&live.store.db).await;
         for slot in api.strings(method, &Sound::element) {
             for (name, value) in values() {
                 let what = format!("{} {} = {name}", method.label, slot.path);
                 let mut bytes = sound.request(&method.label);
                 bytes.extend(slot.with(&value));
-                let before = written(&live.store.db).await;
                 let answer = ask(&live, method, bytes).await;
                 assert_harmless(&answer, &value, &what);
-                if answer.is_err() {
-                    assert_eq!(written(&live.store.db).await, before, "{what}");
-                }
+                let before = std::mem::replace(&mut state, written(&live.store.db).await);
+                assert!(answer.is_ok() || state == before, "{what}: {before:?} {state:?}");
                 calls += 1;
                 taken += usize::from(answer.is_ok());
             }

@@ -62,7 +62,7 @@ async fn an_install_that_fails_twice_parks_the_order(engine: Engine) {
     assert_eq!(panel.count_route("POST", REINSTALL), 1);
     assert_eq!(live.server(&order.id).await.state(), proto::ServerState::InstallFailed);
     let made = live.made(&order.id);
-    assert_eq!(made.status.as_deref(), Some("install_failed").filter(|_| false).or(made.status.as_deref()));
+    assert!(made.status.as_deref().is_some_and(|status| status.ends_with("install_failed")));
 
     panel.allow_install(&order.id);
     live.provision(&order.id).await.unwrap();

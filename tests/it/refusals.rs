@@ -8,9 +8,8 @@ use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
-    live::{Live, PATIENCE, cart},
+    live::{Live, cart},
     provisioning::cart_of,
-    wait,
 };
 
 both_engines!(
@@ -56,12 +55,11 @@ async fn a_refused_order_is_parked_after_ten_tries_and_delays_nobody(engine: Eng
     assert_eq!((other.attempts, live.creates(&other.id).len()), (0, 1));
 
     // The waits between tries double: time is moved instead of waited for.
-    wait::until("the order is parked", PATIENCE, || async {
-        live.skip(Duration::from_secs(60));
-        live.order(&order.id).await.error_reason == "PANEL_REJECTED"
-    })
-    .await;
-    let parked = live.order(&order.id).await;
+    for tries in refused.attempts..10 {
+        live.wait_order(&order.id, "one more try", |order| order.attempts >= tries).await;
+        live.skip(Duration::from_secs(30));
+    }
+    let parked = live.wait_parked(&order.id, "PANEL_REJECTED").await;
     assert_eq!((parked.status(), parked.attempts), (proto::OrderStatus::Error, 10));
     assert!(parked.error_message.contains("BUILD_NUMBER"), "{}", parked.error_message);
     assert_eq!(live.creates(&order.id).len(), 10);

@@ -26,7 +26,11 @@ const HOLD: Duration = Duration::from_secs(35 * 60);
 const GRACE: Duration = Duration::from_secs(2 * 60);
 
 async fn pending(live: &Live) -> Order {
-    live.checkout(cart(Uuid::new_v4())).await.unwrap().order.unwrap()
+    live.checkout(cart(Uuid::new_v4()))
+        .await
+        .unwrap()
+        .order
+        .unwrap()
 }
 
 /// The order has ended and nothing is left of what it held.
@@ -37,7 +41,10 @@ async fn assert_given_back(live: &Live, order: &Order, all: i32) {
         })
         .await;
     assert_eq!(ended.server_state(), ServerState::None);
-    assert_eq!((ended.checkout_url.as_str(), ended.error_reason.as_str()), ("", ""));
+    assert_eq!(
+        (ended.checkout_url.as_str(), ended.error_reason.as_str()),
+        ("", "")
+    );
     till::wait_remaining(live, "mc-2gb", "us-east", all).await;
     assert_eq!(till::rows(live, "holds").await, 0);
     let ports = "SELECT count(*) FROM allocations WHERE order_id IS NOT NULL";
@@ -53,7 +60,9 @@ async fn assert_given_back(live: &Live, order: &Order, all: i32) {
 async fn open_deaf(engine: Engine) -> Live {
     Live::open_with(engine, |options| {
         options.webhooks = false;
-        options.variables.push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+        options
+            .variables
+            .push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
     })
     .await
 }
@@ -69,7 +78,10 @@ async fn an_abandoned_session_gives_everything_back(engine: Engine) {
     assert_given_back(&live, &order, all).await;
     let session = &order.stripe_checkout_session_id;
     let event = till::event_about(&live, "checkout.session.expired", session);
-    assert_eq!(till::inbox(&live, &event.id).await.as_deref(), Some("applied:"));
+    assert_eq!(
+        till::inbox(&live, &event.id).await.as_deref(),
+        Some("applied:")
+    );
     let path = format!("/v1/checkout/sessions/{session}/expire");
     assert_eq!(till::stripe_calls(&live, "POST", &path).len(), 0);
     live.close().await;
@@ -96,7 +108,11 @@ async fn a_session_that_stripe_keeps_open_is_ended(engine: Engine) {
     // Stripe's clock lags behind ours: past its time the session can still be paid.
     till::move_core(&live, HOLD + GRACE);
     assert_given_back(&live, &order, all).await;
-    let session = live.world.stripe.session(&order.stripe_checkout_session_id).unwrap();
+    let session = live
+        .world
+        .stripe
+        .session(&order.stripe_checkout_session_id)
+        .unwrap();
     assert_eq!(session.status, SessionStatus::Expired);
     assert!(live.world.stripe.pay(&session.id, PayMode::Paid).is_err());
     live.close().await;
@@ -111,7 +127,10 @@ async fn a_delayed_payment_keeps_its_hold_until_it_is_settled(engine: Engine) {
         live.world.stripe.pay(session, PayMode::Unpaid).unwrap();
         till::delivered(&live).await;
         let event = till::event_about(&live, "checkout.session.completed", session);
-        assert_eq!(till::inbox(&live, &event.id).await.as_deref(), Some("applied:"));
+        assert_eq!(
+            till::inbox(&live, &event.id).await.as_deref(),
+            Some("applied:")
+        );
         read_as(&live, &order.id, "unpaid").await;
     }
     // Long after the session's own time it still holds, and nothing is made.
@@ -120,17 +139,26 @@ async fn a_delayed_payment_keeps_its_hold_until_it_is_settled(engine: Engine) {
     for order in [&good, &bad] {
         let now = live.order(&order.id).await;
         assert_eq!(now.status(), OrderStatus::Pending);
-        assert_eq!((now.waiting_reason.as_str(), now.checkout_url.as_str()), ("AWAITING_PAYMENT", ""));
+        assert_eq!(
+            (now.waiting_reason.as_str(), now.checkout_url.as_str()),
+            ("AWAITING_PAYMENT", "")
+        );
     }
     assert_eq!(till::remaining(&live, "mc-2gb", "us-east").await, all - 2);
     assert_eq!(live.world.panel.count_route("POST", "/servers"), 0);
     assert_eq!(live.world.panel.count_route("POST", "/users"), 0);
 
-    live.world.stripe.settle(&good.stripe_checkout_session_id, true).unwrap();
+    live.world
+        .stripe
+        .settle(&good.stripe_checkout_session_id, true)
+        .unwrap();
     live.wait_running(&good.id).await;
     assert_eq!(live.order(&bad.id).await.status(), OrderStatus::Pending);
 
-    live.world.stripe.settle(&bad.stripe_checkout_session_id, false).unwrap();
+    live.world
+        .stripe
+        .settle(&bad.stripe_checkout_session_id, false)
+        .unwrap();
     live.wait_order(&bad.id, "the unpaid order has ended", |order| {
         order.status() == OrderStatus::Canceled
     })

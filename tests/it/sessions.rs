@@ -24,11 +24,23 @@ both_engines!(
 );
 
 fn named(user: Uuid, name: &str) -> CreateCheckoutSessionRequest {
-    CreateCheckoutSessionRequest { server_name: name.to_owned(), ..cart(user) }
+    CreateCheckoutSessionRequest {
+        server_name: name.to_owned(),
+        ..cart(user)
+    }
 }
 
 async fn bought(live: &Live, cart: CreateCheckoutSessionRequest) -> Order {
     live.checkout(cart).await.unwrap().order.unwrap()
+}
+
+/// As [`bought`], once the worker has nothing more to do than wait for the payment.
+async fn waiting(live: &Live, cart: CreateCheckoutSessionRequest) -> Order {
+    let order = bought(live, cart).await;
+    live.wait_order(&order.id, "it waits for its payment", |order| {
+        order.waiting_reason == "AWAITING_PAYMENT"
+    })
+    .await
 }
 
 async fn one_request_id_is_one_order_however_often_it_comes(engine: Engine) {
@@ -43,11 +55,21 @@ async fn one_request_id_is_one_order_however_often_it_comes(engine: Engine) {
         assert_eq!(again.checkout_url, first.checkout_url);
         assert_eq!(again.expire_time, first.hold_expire_time);
     }
-    for table in ["orders", "billing", "servers", "holds", "profiles", "request_keys"] {
+    for table in [
+        "orders",
+        "billing",
+        "servers",
+        "holds",
+        "profiles",
+        "request_keys",
+    ] {
         assert_eq!(till::rows(&live, table).await, 1, "{table}");
     }
     assert_eq!(live.world.stripe.sessions().len(), 1);
-    assert_eq!(till::remaining(&live, "mc-2gb", "us-east").await, before - 1);
+    assert_eq!(
+        till::remaining(&live, "mc-2gb", "us-east").await,
+        before - 1
+    );
 
     // The state of now, not of the first answer.
     live.pay(first);
@@ -63,12 +85,21 @@ async fn one_request_id_is_one_order_however_often_it_comes(engine: Engine) {
 async fn a_request_id_belongs_to_one_cart_of_one_user(engine: Engine) {
     let live = Live::open(engine).await;
     let wanted = cart(Uuid::new_v4());
-    let order = bought(&live, wanted.clone()).await;
+    let order = waiting(&live, wanted.clone()).await;
     let before = till::made(&live).await;
     for other in [
-        CreateCheckoutSessionRequest { server_name: "Another".to_owned(), ..wanted.clone() },
-        CreateCheckoutSessionRequest { plan_id: "mc-4gb".to_owned(), ..wanted.clone() },
-        CreateCheckoutSessionRequest { email_verified: false, ..wanted.clone() },
+        CreateCheckoutSessionRequest {
+            server_name: "Another".to_owned(),
+            ..wanted.clone()
+        },
+        CreateCheckoutSessionRequest {
+            plan_id: "mc-4gb".to_owned(),
+            ..wanted.clone()
+        },
+        CreateCheckoutSessionRequest {
+            email_verified: false,
+            ..wanted.clone()
+        },
         CreateCheckoutSessionRequest {
             environment: [("SERVER_JARFILE".to_owned(), "x.jar".to_owned())].into(),
             ..wanted.clone()
@@ -97,7 +128,7 @@ async fn the_same_cart_gets_the_open_session(engine: Engine) {
         addon_ids: ids(&["extra-port", "extra-vcpu"]),
         ..cart(user)
     };
-    let order = bought(&live, first.clone()).await;
+    let order = waiting(&live, first.clone()).await;
     let before = till::made(&live).await;
     let again = CreateCheckoutSessionRequest {
         addon_ids: ids(&["extra-vcpu", "extra-port"]),
@@ -118,7 +149,10 @@ async fn the_same_cart_gets_the_open_session(engine: Engine) {
 
     // Less than two minutes are left: too little to pay in, so a new one is opened.
     till::move_core(&live, std::time::Duration::from_secs(33 * 60 + 5));
-    let late = CreateCheckoutSessionRequest { request_id: Uuid::new_v4().to_string(), ..again };
+    let late = CreateCheckoutSessionRequest {
+        request_id: Uuid::new_v4().to_string(),
+        ..again
+    };
     let opened = bought(&live, late).await;
     assert_ne!(opened.id, order.id);
     assert_ne!(opened.checkout_url, order.checkout_url);
@@ -144,16 +178,27 @@ async fn a_fourth_session_ends_the_oldest(engine: Engine) {
         })
         .await;
     assert_eq!(ended.checkout_url, "");
-    let session = live.world.stripe.session(&orders[0].stripe_checkout_session_id).unwrap();
+    let session = live
+        .world
+        .stripe
+        .session(&orders[0].stripe_checkout_session_id)
+        .unwrap();
     assert_eq!(session.status, SessionStatus::Expired);
     // Four of this user less the ended one, and one of the other.
     till::wait_remaining(&live, "mc-2gb", "us-east", all - 4).await;
     for order in &orders[1..] {
         assert_eq!(live.order(&order.id).await.status(), OrderStatus::Pending);
-        let session = live.world.stripe.session(&order.stripe_checkout_session_id).unwrap();
+        let session = live
+            .world
+            .stripe
+            .session(&order.stripe_checkout_session_id)
+            .unwrap();
         assert_eq!(session.status, SessionStatus::Open);
     }
-    let path = format!("/v1/checkout/sessions/{}/expire", ended.stripe_checkout_session_id);
+    let path = format!(
+        "/v1/checkout/sessions/{}/expire",
+        ended.stripe_checkout_session_id
+    );
     assert_eq!(till::stripe_calls(&live, "POST", &path).len(), 1);
     // What has ended is not handed out again.
     let again = bought(&live, named(user, "one")).await;
@@ -165,7 +210,9 @@ async fn a_fourth_session_ends_the_oldest(engine: Engine) {
 async fn a_session_paid_while_it_is_ended_is_delivered(engine: Engine) {
     let live = Live::open_with(engine, |options| {
         options.webhooks = false;
-        options.variables.push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+        options
+            .variables
+            .push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
     })
     .await;
     let user = Uuid::new_v4();
@@ -207,7 +254,11 @@ async fn a_lost_answer_of_stripe_leads_to_the_same_session(engine: Engine) {
     assert_eq!(order.stripe_checkout_session_id, sessions[0].id);
     assert_eq!(opened.checkout_url, sessions[0].url);
     let calls = till::stripe_calls(&live, "POST", "/v1/checkout/sessions");
-    assert!(calls.iter().all(|call| call.idempotency_key.as_ref() == Some(&order.id)));
+    assert!(
+        calls
+            .iter()
+            .all(|call| call.idempotency_key.as_ref() == Some(&order.id))
+    );
     assert!(calls.iter().all(|call| call.params == calls[0].params));
 
     // Nothing arrived at all, not even the customer's: the same again.
@@ -230,7 +281,10 @@ async fn a_burst_of_carts_never_oversells_a_node(engine: Engine) {
     let live = Live::open_with(engine, |options| {
         options.catalog = till::catalog_with(&[
             // Room for five by memory.
-            ("region = \"us-east\"\nmax_ram_gb = 64", "region = \"us-east\"\nmax_ram_gb = 13"),
+            (
+                "region = \"us-east\"\nmax_ram_gb = 64",
+                "region = \"us-east\"\nmax_ram_gb = 13",
+            ),
             // Room for three by disk.
             (
                 "region = \"us-west\"\nmax_ram_gb = 64\nmax_disk_gb = 1000",
@@ -264,7 +318,10 @@ async fn a_burst_of_carts_never_oversells_a_node(engine: Engine) {
     assert_eq!(sql::count(&live.store.db, ports).await, 8);
 
     // What is given up can be sold again, once.
-    live.world.stripe.expire(&pending[0].stripe_checkout_session_id).unwrap();
+    live.world
+        .stripe
+        .expire(&pending[0].stripe_checkout_session_id)
+        .unwrap();
     till::wait_remaining(&live, "mc-2gb", "us-east", 1).await;
     let answers = join_all((0..10).map(|_| live.checkout(cart(Uuid::new_v4())))).await;
     assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), 1);

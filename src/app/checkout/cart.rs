@@ -37,12 +37,17 @@ pub struct Cart {
 impl Cart {
     /// Sum of the recurring lines.
     pub fn total_minor(&self) -> i64 {
-        self.prices.iter().map(|price| price.amount.amount_minor).sum()
+        self.prices
+            .iter()
+            .map(|price| price.amount.amount_minor)
+            .sum()
     }
 
     /// The currency of all lines.
     pub fn currency(&self) -> &str {
-        self.prices.first().map_or("", |price| price.amount.currency.as_str())
+        self.prices
+            .first()
+            .map_or("", |price| price.amount.currency.as_str())
     }
 
     /// The refusal where no node has room or ports.
@@ -50,7 +55,10 @@ impl Cart {
         domain::Error::precondition(
             "NO_CAPACITY",
             format!("no node in {} has room for {}", self.region, self.plan.id),
-            vec![("region", self.region.clone()), ("plan_id", self.plan.id.clone())],
+            vec![
+                ("region", self.region.clone()),
+                ("plan_id", self.plan.id.clone()),
+            ],
         )
     }
 }
@@ -104,8 +112,10 @@ fn prices(basket: &Basket, term: Term) -> Result<Vec<Price>, domain::Error> {
 }
 
 fn check_urls(app: &App, command: &Command) -> Result<(), Error> {
-    for (field, text) in [("success_url", &command.success_url), ("cancel_url", &command.cancel_url)]
-    {
+    for (field, text) in [
+        ("success_url", &command.success_url),
+        ("cancel_url", &command.cancel_url),
+    ] {
         let origin = url::Url::parse(text).map(|url| url.origin().ascii_serialization());
         let allowed = &app.settings.checkout_allowed_origins;
         if !origin.is_ok_and(|origin| allowed.contains(&origin)) {

@@ -32,7 +32,10 @@ pub fn session(
     let mut put = |key: &str, value: String| form.push((key.to_owned(), value));
     put("mode", "subscription".to_owned());
     for (index, price) in cart.prices.iter().enumerate() {
-        put(&format!("line_items[{index}][price]"), price.stripe_price_id.clone());
+        put(
+            &format!("line_items[{index}][price]"),
+            price.stripe_price_id.clone(),
+        );
         put(&format!("line_items[{index}][quantity]"), "1".to_owned());
     }
     put("success_url", command.success_url.clone());
@@ -50,7 +53,10 @@ pub fn session(
         put(&format!("metadata[{key}]"), value.clone());
     }
     for (key, value) in &metadata {
-        put(&format!("subscription_data[metadata][{key}]"), value.clone());
+        put(
+            &format!("subscription_data[metadata][{key}]"),
+            value.clone(),
+        );
     }
     for (index, method) in settings.payment_methods.iter().enumerate() {
         put(&format!("payment_method_types[{index}]"), method.clone());
@@ -78,7 +84,9 @@ pub fn lines(form: &Form) -> Vec<(String, i64)> {
     (0..)
         .map_while(|index| {
             let price = value(format!("line_items[{index}][price]"))?;
-            let quantity = value(format!("line_items[{index}][quantity]"))?.parse().ok()?;
+            let quantity = value(format!("line_items[{index}][quantity]"))?
+                .parse()
+                .ok()?;
             Some((price, quantity))
         })
         .collect()

@@ -25,18 +25,27 @@ pub struct PriceCache(Mutex<HashMap<String, (catalog::Price, Instant)>>);
 
 impl PriceCache {
     fn knows(&self, price: &catalog::Price) -> bool {
-        let known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let known = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         known
             .get(&price.stripe_price_id)
             .is_some_and(|(seen, checked)| seen == price && checked.elapsed() < BELIEVED)
     }
 
     fn remember(&self, price: &catalog::Price) {
-        let mut known = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut known = self
+            .0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(price.stripe_price_id.clone(), (price.clone(), Instant::now()));
+        known.insert(
+            price.stripe_price_id.clone(),
+            (price.clone(), Instant::now()),
+        );
     }
 }
 
@@ -92,7 +101,10 @@ fn difference(
 fn invalid(price: &catalog::Price, problem: &str) -> domain::Error {
     domain::Error::precondition(
         "STRIPE_PRICE_INVALID",
-        format!("price {} cannot be charged: {problem}", price.stripe_price_id),
+        format!(
+            "price {} cannot be charged: {problem}",
+            price.stripe_price_id
+        ),
         vec![
             ("stripe_price_id", price.stripe_price_id.clone()),
             ("term", price.term.to_string()),

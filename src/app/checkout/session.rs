@@ -60,11 +60,19 @@ pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error>
         Some(customer_id) => customer_id.clone(),
         None => match customer(app, &facts).await? {
             Ok(customer_id) => customer_id,
-            Err(stripe::Error::Invalid { code, param, request_id }) => {
+            Err(stripe::Error::Invalid {
+                code,
+                param,
+                request_id,
+            }) => {
                 tracing::error!(order_id = %id, code, param, request_id, "customer refused");
                 return refuse_customer(app, &facts, None, note).await;
             }
-            Err(error) => return Ok(Outcome::Later { error: error.to_string() }),
+            Err(error) => {
+                return Ok(Outcome::Later {
+                    error: error.to_string(),
+                });
+            }
         },
     };
     let body = complete(app, &facts, &customer_id, note).await?;
@@ -75,7 +83,11 @@ pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error>
     }
     match app.stripe.create_session(&body, &id.to_string()).await {
         Ok(session) => store(app, id, &session, note).await,
-        Err(stripe::Error::Invalid { code, param, request_id }) => {
+        Err(stripe::Error::Invalid {
+            code,
+            param,
+            request_id,
+        }) => {
             tracing::error!(order_id = %id, code, param, request_id, "Stripe refused the session");
             if param == "customer" {
                 return refuse_customer(app, &facts, Some(&customer_id), note).await;
@@ -89,9 +101,18 @@ pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error>
             Ok(Outcome::NeverOpened(cause))
         }
         Err(stripe::Error::Unknown { replayed: true, .. } | stripe::Error::KeyReused { .. }) => {
-            find_or_end(app, &facts, &customer_id, note, "the key only replays an error").await
+            find_or_end(
+                app,
+                &facts,
+                &customer_id,
+                note,
+                "the key only replays an error",
+            )
+            .await
         }
-        Err(error) => Ok(Outcome::Later { error: error.to_string() }),
+        Err(error) => Ok(Outcome::Later {
+            error: error.to_string(),
+        }),
     }
 }
 
@@ -128,9 +149,7 @@ async fn refuse_customer(
     if customer_id.is_some() || facts.billing.request_sent_us.is_none() {
         let key = &format!("cus:{user_id}:{id}");
         app.db
-            .tx(|tx| async move {
-                profiles::forget_customer(&tx, user_id, customer_id, key).await
-            })
+            .tx(|tx| async move { profiles::forget_customer(&tx, user_id, customer_id, key).await })
             .await?;
     }
     end(app, id, false, note).await?;
@@ -156,7 +175,9 @@ async fn complete(
         .tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
             let locked = orders::lock(&tx, id).await?;
-            let Some(locked) = locked else { return Ok(None) };
+            let Some(locked) = locked else {
+                return Ok(None);
+            };
             if locked.facts.billing.request_sent_us.is_some() {
                 // Somebody else was first: their body is the one.
                 return Ok(Some(billing::request(&*tx, id).await?));
@@ -229,13 +250,19 @@ async fn find_or_end(
     why: &str,
 ) -> Result<Outcome, Error> {
     let id = facts.order.id;
-    let filter =
-        SessionFilter { customer: Some(customer_id.to_owned()), ..SessionFilter::default() };
+    let filter = SessionFilter {
+        customer: Some(customer_id.to_owned()),
+        ..SessionFilter::default()
+    };
     let mut after: Option<String> = None;
     for _ in 0..PAGES {
         let page = match app.stripe.sessions(&filter, after.as_deref()).await {
             Ok(page) => page,
-            Err(error) => return Ok(Outcome::Later { error: error.to_string() }),
+            Err(error) => {
+                return Ok(Outcome::Later {
+                    error: error.to_string(),
+                });
+            }
         };
         let reference = id.to_string();
         let ours = page
@@ -252,8 +279,12 @@ async fn find_or_end(
                 end(app, id, false, note).await?;
                 return Ok(Outcome::NeverOpened(Cause::Late));
             }
-            return Ok(Outcome::Later { error: why.to_owned() });
+            return Ok(Outcome::Later {
+                error: why.to_owned(),
+            });
         }
     }
-    Ok(Outcome::Later { error: "too many sessions to look through".to_owned() })
+    Ok(Outcome::Later {
+        error: "too many sessions to look through".to_owned(),
+    })
 }

@@ -5,7 +5,10 @@ use sea_orm::entity::prelude::*;
 /// Mirror of the panel's ports: our ledger of who has which.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "allocations")]
-#[allow(missing_docs, reason = "columns are documented with the schema in the design")]
+#[allow(
+    missing_docs,
+    reason = "columns are documented with the schema in the design"
+)]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i32,

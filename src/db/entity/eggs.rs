@@ -5,7 +5,10 @@ use sea_orm::entity::prelude::*;
 /// Cache of the panel's eggs; `found` is false where the panel says that there is none.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "eggs")]
-#[allow(missing_docs, reason = "columns are documented with the schema in the design")]
+#[allow(
+    missing_docs,
+    reason = "columns are documented with the schema in the design"
+)]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub ptero_egg_id: i64,

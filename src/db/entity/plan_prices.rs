@@ -5,7 +5,10 @@ use sea_orm::entity::prelude::*;
 /// A plan's price for one term.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "plan_prices")]
-#[allow(missing_docs, reason = "columns are documented with the schema in the design")]
+#[allow(
+    missing_docs,
+    reason = "columns are documented with the schema in the design"
+)]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     #[sea_orm(column_type = "Text")]

@@ -5,7 +5,10 @@ use sea_orm::entity::prelude::*;
 /// A machine that servers are placed on, and what is held of it.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "ptero_nodes")]
-#[allow(missing_docs, reason = "columns are documented with the schema in the design")]
+#[allow(
+    missing_docs,
+    reason = "columns are documented with the schema in the design"
+)]
 pub struct Model {
     #[sea_orm(primary_key)]
     pub id: i32,

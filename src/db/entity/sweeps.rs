@@ -5,7 +5,10 @@ use sea_orm::entity::prelude::*;
 /// Where a sweep stands and who runs it.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sweeps")]
-#[allow(missing_docs, reason = "columns are documented with the schema in the design")]
+#[allow(
+    missing_docs,
+    reason = "columns are documented with the schema in the design"
+)]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     #[sea_orm(column_type = "Text")]

@@ -23,7 +23,8 @@ pub(super) async fn complete(
     row: orders::Model,
 ) -> Result<Facts, Error> {
     let mut all = complete_all(connection, vec![row]).await?;
-    all.pop().ok_or_else(|| Error::Corrupt("an order without facts".to_owned()))
+    all.pop()
+        .ok_or_else(|| Error::Corrupt("an order without facts".to_owned()))
 }
 
 /// Reads the parts of many orders, one query per table.
@@ -57,14 +58,22 @@ pub(super) async fn complete_all(
         .all(connection)
         .await?;
 
-    let mut billing: HashMap<Uuid, billing::Model> =
-        billing.into_iter().map(|part| (part.order_id, part)).collect();
-    let mut servers: HashMap<Uuid, servers::Model> =
-        servers.into_iter().map(|part| (part.order_id, part)).collect();
-    let holds: HashMap<Uuid, i32> =
-        holds.into_iter().map(|part| (part.order_id, part.node_id)).collect();
-    let accounts: HashMap<Uuid, i64> =
-        accounts.into_iter().map(|part| (part.user_id, part.pterodactyl_user_id)).collect();
+    let mut billing: HashMap<Uuid, billing::Model> = billing
+        .into_iter()
+        .map(|part| (part.order_id, part))
+        .collect();
+    let mut servers: HashMap<Uuid, servers::Model> = servers
+        .into_iter()
+        .map(|part| (part.order_id, part))
+        .collect();
+    let holds: HashMap<Uuid, i32> = holds
+        .into_iter()
+        .map(|part| (part.order_id, part.node_id))
+        .collect();
+    let accounts: HashMap<Uuid, i64> = accounts
+        .into_iter()
+        .map(|part| (part.user_id, part.pterodactyl_user_id))
+        .collect();
     let mut port_counts: HashMap<Uuid, i32> = HashMap::new();
     for order_id in ports.into_iter().filter_map(|port| port.order_id) {
         *port_counts.entry(order_id).or_default() += 1;

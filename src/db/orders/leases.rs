@@ -89,7 +89,11 @@ pub async fn release(
         .filter(orders::Column::Fence.eq(claim.fence))
         .exec(&**tx)
         .await?;
-    if released.rows_affected == 1 { Ok(()) } else { Err(Error::ClaimLost) }
+    if released.rows_affected == 1 {
+        Ok(())
+    } else {
+        Err(Error::ClaimLost)
+    }
 }
 
 /// Gives a claim back untouched, so that another replica goes on at once.
@@ -108,11 +112,16 @@ pub async fn abandon(db: &Db, claim: Claim, now_us: i64) -> Result<(), Error> {
 /// Notes that a fact came and the order is due at `due_us` at the latest.
 pub async fn add_fact(tx: &Tx, id: OrderId, due_us: i64) -> Result<(), Error> {
     orders::Entity::update_many()
-        .col_expr(orders::Column::FactsSeq, Expr::col(orders::Column::FactsSeq).add(1))
+        .col_expr(
+            orders::Column::FactsSeq,
+            Expr::col(orders::Column::FactsSeq).add(1),
+        )
         .col_expr(
             orders::Column::DueUs,
             Expr::case(
-                orders::Column::DueUs.is_null().or(orders::Column::DueUs.gt(due_us)),
+                orders::Column::DueUs
+                    .is_null()
+                    .or(orders::Column::DueUs.gt(due_us)),
                 Expr::value(due_us),
             )
             .finally(Expr::col(orders::Column::DueUs))
@@ -126,7 +135,11 @@ pub async fn add_fact(tx: &Tx, id: OrderId, due_us: i64) -> Result<(), Error> {
 
 /// Whether the claim still holds, checked under the row lock.
 pub fn holds(claim: Claim, fence: i64) -> Result<(), Error> {
-    if fence == claim.fence { Ok(()) } else { Err(Error::ClaimLost) }
+    if fence == claim.fence {
+        Ok(())
+    } else {
+        Err(Error::ClaimLost)
+    }
 }
 
 /// Frees every lease. Only for SQLite at start-up: its one process has just begun.

@@ -68,22 +68,40 @@ impl Facts {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let number = |value: Option<i64>| value.map(|n| n.to_string()).unwrap_or_default();
         let time = |value: Option<i64>| value.map(rfc3339).unwrap_or_default();
-        let manual: Vec<String> =
-            order.manual_addons.iter().map(|(id, done)| format!("{id}={done}")).collect();
+        let manual: Vec<String> = order
+            .manual_addons
+            .iter()
+            .map(|(id, done)| format!("{id}={done}"))
+            .collect();
         vec![
             ("plan_id", order.plan_id.clone()),
             ("server_name", order.server_name.clone()),
             ("addons", order.addons.join(",")),
             ("manual_addons", manual.join(",")),
-            ("waiting_reason", order.waiting_reason.map(|r| r.to_string()).unwrap_or_default()),
-            ("error_reason", order.error_reason.map(|r| r.to_string()).unwrap_or_default()),
+            (
+                "waiting_reason",
+                order
+                    .waiting_reason
+                    .map(|r| r.to_string())
+                    .unwrap_or_default(),
+            ),
+            (
+                "error_reason",
+                order
+                    .error_reason
+                    .map(|r| r.to_string())
+                    .unwrap_or_default(),
+            ),
             ("error_message", order.error_message.clone()),
             ("attempts", order.attempts.to_string()),
             ("stripe_checkout_session_id", text(&billing.session_id)),
             ("stripe_customer_id", text(&billing.customer_id)),
             ("stripe_sub_id", text(&billing.subscription_id)),
             ("subscription_status", text(&billing.subscription_status)),
-            ("current_period_end_time", time(billing.current_period_end_us)),
+            (
+                "current_period_end_time",
+                time(billing.current_period_end_us),
+            ),
             ("cancel_time", time(billing.cancel_at_us)),
             ("hold_expire_time", time(billing.session_expires_us)),
             ("node_id", number(self.shown_node().map(i64::from))),
@@ -113,6 +131,10 @@ pub fn changes(before: &Visible, after: &Visible) -> Vec<Change> {
         .iter()
         .zip(after)
         .filter(|(old, new)| old != new)
-        .map(|(old, new)| Change { what: new.0, from: old.1.clone(), to: new.1.clone() })
+        .map(|(old, new)| Change {
+            what: new.0,
+            from: old.1.clone(),
+            to: new.1.clone(),
+        })
         .collect()
 }

@@ -23,10 +23,18 @@ fn node(id: i32, held_ram_gb: i32) -> Node {
     }
 }
 
-const NEED: Need = Need { ram_gb: 4, disk_gb: 40, vcores: 2, ports: 1 };
+const NEED: Need = Need {
+    ram_gb: 4,
+    disk_gb: 40,
+    vcores: 2,
+    ports: 1,
+};
 
 fn best(nodes: &[Node], strategy: Strategy) -> Option<i32> {
-    rank(nodes, NEED, strategy, 0).into_iter().find(Verdict::fits).map(|v| v.node_id)
+    rank(nodes, NEED, strategy, 0)
+        .into_iter()
+        .find(Verdict::fits)
+        .map(|v| v.node_id)
 }
 
 #[test]
@@ -40,7 +48,10 @@ fn spread_takes_the_emptiest_and_pack_the_fullest_that_fits() {
 fn weight_decides_between_equals_and_the_lower_id_between_twins() {
     let mut heavy = node(2, 10);
     heavy.weight = 200;
-    assert_eq!(best(&[node(1, 10), heavy.clone()], Strategy::Spread), Some(2));
+    assert_eq!(
+        best(&[node(1, 10), heavy.clone()], Strategy::Spread),
+        Some(2)
+    );
     assert_eq!(best(&[node(1, 10), heavy], Strategy::Pack), Some(2));
     assert_eq!(best(&[node(2, 10), node(1, 10)], Strategy::Spread), Some(1));
 }

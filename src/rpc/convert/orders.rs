@@ -1,6 +1,9 @@
 //! Orders, their events and their customers.
 
-use super::{catalog::{item_type_to, term_to}, time};
+use super::{
+    catalog::{item_type_to, term_to},
+    time,
+};
 use crate::{
     domain::{
         catalog::{ItemType, Term},
@@ -24,7 +27,10 @@ pub fn order_status_to(status: Status) -> proto::OrderStatus {
 
 /// A status as it was sent; `None` where it is unspecified or unknown.
 pub fn order_status_from(value: i32) -> Option<Status> {
-    Status::ALL.iter().copied().find(|status| order_status_to(*status) as i32 == value)
+    Status::ALL
+        .iter()
+        .copied()
+        .find(|status| order_status_to(*status) as i32 == value)
 }
 
 /// A server state as it is sent.
@@ -61,8 +67,14 @@ pub fn order_to(facts: &Facts) -> proto::Order {
             amount_minor: order.price_minor,
             currency: order.currency.clone(),
         }),
-        waiting_reason: order.waiting_reason.map(|r| r.to_string()).unwrap_or_default(),
-        error_reason: order.error_reason.map(|r| r.to_string()).unwrap_or_default(),
+        waiting_reason: order
+            .waiting_reason
+            .map(|r| r.to_string())
+            .unwrap_or_default(),
+        error_reason: order
+            .error_reason
+            .map(|r| r.to_string())
+            .unwrap_or_default(),
         error_message: order.error_message.clone(),
         stripe_checkout_session_id: text(&billing.session_id),
         stripe_customer_id: text(&billing.customer_id),
@@ -70,14 +82,21 @@ pub fn order_to(facts: &Facts) -> proto::Order {
         subscription_status: text(&billing.subscription_status),
         current_period_end_time: billing.current_period_end_us.map(time),
         cancel_time: billing.cancel_at_us.map(time),
-        checkout_url: billing.session_url.clone().filter(|_| payable).unwrap_or_default(),
+        checkout_url: billing
+            .session_url
+            .clone()
+            .filter(|_| payable)
+            .unwrap_or_default(),
         hold_expire_time: billing.session_expires_us.filter(|_| payable).map(time),
         node_id: facts.shown_node().unwrap_or_default(),
         pterodactyl_server_id: server.panel_id.unwrap_or_default(),
         pterodactyl_server_identifier: text(&server.identifier),
         referral_code: order.referral_code.clone(),
         manual_addons: manual
-            .map(|(id, done)| proto::ManualAddon { addon_id: id.clone(), done: *done })
+            .map(|(id, done)| proto::ManualAddon {
+                addon_id: id.clone(),
+                done: *done,
+            })
             .collect(),
         attempts: order.attempts,
         next_attempt_time: order.due_us.map(time),

@@ -3,10 +3,7 @@
 use super::{orders::server_state_to, time};
 use crate::{
     app::{placement::Explained, servers::Shown},
-    domain::{
-        port::Port,
-        profile::Account,
-    },
+    domain::{port::Port, profile::Account},
     rpc::proto,
 };
 
@@ -14,8 +11,17 @@ use crate::{
 pub fn server_to(shown: Shown) -> proto::Server {
     let server = &shown.facts.server;
     let spec = &shown.facts.order.spec;
-    let host = |port: &Port| if port.alias.is_empty() { port.ip.clone() } else { port.alias.clone() };
-    let address = shown.ports.first().map(|port| format!("{}:{}", host(port), port.port));
+    let host = |port: &Port| {
+        if port.alias.is_empty() {
+            port.ip.clone()
+        } else {
+            port.alias.clone()
+        }
+    };
+    let address = shown
+        .ports
+        .first()
+        .map(|port| format!("{}:{}", host(port), port.port));
     // Until it was looked at once, what was sold is what was asked for.
     let seen = shown.observed.as_ref();
     let clamp = |value: i64| i32::try_from(value).unwrap_or(i32::MAX);
@@ -41,8 +47,17 @@ pub fn server_to(shown: Shown) -> proto::Server {
 }
 
 fn server_port_to(port: Port) -> proto::ServerPort {
-    let name = if port.slot == Some(0) { "default" } else { "additional" };
-    proto::ServerPort { name: name.to_owned(), ip: port.ip, port: port.port, alias: port.alias }
+    let name = if port.slot == Some(0) {
+        "default"
+    } else {
+        "additional"
+    };
+    proto::ServerPort {
+        name: name.to_owned(),
+        ip: port.ip,
+        port: port.port,
+        alias: port.alias,
+    }
 }
 
 /// A port of the mirror as it is sent.
@@ -71,16 +86,19 @@ pub fn external_account_to(account: Account) -> proto::ExternalAccount {
 
 /// Why placement would choose a node, as it is sent.
 pub fn explained_to(explained: Explained) -> proto::ExplainPlacementResponse {
-    let nodes = explained.nodes.into_iter().map(|(node, verdict)| proto::NodePlacement {
-        node_id: node.id,
-        fits: verdict.fits(),
-        reasons: verdict.obstacles.iter().map(ToString::to_string).collect(),
-        free_ram_gb: node.free_ram_gb(),
-        free_disk_gb: node.free_disk_gb(),
-        free_allocations: node.free_ports,
-        score: verdict.score,
-        name: node.name,
-    });
+    let nodes = explained
+        .nodes
+        .into_iter()
+        .map(|(node, verdict)| proto::NodePlacement {
+            node_id: node.id,
+            fits: verdict.fits(),
+            reasons: verdict.obstacles.iter().map(ToString::to_string).collect(),
+            free_ram_gb: node.free_ram_gb(),
+            free_disk_gb: node.free_disk_gb(),
+            free_allocations: node.free_ports,
+            score: verdict.score,
+            name: node.name,
+        });
     proto::ExplainPlacementResponse {
         chosen_node_id: explained.chosen,
         nodes: nodes.collect(),

@@ -16,7 +16,6 @@ use crate::{
         convert::{
             catalog::{item_type_from, term_from},
             orders::order_to,
-            time,
         },
         proto, validate,
     },
@@ -34,11 +33,10 @@ pub(super) async fn create(
     let command = command(message)?;
     let opened = checkout::create_checkout_session(app, &caller, &command).await?;
     let order = order_to(&opened.facts);
-    let expires_us = opened.facts.billing.session_expires_us;
     Ok(proto::CreateCheckoutSessionResponse {
         checkout_url: order.checkout_url.clone(),
+        expire_time: order.hold_expire_time,
         order: Some(order),
-        expire_time: expires_us.map(time),
     })
 }
 
@@ -51,7 +49,11 @@ fn command(message: proto::CreateCheckoutSessionRequest) -> Result<Command, Erro
     validate::text(v, "last_name", &message.last_name, 0, NAME_CHARS);
     validate::id(v, "plan_id", &message.plan_id);
     let item_type = item_type_from(message.item_type);
-    v.require(item_type.is_some(), "item_type", "must be ITEM_TYPE_GAME or ITEM_TYPE_VPS");
+    v.require(
+        item_type.is_some(),
+        "item_type",
+        "must be ITEM_TYPE_GAME or ITEM_TYPE_VPS",
+    );
     let term = term_from(message.term);
     v.require(term.is_some(), "term", "must be a term");
     validate::region(v, "region", &message.region);
@@ -86,10 +88,18 @@ fn command(message: proto::CreateCheckoutSessionRequest) -> Result<Command, Erro
 }
 
 fn addons(v: &mut Violations, ids: &[String]) {
-    v.require(ids.len() <= ADDONS, "addon_ids", format!("must have at most {ADDONS} entries"));
+    v.require(
+        ids.len() <= ADDONS,
+        "addon_ids",
+        format!("must have at most {ADDONS} entries"),
+    );
     for (index, id) in ids.iter().take(ADDONS).enumerate() {
         validate::id(v, &format!("addon_ids[{index}]"), id);
         let twice = ids.iter().take(index).any(|earlier| earlier == id);
-        v.require(!twice, format!("addon_ids[{index}]"), "must not be named twice");
+        v.require(
+            !twice,
+            format!("addon_ids[{index}]"),
+            "must not be named twice",
+        );
     }
 }

@@ -56,7 +56,9 @@ pub(super) fn stream(
             Ok(facts) => {
                 watch.sent = facts.order.version;
                 watch.ended = over(&facts);
-                Ok(proto::WatchOrderResponse { order: Some(order_to(&facts)) })
+                Ok(proto::WatchOrderResponse {
+                    order: Some(order_to(&facts)),
+                })
             }
             Err(error) => {
                 watch.ended = true;
@@ -105,6 +107,9 @@ impl Watch {
 /// Nothing will change any more: canceled, no server left, and what it held given back.
 fn over(facts: &Facts) -> bool {
     facts.order.status == OrderStatus::Canceled
-        && matches!(facts.order.server_state, ServerState::None | ServerState::Deleted)
+        && matches!(
+            facts.order.server_state,
+            ServerState::None | ServerState::Deleted
+        )
         && facts.order.due_us.is_none()
 }

@@ -23,18 +23,23 @@ use crate::{
 const SLOT_WAIT: Duration = Duration::from_millis(200);
 
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
-    let request: Option<NewServer> =
-        servers::create_request(work.app.db.read(), work.id()).await?;
+    let request: Option<NewServer> = servers::create_request(work.app.db.read(), work.id()).await?;
     let (Some(request), Some(node_id)) = (request, facts.server.node_id) else {
         return Ok(Outcome::Again);
     };
     let views = nodes::views(work.app.db.read(), Some(&facts.order.region)).await?;
-    if views.iter().any(|node| node.id == node_id && node.panel_changed) {
+    if views
+        .iter()
+        .any(|node| node.id == node_id && node.panel_changed)
+    {
         // Every id in the request may mean something else on a rebuilt panel.
         return Ok(work.later(WaitingReason::PanelChanged));
     }
     if !work.outlasts_a_call() {
-        return Ok(Outcome::Later { after: Duration::ZERO, waiting: facts.order.waiting_reason });
+        return Ok(Outcome::Later {
+            after: Duration::ZERO,
+            waiting: facts.order.waiting_reason,
+        });
     }
     if !mark_sent(work, node_id).await? {
         return Ok(Outcome::Later {
@@ -45,7 +50,10 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     // The commit may have taken long: a POST after the lease's end could meet another's.
     if !work.outlasts_a_call() {
         clear(work, true).await?;
-        return Ok(Outcome::Later { after: Duration::ZERO, waiting: facts.order.waiting_reason });
+        return Ok(Outcome::Later {
+            after: Duration::ZERO,
+            waiting: facts.order.waiting_reason,
+        });
     }
     match work.app.panel.create_server(&request).await {
         Ok(server) => {
@@ -119,7 +127,11 @@ async fn failed(
         // A taken port is a new choice, not a try.
         return Ok(Outcome::Again);
     }
-    if error == (panel::Error::NotDone { trouble: Trouble::Node }) {
+    if error
+        == (panel::Error::NotDone {
+            trouble: Trouble::Node,
+        })
+    {
         clear(work, false).await?;
         let until_us = work.app.db.now().await? + micros(work.settings.avoid_node);
         nodes::mark_avoided(work.app.db.write(), node_id, until_us).await?;
@@ -128,7 +140,10 @@ async fn failed(
     if error.violates("egg", "exists") {
         clear(work, false).await?;
         let message = format!("the panel has no egg {}", request.egg);
-        return Ok(Outcome::Park { reason: ErrorReason::EggNotFound, message });
+        return Ok(Outcome::Park {
+            reason: ErrorReason::EggNotFound,
+            message,
+        });
     }
     let rejected = matches!(error, panel::Error::Rejected { .. });
     clear(work, !rejected).await?;

@@ -60,11 +60,16 @@ pub(super) async fn store(work: &Work, step: Step, server: &Server) -> Result<()
 /// Makes our ledger of the order's ports the panel's.
 async fn reconcile_ports(tx: &Tx, id: OrderId, server: &Server) -> Result<Vec<String>, Error> {
     allocations::assign(tx, id).await?;
-    let Some(ports) = &server.allocations else { return Ok(Vec::new()) };
+    let Some(ports) = &server.allocations else {
+        return Ok(Vec::new());
+    };
     let theirs: Vec<i64> = ports.iter().map(|port| port.id).collect();
     let held = allocations::of_order(&**tx, id).await?;
-    let lost: Vec<i64> =
-        held.iter().map(|port| port.panel_id).filter(|port| !theirs.contains(port)).collect();
+    let lost: Vec<i64> = held
+        .iter()
+        .map(|port| port.panel_id)
+        .filter(|port| !theirs.contains(port))
+        .collect();
     let unexpected: Vec<i64> = theirs
         .into_iter()
         .filter(|port| held.iter().all(|ours| ours.panel_id != *port))
@@ -74,7 +79,11 @@ async fn reconcile_ports(tx: &Tx, id: OrderId, server: &Server) -> Result<Vec<St
     }
     allocations::mark_foreign(tx, &lost).await?;
     allocations::adopt(tx, id, &unexpected).await?;
-    Ok(vec![format!("other ports: {} lost, {} unexpected", lost.len(), unexpected.len())])
+    Ok(vec![format!(
+        "other ports: {} lost, {} unexpected",
+        lost.len(),
+        unexpected.len()
+    )])
 }
 
 /// Stores what a look at a ready server showed.

@@ -15,7 +15,9 @@ use crate::{
 
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let id = work.id();
-    let Some(panel_id) = facts.server.panel_id else { return Ok(Outcome::Again) };
+    let Some(panel_id) = facts.server.panel_id else {
+        return Ok(Outcome::Again);
+    };
     match really_over(work, facts).await {
         Ok(true) => {}
         Ok(false) => {
@@ -58,7 +60,10 @@ async fn really_over(work: &Work, facts: &Facts) -> Result<bool, stripe::Error> 
     if let Some(id) = &facts.billing.subscription_id {
         let subscription = work.app.stripe.subscription(id).await?;
         return Ok(subscription.ended_at.is_some()
-            || matches!(subscription.status.as_str(), "canceled" | "incomplete_expired"));
+            || matches!(
+                subscription.status.as_str(),
+                "canceled" | "incomplete_expired"
+            ));
     }
     match &facts.billing.session_id {
         Some(id) => Ok(work.app.stripe.session(id).await?.status == "expired"),

@@ -37,9 +37,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         Ok(Found::Account(user, origin)) => store(work, user_id, &user, origin).await,
         Ok(Found::Unresolved(message)) => Ok(unresolved(message)),
         // Not there although its names are taken or it may have been made: look again later.
-        Ok(Found::Nothing) => {
-            Ok(work.later(crate::domain::order::WaitingReason::PanelUnavailable))
-        }
+        Ok(Found::Nothing) => Ok(work.later(crate::domain::order::WaitingReason::PanelUnavailable)),
         Err(error) => Ok(work.panel_failed(&error)),
     }
 }
@@ -48,7 +46,11 @@ fn new_user(profile: &Profile) -> NewUser {
     // The panel wants both names; the shop does not.
     let or = |name: &str, fallback: &str| {
         let name: String = name.trim().chars().take(191).collect();
-        if name.is_empty() { fallback.to_owned() } else { name }
+        if name.is_empty() {
+            fallback.to_owned()
+        } else {
+            name
+        }
     };
     NewUser {
         external_id: profile.user_id.to_string(),
@@ -60,7 +62,9 @@ fn new_user(profile: &Profile) -> NewUser {
 }
 
 fn taken(error: &panel::Error) -> bool {
-    ["email", "external_id", "username"].iter().any(|field| error.violates(field, "unique"))
+    ["email", "external_id", "username"]
+        .iter()
+        .any(|field| error.violates(field, "unique"))
 }
 
 /// Adopts only what is surely the customer's: our external id, or their exact and
@@ -80,13 +84,23 @@ async fn look(work: &Work, profile: &Profile) -> Result<Found, panel::Error> {
         return Ok(Found::Nothing);
     };
     if user.root_admin {
-        return Ok(Found::Unresolved("the e-mail address is an administrator's"));
+        return Ok(Found::Unresolved(
+            "the e-mail address is an administrator's",
+        ));
     }
-    if user.external_id.as_deref().is_some_and(|other| !other.is_empty()) {
-        return Ok(Found::Unresolved("the e-mail address is linked to another user"));
+    if user
+        .external_id
+        .as_deref()
+        .is_some_and(|other| !other.is_empty())
+    {
+        return Ok(Found::Unresolved(
+            "the e-mail address is linked to another user",
+        ));
     }
     if !profile.email_verified {
-        return Ok(Found::Unresolved("the e-mail address is taken on the panel and not verified"));
+        return Ok(Found::Unresolved(
+            "the e-mail address is taken on the panel and not verified",
+        ));
     }
     // Written on adoption, so that later look-ups find it.
     let user = panel.set_user_external_id(&user, &external_id).await?;
@@ -94,7 +108,10 @@ async fn look(work: &Work, profile: &Profile) -> Result<Found, panel::Error> {
 }
 
 fn unresolved(message: &str) -> Outcome {
-    Outcome::Park { reason: ErrorReason::PanelUserUnresolved, message: message.to_owned() }
+    Outcome::Park {
+        reason: ErrorReason::PanelUserUnresolved,
+        message: message.to_owned(),
+    }
 }
 
 async fn store(

@@ -36,10 +36,18 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         Ok(egg) => egg,
         Err(outcome) => return Ok(outcome),
     };
-    let Some(owner) = facts.panel_user else { return Ok(Outcome::Again) };
+    let Some(owner) = facts.panel_user else {
+        return Ok(Outcome::Again);
+    };
     let chosen = orders::environment(work.app.db.read(), work.id()).await?;
     let (app, id, attempt) = (&work.app, work.id(), facts.server.attempt + 1);
-    let context = &Context { facts, game: &game, egg: &egg, owner, chosen: &chosen };
+    let context = &Context {
+        facts,
+        game: &game,
+        egg: &egg,
+        owner,
+        chosen: &chosen,
+    };
     let placed = work
         .store(Step::Place, |tx, now_us| async move {
             let node_id = room(app, &tx, context.facts, now_us).await?;
@@ -81,10 +89,18 @@ async fn current_egg(work: &Work, game: &Game) -> Result<Result<Egg, Outcome>, E
     }) {
         return Ok(Ok(egg.clone()));
     }
-    match work.app.panel.egg(game.ptero_nest_id, game.ptero_egg_id).await {
+    match work
+        .app
+        .panel
+        .egg(game.ptero_nest_id, game.ptero_egg_id)
+        .await
+    {
         Ok(read) => {
             let egg = &crate::worker::sweeps::egg(&read, now_us);
-            work.app.db.tx(|tx| async move { eggs::save(&tx, egg).await }).await?;
+            work.app
+                .db
+                .tx(|tx| async move { eggs::save(&tx, egg).await })
+                .await?;
             Ok(Ok(egg.clone()))
         }
         Err(panel::Error::NotFound) => Ok(Err(Outcome::Park {
@@ -142,7 +158,9 @@ fn blocked(views: &[Node], node_id: i32, now_us: i64) -> Option<Obstacle> {
 }
 
 fn nowhere(ranked: &[Verdict], blocked: Option<Obstacle>, region: &str) -> Error {
-    let only_ports = ranked.iter().any(|verdict| verdict.obstacles == [Obstacle::Ports]);
+    let only_ports = ranked
+        .iter()
+        .any(|verdict| verdict.obstacles == [Obstacle::Ports]);
     let reason = match blocked {
         Some(Obstacle::PanelChanged) => "PANEL_CHANGED",
         Some(_) => "PANEL_UNAVAILABLE",

@@ -13,11 +13,16 @@ use crate::{
 
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let id = work.id();
-    let Some(panel_id) = facts.server.panel_id else { return Ok(Outcome::Again) };
+    let Some(panel_id) = facts.server.panel_id else {
+        return Ok(Outcome::Again);
+    };
     match work.app.panel.server(panel_id).await {
         Ok(Some(server)) if server.external_id.as_deref() == Some(&id.to_string()) => {
             // Our earlier try may have come through, or the install ended meanwhile.
-            let failed = matches!(server.status.as_deref(), Some("install_failed" | "reinstall_failed"));
+            let failed = matches!(
+                server.status.as_deref(),
+                Some("install_failed" | "reinstall_failed")
+            );
             if !failed && server.status.as_deref() != Some("installing") {
                 return Ok(work.later(WaitingReason::Installing));
             }
@@ -41,7 +46,12 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
 /// It is not where it was: only if the panel does not have it under our id either is it
 /// gone. It is never made again by itself.
 async fn missing(work: &Work) -> Result<Outcome, Error> {
-    match work.app.panel.server_by_external_id(&work.id().to_string()).await {
+    match work
+        .app
+        .panel
+        .server_by_external_id(&work.id().to_string())
+        .await
+    {
         Ok(None) => Ok(Outcome::Park {
             reason: ErrorReason::ServerMissing,
             message: "the server is gone from the panel".to_owned(),

@@ -9,6 +9,9 @@ use crate::{
 
 pub(super) async fn take(work: &Work) -> Result<Outcome, Error> {
     let id = work.id();
-    work.store(Step::Release, |tx, _| async move { Ok(holds::release(&tx, id).await?) }).await?;
+    work.store(Step::Release, |tx, _| async move {
+        Ok(holds::release(&tx, id).await?)
+    })
+    .await?;
     Ok(Outcome::Again)
 }

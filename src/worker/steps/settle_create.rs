@@ -20,8 +20,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             metrics::counter!("spawnpoint_creates_adopted_total").increment(1);
         }
         Ok(None) => {
-            let settled =
-                facts.server.settle_looks + 1 >= looks_to_settle(facts.billing.over());
+            let settled = facts.server.settle_looks + 1 >= looks_to_settle(facts.billing.over());
             work.store(Step::SettleCreate, |tx, now_us| async move {
                 if settled {
                     // It was surely not done: the same request may be sent again.

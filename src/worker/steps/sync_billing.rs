@@ -18,14 +18,19 @@ use crate::{
 };
 
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
-    let Some(session_id) = facts.billing.session_id.clone() else { return Ok(Outcome::Again) };
+    let Some(session_id) = facts.billing.session_id.clone() else {
+        return Ok(Outcome::Again);
+    };
     let session = match read_session(work, facts, &session_id).await? {
         Ok(session) => session,
         Err(error) => return Ok(failed(work, &error)),
     };
     // The subscription that was stored first stays the order's.
-    let subscription_id =
-        facts.billing.subscription_id.clone().or_else(|| session.subscription.clone());
+    let subscription_id = facts
+        .billing
+        .subscription_id
+        .clone()
+        .or_else(|| session.subscription.clone());
     let subscription = match &subscription_id {
         None => None,
         Some(id) => match work.app.stripe.subscription(id).await {
@@ -34,10 +39,19 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         },
     };
     let paid = session.status == "complete"
-        && matches!(session.payment_status.as_str(), "paid" | "no_payment_required");
+        && matches!(
+            session.payment_status.as_str(),
+            "paid" | "no_payment_required"
+        );
     let mismatch = if paid && !facts.billing.confirmed() {
         let stored = billing::request(work.app.db.read(), work.id()).await?;
-        mismatch(work, facts, &form::lines(&stored), &session, subscription.as_ref())
+        mismatch(
+            work,
+            facts,
+            &form::lines(&stored),
+            &session,
+            subscription.as_ref(),
+        )
     } else {
         None
     };
@@ -63,7 +77,16 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         }
         if let Some(message) = parked {
             let error = Some((ErrorReason::BillingMismatch, message.clone()));
-            orders::set_progress(&tx, id, &Progress { waiting: None, error, attempts }).await?;
+            orders::set_progress(
+                &tx,
+                id,
+                &Progress {
+                    waiting: None,
+                    error,
+                    attempts,
+                },
+            )
+            .await?;
         }
         Ok(())
     })
@@ -110,9 +133,10 @@ fn failed(work: &Work, error: &stripe::Error) -> Outcome {
             reason: ErrorReason::BillingMismatch,
             message: error.to_string(),
         },
-        stripe::Error::KeyReused { .. } | stripe::Error::Garbage { .. } => {
-            Outcome::Tried { reason: ErrorReason::Internal, message: error.to_string() }
-        }
+        stripe::Error::KeyReused { .. } | stripe::Error::Garbage { .. } => Outcome::Tried {
+            reason: ErrorReason::Internal,
+            message: error.to_string(),
+        },
         stripe::Error::KeyRefused { .. }
         | stripe::Error::Unreachable(_)
         | stripe::Error::Unknown { .. } => work.later(WaitingReason::StripeUnavailable),
@@ -168,10 +192,14 @@ fn mismatch(
 /// Compared by price, never by position: Stripe promises no order.
 fn same_lines(ordered: &[(String, i64)], found: Option<&[Line]>) -> bool {
     let Some(found) = found else { return false };
-    let mut ordered: Vec<(&str, i64)> =
-        ordered.iter().map(|(price, quantity)| (price.as_str(), *quantity)).collect();
-    let mut found: Vec<(&str, i64)> =
-        found.iter().map(|line| (line.price.as_str(), line.quantity)).collect();
+    let mut ordered: Vec<(&str, i64)> = ordered
+        .iter()
+        .map(|(price, quantity)| (price.as_str(), *quantity))
+        .collect();
+    let mut found: Vec<(&str, i64)> = found
+        .iter()
+        .map(|line| (line.price.as_str(), line.quantity))
+        .collect();
     ordered.sort_unstable();
     found.sort_unstable();
     ordered == found
@@ -183,7 +211,10 @@ mod tests {
 
     #[test]
     fn lines_are_compared_by_price() {
-        let line = |price: &str, quantity| Line { price: price.to_owned(), quantity };
+        let line = |price: &str, quantity| Line {
+            price: price.to_owned(),
+            quantity,
+        };
         let ordered = [("a".to_owned(), 1), ("b".to_owned(), 1)];
         assert!(same_lines(&ordered, Some(&[line("b", 1), line("a", 1)])));
         assert!(!same_lines(&ordered, Some(&[line("a", 1)])));

@@ -32,8 +32,10 @@ pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
             }
         };
         let ids: Vec<i64> = listed.data.iter().map(|server| server.id).collect();
-        let ours: HashMap<i64, OrderId> =
-            servers::orders_of_panel_ids(app.db.read(), &ids).await?.into_iter().collect();
+        let ours: HashMap<i64, OrderId> = servers::orders_of_panel_ids(app.db.read(), &ids)
+            .await?
+            .into_iter()
+            .collect();
         for server in &listed.data {
             // Panel ids are reused after a rebuild: the external id decides.
             if let Some(id) = ours.get(&server.id)
@@ -49,7 +51,10 @@ pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
         }
         page += 1;
     }
-    Ok(Found { finds, cursor: String::new() })
+    Ok(Found {
+        finds,
+        cursor: String::new(),
+    })
 }
 
 /// Stores what was seen of a server, unless it is older than our last write to the
@@ -61,7 +66,9 @@ async fn observe(
     began_us: i64,
 ) -> Result<bool, Error> {
     let status = server.status.clone().unwrap_or_default();
-    let Some(facts) = orders::find(app.db.read(), id).await? else { return Ok(false) };
+    let Some(facts) = orders::find(app.db.read(), id).await? else {
+        return Ok(false);
+    };
     if facts.server.observed_status.as_deref() == Some(status.as_str()) {
         return Ok(false);
     }
@@ -81,9 +88,13 @@ async fn observe(
         .db
         .tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
-            let Some(locked) = orders::lock(&tx, id).await? else { return Ok(false) };
+            let Some(locked) = orders::lock(&tx, id).await? else {
+                return Ok(false);
+            };
             let known = &locked.facts.server;
-            let stale = known.panel_write_us.is_some_and(|wrote_us| wrote_us > began_us);
+            let stale = known
+                .panel_write_us
+                .is_some_and(|wrote_us| wrote_us > began_us);
             if stale || !known.exists() {
                 return Ok(false);
             }

@@ -39,7 +39,10 @@ pub(super) async fn run(app: &Arc<App>, _cursor: &str) -> Result<Found, Error> {
         Err(error) => tracing::warn!(%error, "the panel's nodes could not be listed"),
     }
     finds += refresh_eggs(app).await?;
-    Ok(Found { finds, cursor: String::new() })
+    Ok(Found {
+        finds,
+        cursor: String::new(),
+    })
 }
 
 /// Stores what the panel says of a node of ours, and reads its ports where it is time.
@@ -61,7 +64,10 @@ async fn mirror_node(app: &Arc<App>, listed: &panel::Node) -> Result<bool, Error
     )
     .await?;
     if changed {
-        tracing::error!(node_id, "the panel's node is not the one we know: nothing is placed there");
+        tracing::error!(
+            node_id,
+            "the panel's node is not the one we know: nothing is placed there"
+        );
         return Ok(true);
     }
     let view = nodes::views(app.db.read(), Some(&node.set.region)).await?;
@@ -125,13 +131,21 @@ async fn refresh_eggs(app: &Arc<App>) -> Result<i32, Error> {
     for game in catalog::games::all(app.db.read()).await? {
         let cached = eggs::find(app.db.read(), game.ptero_egg_id).await?;
         let fresh = cached.as_ref().is_some_and(|egg| {
-            let believed = if egg.found { EGG_BELIEVED_US } else { MISSING_EGG_US };
+            let believed = if egg.found {
+                EGG_BELIEVED_US
+            } else {
+                MISSING_EGG_US
+            };
             egg.nest_id == game.ptero_nest_id && now_us - egg.read_us < believed
         });
         if !game.is_active || fresh {
             continue;
         }
-        let read = match app.panel_housekeeping.egg(game.ptero_nest_id, game.ptero_egg_id).await {
+        let read = match app
+            .panel_housekeeping
+            .egg(game.ptero_nest_id, game.ptero_egg_id)
+            .await
+        {
             Ok(read) => egg(&read, now_us),
             Err(panel::Error::NotFound) => missing(&game, now_us),
             Err(error) => {
@@ -140,14 +154,20 @@ async fn refresh_eggs(app: &Arc<App>) -> Result<i32, Error> {
             }
         };
         let read = &read;
-        app.db.tx(|tx| async move { eggs::save(&tx, read).await }).await?;
+        app.db
+            .tx(|tx| async move { eggs::save(&tx, read).await })
+            .await?;
         finds += 1;
     }
     Ok(finds)
 }
 
 fn missing(game: &domain::catalog::Game, now_us: i64) -> Egg {
-    tracing::error!(game = game.id, egg = game.ptero_egg_id, "the panel has no such egg");
+    tracing::error!(
+        game = game.id,
+        egg = game.ptero_egg_id,
+        "the panel has no such egg"
+    );
     Egg {
         egg_id: game.ptero_egg_id,
         nest_id: game.ptero_nest_id,

@@ -52,7 +52,10 @@ pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
             break;
         }
     }
-    Ok(Found { finds, cursor: String::new() })
+    Ok(Found {
+        finds,
+        cursor: String::new(),
+    })
 }
 
 /// Marks an order due that still waits for a payment that Stripe has.
@@ -74,7 +77,9 @@ async fn hint(app: &Arc<App>, id: OrderId, session_id: &str) -> Result<bool, Err
     app.db
         .tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
-            let Some(locked) = orders::lock(&tx, id).await? else { return Ok(()) };
+            let Some(locked) = orders::lock(&tx, id).await? else {
+                return Ok(());
+            };
             billing::hint_session(&tx, id, session_id).await?;
             billing::add_hint(&tx, id, Some(now_us)).await?;
             leases::add_fact(&tx, id, now_us).await?;

@@ -23,23 +23,44 @@ impl Sound {
     pub async fn stock(live: &Live) -> Self {
         let user = Uuid::new_v4();
         let order_id = live.buy(user).await.id;
-        let mut sound = Self { order_id, user, node_id: 0, made: 0 };
+        let mut sound = Self {
+            order_id,
+            user,
+            node_id: 0,
+            made: 0,
+        };
         let mut catalog = live.catalog();
         let mut plan = sound.plan();
         plan.id = "sound-plan".to_owned();
-        let request = proto::CreatePlanRequest { plan: Some(plan), ..Default::default() };
+        let request = proto::CreatePlanRequest {
+            plan: Some(plan),
+            ..Default::default()
+        };
         catalog.create_plan(live.operator(request)).await.unwrap();
         let mut addon = sound.addon();
         addon.id = "sound-addon".to_owned();
-        let request = proto::CreateAddonRequest { addon: Some(addon), ..Default::default() };
+        let request = proto::CreateAddonRequest {
+            addon: Some(addon),
+            ..Default::default()
+        };
         catalog.create_addon(live.operator(request)).await.unwrap();
         let mut game = sound.game();
         game.id = "sound-game".to_owned();
-        let request = proto::CreateGameRequest { game: Some(game), ..Default::default() };
+        let request = proto::CreateGameRequest {
+            game: Some(game),
+            ..Default::default()
+        };
         catalog.create_game(live.operator(request)).await.unwrap();
         let node = Some(sound.node());
-        let request = proto::CreateNodeRequest { node, ..Default::default() };
-        let made = live.provisioning().create_node(live.operator(request)).await.unwrap();
+        let request = proto::CreateNodeRequest {
+            node,
+            ..Default::default()
+        };
+        let made = live
+            .provisioning()
+            .create_node(live.operator(request))
+            .await
+            .unwrap();
         sound.node_id = made.into_inner().node.unwrap().id;
         sound
     }
@@ -87,34 +108,58 @@ impl Sound {
         };
         let named = |id: &str| id.to_owned();
         Some(match method {
-            "GetPlan" => proto::GetPlanRequest { plan_id: named("mc-2gb") }.encode_to_vec(),
-            "GetAddon" => proto::GetAddonRequest { addon_id: named("sound-addon") }.encode_to_vec(),
-            "GetGame" => proto::GetGameRequest { game_id: named("minecraft") }.encode_to_vec(),
-            "CreatePlan" => {
-                proto::CreatePlanRequest { plan: Some(self.plan()), request_id }.encode_to_vec()
+            "GetPlan" => proto::GetPlanRequest {
+                plan_id: named("mc-2gb"),
             }
-            "CreateAddon" => {
-                proto::CreateAddonRequest { addon: Some(self.addon()), request_id }.encode_to_vec()
+            .encode_to_vec(),
+            "GetAddon" => proto::GetAddonRequest {
+                addon_id: named("sound-addon"),
             }
-            "CreateGame" => {
-                proto::CreateGameRequest { game: Some(self.game()), request_id }.encode_to_vec()
+            .encode_to_vec(),
+            "GetGame" => proto::GetGameRequest {
+                game_id: named("minecraft"),
             }
+            .encode_to_vec(),
+            "CreatePlan" => proto::CreatePlanRequest {
+                plan: Some(self.plan()),
+                request_id,
+            }
+            .encode_to_vec(),
+            "CreateAddon" => proto::CreateAddonRequest {
+                addon: Some(self.addon()),
+                request_id,
+            }
+            .encode_to_vec(),
+            "CreateGame" => proto::CreateGameRequest {
+                game: Some(self.game()),
+                request_id,
+            }
+            .encode_to_vec(),
             "UpdatePlan" => proto::UpdatePlanRequest {
-                plan: Some(proto::Plan { id: named("sound-plan"), ..self.plan() }),
+                plan: Some(proto::Plan {
+                    id: named("sound-plan"),
+                    ..self.plan()
+                }),
                 update_mask: mask(&["display_name", "description", "game", "prices"]),
                 etag: String::new(),
                 request_id,
             }
             .encode_to_vec(),
             "UpdateAddon" => proto::UpdateAddonRequest {
-                addon: Some(proto::Addon { id: named("sound-addon"), ..self.addon() }),
+                addon: Some(proto::Addon {
+                    id: named("sound-addon"),
+                    ..self.addon()
+                }),
                 update_mask: mask(&["display_name", "description", "prices"]),
                 etag: String::new(),
                 request_id,
             }
             .encode_to_vec(),
             "UpdateGame" => proto::UpdateGameRequest {
-                game: Some(proto::Game { id: named("sound-game"), ..self.game() }),
+                game: Some(proto::Game {
+                    id: named("sound-game"),
+                    ..self.game()
+                }),
                 update_mask: mask(&[
                     "display_name",
                     "environment",
@@ -143,20 +188,27 @@ impl Sound {
             "CreateCheckoutSession" => cart(self.user).encode_to_vec(),
             "GetOrder" => proto::GetOrderRequest { order_id }.encode_to_vec(),
             "WatchOrder" => proto::WatchOrderRequest { order_id }.encode_to_vec(),
-            "ListOrderEvents" => {
-                proto::ListOrderEventsRequest { order_id, ..Default::default() }.encode_to_vec()
+            "ListOrderEvents" => proto::ListOrderEventsRequest {
+                order_id,
+                ..Default::default()
             }
+            .encode_to_vec(),
             "ListOrders" => Vec::new(),
-            "GetProfile" => {
-                proto::GetProfileRequest { user_id: self.user.to_string() }.encode_to_vec()
+            "GetProfile" => proto::GetProfileRequest {
+                user_id: self.user.to_string(),
             }
+            .encode_to_vec(),
             "RecordStripeEvent" => {
                 let event = format!(
                     r#"{{"id":"evt_sound{}","object":"event","type":"ping","created":1,"livemode":false}}"#,
                     self.made
                 );
                 let payload = event.into_bytes();
-                proto::RecordStripeEventRequest { payload, receive_time: None }.encode_to_vec()
+                proto::RecordStripeEventRequest {
+                    payload,
+                    receive_time: None,
+                }
+                .encode_to_vec()
             }
             _ => return None,
         })
@@ -166,37 +218,47 @@ impl Sound {
         let (order_id, node_id) = (self.order_id.clone(), self.node_id);
         let request_id = Uuid::new_v4().to_string();
         Some(match method {
-            "ProvisionOrder" => {
-                proto::ProvisionOrderRequest { order_id, request_id }.encode_to_vec()
+            "ProvisionOrder" => proto::ProvisionOrderRequest {
+                order_id,
+                request_id,
             }
+            .encode_to_vec(),
             "GetServer" => proto::GetServerRequest { order_id }.encode_to_vec(),
             "RevealServerSecrets" => proto::RevealServerSecretsRequest { order_id }.encode_to_vec(),
             "ListNodes" => Vec::new(),
             "GetNode" => proto::GetNodeRequest { node_id }.encode_to_vec(),
-            "CreateNode" => {
-                proto::CreateNodeRequest { node: Some(self.node()), request_id }.encode_to_vec()
+            "CreateNode" => proto::CreateNodeRequest {
+                node: Some(self.node()),
+                request_id,
             }
+            .encode_to_vec(),
             "UpdateNode" => {
                 let paths = ["name", "region", "fqdn"].map(str::to_owned).to_vec();
                 proto::UpdateNodeRequest {
-                    node: Some(proto::Node { id: node_id, ..self.node() }),
+                    node: Some(proto::Node {
+                        id: node_id,
+                        ..self.node()
+                    }),
                     update_mask: Some(FieldMask { paths }),
                     request_id,
                 }
                 .encode_to_vec()
             }
-            "ListAllocations" => {
-                proto::ListAllocationsRequest { node_id, ..Default::default() }.encode_to_vec()
+            "ListAllocations" => proto::ListAllocationsRequest {
+                node_id,
+                ..Default::default()
             }
+            .encode_to_vec(),
             "ExplainPlacement" => proto::ExplainPlacementRequest {
                 plan_id: "mc-2gb".to_owned(),
                 region: "us-east".to_owned(),
                 ..Default::default()
             }
             .encode_to_vec(),
-            "GetExternalAccount" => {
-                proto::GetExternalAccountRequest { user_id: self.user.to_string() }.encode_to_vec()
+            "GetExternalAccount" => proto::GetExternalAccountRequest {
+                user_id: self.user.to_string(),
             }
+            .encode_to_vec(),
             _ => return None,
         })
     }
@@ -264,5 +326,8 @@ impl Sound {
 }
 
 fn money(amount_minor: i64) -> proto::Money {
-    proto::Money { amount_minor, currency: "usd".to_owned() }
+    proto::Money {
+        amount_minor,
+        currency: "usd".to_owned(),
+    }
 }

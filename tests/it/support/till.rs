@@ -57,6 +57,20 @@ pub async fn rows(live: &Live, table: &str) -> i64 {
 
 /// What the window says: how many such servers still fit in a region.
 pub async fn remaining(live: &Live, plan_id: &str, region: &str) -> i32 {
+    availability(live, plan_id, region).await.remaining
+}
+
+/// Waits until the eggs of these plans were looked for on the panel.
+pub async fn wait_warm(live: &Live, plan_ids: &[&str]) {
+    for plan_id in plan_ids {
+        wait::until("the panel was read", PATIENCE, || async {
+            availability(live, plan_id, "us-east").await.reason != "WARMING_UP"
+        })
+        .await;
+    }
+}
+
+async fn availability(live: &Live, plan_id: &str, region: &str) -> proto::Availability {
     let message = proto::CheckAvailabilityRequest {
         plan_id: plan_id.to_owned(),
         region: region.to_owned(),
@@ -67,7 +81,7 @@ pub async fn remaining(live: &Live, plan_id: &str, region: &str) -> i32 {
         .check_availability(live.operator(message))
         .await
         .unwrap();
-    answer.into_inner().availability[0].remaining
+    answer.into_inner().availability.remove(0)
 }
 
 /// Waits until so many such servers fit again.

@@ -106,15 +106,25 @@ impl Api {
         slots: &mut Vec<Slot>,
     ) {
         let descriptor = &self.messages[message];
-        let entry = descriptor.options.as_ref().is_some_and(|options| options.map_entry());
+        let entry = descriptor
+            .options
+            .as_ref()
+            .is_some_and(|options| options.map_entry());
         for field in &descriptor.field {
-            let name = if entry { format!("{{{}}}", field.name()) } else { field.name().to_owned() };
+            let name = if entry {
+                format!("{{{}}}", field.name())
+            } else {
+                field.name().to_owned()
+            };
             let path = format!("{prefix}{name}");
             let mut steps = steps.to_vec();
             let number = field.number().cast_unsigned();
             match field.r#type() {
                 Type::String => {
-                    steps.push(Step { number, around: Vec::new() });
+                    steps.push(Step {
+                        number,
+                        around: Vec::new(),
+                    });
                     slots.push(Slot { path, steps });
                 }
                 Type::Message => {
@@ -155,7 +165,11 @@ fn collect(scope: &str, message: &DescriptorProto, all: &mut HashMap<String, Des
 /// A field of bytes: string, bytes or message.
 pub fn delimited(number: u32, content: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(content.len() + 8);
-    prost::encoding::encode_key(number, prost::encoding::WireType::LengthDelimited, &mut bytes);
+    prost::encoding::encode_key(
+        number,
+        prost::encoding::WireType::LengthDelimited,
+        &mut bytes,
+    );
     prost::encoding::encode_varint(content.len() as u64, &mut bytes);
     bytes.extend_from_slice(content);
     bytes
