@@ -11,7 +11,7 @@ use std::{io::IsTerminal, panic};
 
 use tracing::{Level, Metadata};
 use tracing_subscriber::{
-    EnvFilter, Layer, filter::FilterFn, layer::SubscriberExt, registry::Registry,
+    EnvFilter, Layer, filter::FilterFn, fmt::MakeWriter, layer::SubscriberExt, registry::Registry,
     util::SubscriberInitExt,
 };
 
@@ -57,25 +57,35 @@ pub fn check_filter(filter: &str) -> Result<(), String> {
         .map_err(|error| error.to_string())
 }
 
-/// Starts logging for the whole process, and sends panics there as well.
-pub fn install(format: Format, filter: &str) -> Result<(), Installed> {
+/// What writes lines, and keeps from them what no filter may let through.
+pub fn layer<W>(format: Format, filter: &str, writer: W) -> impl Layer<Registry>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let filter = EnvFilter::builder().parse_lossy(filter);
+    let lines = tracing_subscriber::fmt::layer();
     let lines = match format {
-        Format::Json => tracing_subscriber::fmt::layer()
+        Format::Json => lines
             .json()
             .flatten_event(true)
             .with_current_span(false)
             .with_span_list(true)
-            .with_writer(std::io::stderr)
+            .with_writer(writer)
             .boxed(),
-        Format::Pretty => tracing_subscriber::fmt::layer()
+        Format::Pretty => lines
             .with_ansi(std::io::stderr().is_terminal())
-            .with_writer(std::io::stderr)
+            .with_writer(writer)
             .boxed(),
     };
-    let quiet = FilterFn::new(is_harmless);
+    lines
+        .with_filter(FilterFn::new(is_harmless))
+        .with_filter(filter)
+}
+
+/// Starts logging for the whole process, and sends panics there as well.
+pub fn install(format: Format, filter: &str) -> Result<(), Installed> {
     Registry::default()
-        .with(lines.with_filter(quiet).with_filter(filter))
+        .with(layer(format, filter, std::io::stderr))
         .try_init()
         .map_err(|_| Installed)?;
     panic::set_hook(Box::new(|info| {

@@ -10,8 +10,8 @@ use crate::{
         orders::{self, Note, leases},
         stripe_events::{self, NewEvent, Source, State},
     },
-    domain::{self, OrderId, SECOND_US, ids::parse_uuid},
-    stripe::events::{self, Event, ParseError},
+    domain::{self, OrderId, SECOND_US, ids::parse_uuid, order::Facts},
+    stripe::events::{self, Event, ParseError, Subject},
 };
 
 const METHOD: &str = "OrderService/RecordStripeEvent";
@@ -127,69 +127,21 @@ async fn apply(
     if !events::matters(&event.kind) || event.livemode != livemode {
         return Ok(ignored());
     }
-    let subject = &event.subject;
-    let named = subject
-        .order_ref
-        .as_deref()
-        .and_then(parse_uuid)
-        .map(OrderId);
-    let id = match named {
-        Some(id) => Some(id),
-        None => {
-            billing::order_of(
-                &**tx,
-                subject.session.as_deref(),
-                subject.subscription.as_deref(),
-            )
-            .await?
-        }
-    };
     // An account at Stripe is often shared: what names no order of ours is not ours.
-    let Some(id) = id else { return Ok(ignored()) };
+    let Some(id) = order_of(tx, &event.subject).await? else {
+        return Ok(ignored());
+    };
     let Some(locked) = orders::lock(tx, id).await? else {
         return Ok(failed("it names an order that does not exist"));
     };
-    let foreign = |ours: &Option<String>, told: &Option<String>| matches!((ours, told), (Some(ours), Some(told)) if ours != told);
-    let known = &locked.facts.billing;
-    if foreign(&known.session_id, &subject.session)
-        || foreign(&known.subscription_id, &subject.subscription)
-    {
-        // First value wins: a second session or subscription of an order is a finding.
-        tracing::error!(order_id = %id, event_id = %event.id, "event of another session or subscription");
+    if let Some(objection) = objection(tx, &locked.facts, &event.subject).await? {
+        tracing::error!(order_id = %id, event_id = %event.id, objection, "event not applied");
         return Ok(Applied {
             order: Some(id),
-            ..failed("it is about another session or subscription than the order's")
+            ..failed(objection)
         });
     }
-    if known.never_opened && subject.session.is_some() {
-        tracing::error!(order_id = %id, event_id = %event.id, "event of an order without a session");
-        return Ok(Applied {
-            order: Some(id),
-            ..failed("its order ended without a session")
-        });
-    }
-    if let Some(session) = &subject.session
-        && billing::order_of(&**tx, Some(session), None)
-            .await?
-            .is_some_and(|owner| owner != id)
-    {
-        return Ok(Applied {
-            order: Some(id),
-            ..failed("its session is another order's")
-        });
-    }
-    if let (None, Some(session)) = (&known.session_id, &subject.session) {
-        billing::hint_session(tx, id, session).await?;
-    }
-    let paid = matches!(
-        subject.payment_status.as_deref(),
-        Some("paid" | "no_payment_required")
-    );
-    billing::add_hint(tx, id, paid.then_some(now_us)).await?;
-    if event.kind == "checkout.session.async_payment_failed" {
-        billing::set_payment_failed(tx, id, now_us).await?;
-    }
-    leases::add_fact(tx, id, now_us).await?;
+    hint(tx, &locked.facts, event, now_us).await?;
     let note = Note {
         actor: "stripe".to_owned(),
         cause: event.id.clone(),
@@ -201,4 +153,63 @@ async fn apply(
         order: Some(id),
         error: None,
     })
+}
+
+/// The order that an event names, or whose session or subscription it is about.
+async fn order_of(tx: &Tx, subject: &Subject) -> Result<Option<OrderId>, Error> {
+    let named = subject.order_ref.as_deref().and_then(parse_uuid);
+    if let Some(id) = named {
+        return Ok(Some(OrderId(id)));
+    }
+    let (session, subscription) = (subject.session.as_deref(), subject.subscription.as_deref());
+    Ok(billing::order_of(&**tx, session, subscription).await?)
+}
+
+/// Why an event that names an order cannot be about it. The first session and the
+/// first subscription of an order are its only ones; another one is a finding.
+async fn objection(
+    tx: &Tx,
+    facts: &Facts,
+    subject: &Subject,
+) -> Result<Option<&'static str>, Error> {
+    let differ = |ours: &Option<String>, told: &Option<String>| match (ours, told) {
+        (Some(ours), Some(told)) => ours != told,
+        _ => false,
+    };
+    let known = &facts.billing;
+    if differ(&known.session_id, &subject.session)
+        || differ(&known.subscription_id, &subject.subscription)
+    {
+        return Ok(Some(
+            "it is about another session or subscription than the order's",
+        ));
+    }
+    let Some(session) = &subject.session else {
+        return Ok(None);
+    };
+    if known.never_opened {
+        return Ok(Some("its order ended without a session"));
+    }
+    let owner = billing::order_of(&**tx, Some(session), None).await?;
+    if owner.is_some_and(|owner| owner != facts.order.id) {
+        return Ok(Some("its session is another order's"));
+    }
+    Ok(None)
+}
+
+/// Notes what the event told, and marks the order due.
+async fn hint(tx: &Tx, facts: &Facts, event: &Event, now_us: i64) -> Result<(), Error> {
+    let (id, subject) = (facts.order.id, &event.subject);
+    if let (None, Some(session)) = (&facts.billing.session_id, &subject.session) {
+        billing::hint_session(tx, id, session).await?;
+    }
+    let paid = matches!(
+        subject.payment_status.as_deref(),
+        Some("paid" | "no_payment_required")
+    );
+    billing::add_hint(tx, id, paid.then_some(now_us)).await?;
+    if event.kind == "checkout.session.async_payment_failed" {
+        billing::set_payment_failed(tx, id, now_us).await?;
+    }
+    Ok(leases::add_fact(tx, id, now_us).await?)
 }

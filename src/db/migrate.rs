@@ -17,9 +17,9 @@ const MIGRATION_LOCK: i64 = 7_205_759_403;
 const FILE_WAITS: u32 = 24;
 
 impl Db {
-    /// Applies the steps that are missing. Replicas that start at once wait for the
-    /// first: on PostgreSQL by an advisory lock held on a second connection, on
-    /// SQLite by the write lock.
+    /// Applies the steps that are missing, all in one transaction. Replicas that start
+    /// at once wait for the first: on PostgreSQL by an advisory lock, on SQLite by the
+    /// write lock.
     pub async fn migrate(&self) -> Result<(), Error> {
         if !self.is_postgres() {
             return self.migrate_file().await;
@@ -38,9 +38,8 @@ impl Db {
             [MIGRATION_LOCK.into()],
         );
         lock.execute_raw(statement).await?;
-        let migrated = Migrator::up(&self.write, None).await;
-        lock.commit().await?;
-        Ok(migrated?)
+        Migrator::up(&lock, None).await?;
+        Ok(lock.commit().await?)
     }
 
     /// All steps in one writing transaction: nobody else migrates meanwhile, and a

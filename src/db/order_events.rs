@@ -14,7 +14,7 @@ use crate::domain::{
 };
 
 /// All replicas that give sequence numbers lock this.
-const SEQUENCER_LOCK: i64 = 7_205_759_404;
+const SEQUENCER_LOCK: i64 = 7_205_759_405;
 
 /// Appends one event per change.
 pub async fn append(

@@ -10,7 +10,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The panel judged this very request: 400 or 422 with a code of its own. Counts as a try.
-    #[error("panel rejected the request: {status} {code} {violations:?}")]
+    #[error("the panel rejected it: {status} {code}{}", listed(violations))]
     Rejected {
         /// HTTP status.
         status: u16,
@@ -75,6 +75,18 @@ pub struct Violation {
     pub field: String,
     /// `required`, `unique`, `exists` and so on; empty where the panel names none.
     pub rule: String,
+}
+
+/// Violations as people read them: ` (external_id unique, allocation.default exists)`.
+fn listed(violations: &[Violation]) -> String {
+    if violations.is_empty() {
+        return String::new();
+    }
+    let each: Vec<String> = violations
+        .iter()
+        .map(|v| format!("{} {}", v.field, v.rule))
+        .collect();
+    format!(" ({})", each.join(", "))
 }
 
 impl Error {

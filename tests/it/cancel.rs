@@ -36,12 +36,18 @@ async fn wait_over(live: &Live, order: &proto::Order) -> proto::Order {
     assert_eq!(order.status(), proto::OrderStatus::Canceled);
     assert_eq!(live.world.panel.servers(), []);
     let node = live.node(EAST.1).await;
-    assert_eq!((node.held_ram_gb, node.held_disk_gb, node.free_allocations), (0, 0, 200));
+    assert_eq!(
+        (node.held_ram_gb, node.held_disk_gb, node.free_allocations),
+        (0, 0, 200)
+    );
     order
 }
 
 fn cancel(live: &Live, order: &proto::Order) {
-    live.world.stripe.cancel_subscription(&live.subscription(order)).unwrap();
+    live.world
+        .stripe
+        .cancel_subscription(&live.subscription(order))
+        .unwrap();
 }
 
 /// Finding 12: a cancel before the delivery was dropped and the order delivered later.
@@ -54,7 +60,11 @@ async fn canceled_before_the_create_nothing_is_made(engine: Engine) {
     let order = wait_over(&live, &order).await;
     assert_eq!(order.server_state(), proto::ServerState::None);
     assert_eq!(live.creates(&order.id).len(), 0);
-    assert_eq!(live.world.panel.users().len(), 1, "no account either: only the administrator");
+    assert_eq!(
+        live.world.panel.users().len(),
+        1,
+        "no account either: only the administrator"
+    );
     let late = live.provision(&order.id).await.unwrap_err();
     assert_eq!(crate::support::live::reason(&late), "ORDER_ENDED");
     live.close().await;
@@ -64,14 +74,26 @@ async fn canceled_before_the_create_nothing_is_made(engine: Engine) {
 async fn canceled_during_the_create_the_server_is_deleted(engine: Engine) {
     let live = Live::open_with(engine, |options| options.install = LONG_INSTALL).await;
     let panel = &live.world.panel;
-    let slow = DaemonMode::Slow { wait: Duration::from_millis(800), method: Some("POST".to_owned()) };
+    let slow = DaemonMode::Slow {
+        wait: Duration::from_millis(800),
+        method: Some("POST".to_owned()),
+    };
     panel.set_daemon(EAST.0, slow);
     let order = live.purchase(cart(Uuid::new_v4())).await;
-    wait::until("the row is there", PATIENCE, || async { panel.server(&order.id).is_some() }).await;
+    wait::until("the row is there", PATIENCE, || async {
+        panel.server(&order.id).is_some()
+    })
+    .await;
     cancel(&live, &order);
     let order = wait_over(&live, &order).await;
     assert_eq!(order.server_state(), proto::ServerState::Deleted);
-    assert_eq!((live.creates(&order.id).len(), panel.succeeded_route("DELETE", DELETE)), (1, 1));
+    assert_eq!(
+        (
+            live.creates(&order.id).len(),
+            panel.succeeded_route("DELETE", DELETE)
+        ),
+        (1, 1)
+    );
     live.close().await;
 }
 
@@ -81,9 +103,8 @@ async fn canceled_during_the_install_the_server_is_deleted(engine: Engine) {
     let order = live.purchase(cart(Uuid::new_v4())).await;
     live.wait_for_reason(&order.id, "INSTALLING").await;
     // The first delete fails with its node: it is tried until the panel has done it.
-    let fault = panel.inject(
-        Fault::on("DELETE", "/servers/", FaultAction::HtmlPage { status: 502 }).times(1),
-    );
+    let fault = panel
+        .inject(Fault::on("DELETE", "/servers/", FaultAction::HtmlPage { status: 502 }).times(1));
     cancel(&live, &order);
     let order = wait_over(&live, &order).await;
     assert_eq!(panel.fired(fault), 1);
@@ -96,12 +117,20 @@ async fn canceled_during_the_install_the_server_is_deleted(engine: Engine) {
 async fn canceled_in_doubt(engine: Engine, install: Duration) -> (Live, proto::Order) {
     let live = Live::open_with(engine, |options| {
         options.install = install;
-        options.variables.retain(|(name, _)| name != "SETTLE_SECONDS");
-        options.variables.push(("SETTLE_SECONDS".to_owned(), "35".to_owned()));
+        options
+            .variables
+            .retain(|(name, _)| name != "SETTLE_SECONDS");
+        options
+            .variables
+            .push(("SETTLE_SECONDS".to_owned(), "35".to_owned()));
     })
     .await;
     let panel = &live.world.panel;
-    let fault = panel.inject(Fault::on("POST", "/servers", FaultAction::Drop).after_work().times(1));
+    let fault = panel.inject(
+        Fault::on("POST", "/servers", FaultAction::Drop)
+            .after_work()
+            .times(1),
+    );
     let order = live.purchase(cart(Uuid::new_v4())).await;
     live.wait_for_reason(&order.id, "OUTCOME_UNKNOWN").await;
     cancel(&live, &order);
@@ -111,7 +140,10 @@ async fn canceled_in_doubt(engine: Engine, install: Duration) -> (Live, proto::O
         })
         .await;
     assert_eq!(panel.fired(fault), 1);
-    assert!(live.hold(&order.id).await.is_some(), "a server may stand on that room");
+    assert!(
+        live.hold(&order.id).await.is_some(),
+        "a server may stand on that room"
+    );
     assert_eq!(live.ports_of(EAST.1, &order.id).await.len(), 1);
     live.skip(Duration::from_secs(61));
     (live, order)
@@ -141,6 +173,30 @@ async fn canceled_while_in_doubt_a_server_that_became_ready_stays(engine: Engine
     live.close().await;
 }
 
+/// A parked order is not lost sight of: the end of its subscription frees what it holds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn canceled_while_parked_the_order_ends_too() {
+    let live = Live::open(Engine::Sqlite).await;
+    let panel = &live.world.panel;
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    panel.fail_install(&order.id);
+    live.pay(&order);
+    live.wait_parked(&order.id, "INSTALL_FAILED").await;
+    cancel(&live, &order);
+    let order = wait_over(&live, &order).await;
+    assert_eq!(order.server_state(), proto::ServerState::Deleted);
+    assert_eq!(panel.succeeded_route("DELETE", DELETE), 1);
+
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    panel.remove_egg(39);
+    live.pay(&order);
+    live.wait_parked(&order.id, "EGG_NOT_FOUND").await;
+    cancel(&live, &order);
+    let order = wait_over(&live, &order).await;
+    assert_eq!(order.server_state(), proto::ServerState::None);
+    live.close().await;
+}
+
 /// What a cancel means for a server in use follows later in its life; nothing is
 /// destroyed the moment it is heard of.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -161,6 +217,9 @@ async fn a_server_in_use_is_not_touched_by_a_cancel() {
     assert_eq!(live.made(&order.id), before);
     assert_eq!(panel.count_route("DELETE", DELETE), 0);
     assert_eq!(panel.count_route("POST", "/servers/{server}/suspend"), 0);
-    assert!(live.hold(&order.id).await.is_some(), "the server still stands on it");
+    assert!(
+        live.hold(&order.id).await.is_some(),
+        "the server still stands on it"
+    );
     live.close().await;
 }

@@ -1,90 +1,22 @@
 //! Every refusal of CreateCheckoutSession: its reason, its code, what it names, and that
 //! nothing was made, neither here nor at Stripe.
 
-use sandbox::{
-    panel::{KeySpec, Panel, PanelConfig},
-    stripe::{Effect, Fault, Interval, PriceSpec},
-    world::SHOP_ORIGIN,
-};
+use sandbox::stripe::{Effect, Fault, Interval, PriceSpec};
 use spawnpoint::rpc::proto::{self, CreateCheckoutSessionRequest, ItemType, Term};
-use tonic::{Code, Status};
+use tonic::Code;
 use tonic_types::StatusExt;
-use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
-    live::{Live, PATIENCE, cart, reason},
+    live::{Live, PATIENCE, reason},
+    refused::{addon, assert_refused, case, plan},
     till, wait,
 };
 
 both_engines!(
     what_cannot_be_sold_is_refused_before_any_money,
     what_stripe_would_charge_otherwise_is_refused,
-    every_bad_field_is_named_at_once,
-    addresses_beyond_the_shop_are_refused,
-    nothing_is_sold_before_the_panel_was_read,
 );
-
-/// A refused cart, and how it is refused.
-struct Case {
-    cart: CreateCheckoutSessionRequest,
-    code: Code,
-    reason: &'static str,
-    names: Vec<(&'static str, &'static str)>,
-}
-
-fn case(
-    change: CreateCheckoutSessionRequest,
-    code: Code,
-    reason: &'static str,
-    names: &[(&'static str, &'static str)],
-) -> Case {
-    Case {
-        cart: change,
-        code,
-        reason,
-        names: names.to_vec(),
-    }
-}
-
-fn plan(plan_id: &str) -> CreateCheckoutSessionRequest {
-    CreateCheckoutSessionRequest {
-        plan_id: plan_id.to_owned(),
-        ..cart(Uuid::new_v4())
-    }
-}
-
-fn addon(addon_id: &str) -> CreateCheckoutSessionRequest {
-    CreateCheckoutSessionRequest {
-        addon_ids: vec![addon_id.to_owned()],
-        ..plan("mc-2gb")
-    }
-}
-
-/// Refuses the cart as expected, and made nothing.
-async fn assert_refused(live: &Live, case: Case) -> Status {
-    let before = till::made(live).await;
-    let what = format!("{} {:?}", case.cart.plan_id, case.cart.addon_ids);
-    let status = live.checkout(case.cart).await.expect_err(&what);
-    assert_eq!(
-        (status.code(), reason(&status).as_str()),
-        (case.code, case.reason),
-        "{what}"
-    );
-    let info = status.get_details_error_info().unwrap();
-    assert_eq!(info.domain, "spawnpoint");
-    for (key, value) in case.names {
-        let told = info.metadata.get(key).map(String::as_str);
-        assert_eq!(told, Some(value), "{what}: {key} of {}", case.reason);
-    }
-    assert_eq!(
-        till::made(live).await,
-        before,
-        "{what}: {} made something",
-        case.reason
-    );
-    status
-}
 
 const MINDUSTRY: (&str, &str) = ("ptero_egg_id = 29", "ptero_egg_id = 929");
 const BASIC_VPS: (&str, &str) = (
@@ -341,170 +273,9 @@ async fn what_stripe_would_charge_otherwise_is_refused(engine: Engine) {
         proto::OrderStatus::Pending
     );
     assert_eq!(stripe.sessions().len(), 1);
+    // From now on the price is looked up again, before anything is made.
+    let names = [("stripe_price_id", "price_test_rust_3gb_monthly")];
+    let refused = case(plan("rust-3gb"), unmet, "STRIPE_PRICE_INVALID", &names);
+    assert_refused(&live, refused).await;
     live.close().await;
-}
-
-async fn every_bad_field_is_named_at_once(engine: Engine) {
-    let live = Live::open(engine).await;
-    let bad = CreateCheckoutSessionRequest {
-        request_id: "no uuid".to_owned(),
-        user_id: Uuid::new_v4().to_string().to_uppercase(),
-        email: "nobody".to_owned(),
-        first_name: "a\u{7}".to_owned(),
-        last_name: "x".repeat(101),
-        plan_id: "MC 2GB".to_owned(),
-        item_type: 77,
-        term: 0,
-        region: "us east".to_owned(),
-        server_name: "two\nlines".to_owned(),
-        addon_ids: vec![
-            "extra-port".to_owned(),
-            "extra-port".to_owned(),
-            String::new(),
-        ],
-        environment: [
-            ("bad name".to_owned(), String::new()),
-            ("NUL".to_owned(), "\0".to_owned()),
-        ]
-        .into(),
-        referral_code: "a b".to_owned(),
-        success_url: "javascript:alert(1)".to_owned(),
-        cancel_url: String::new(),
-        email_verified: false,
-    };
-    let refused = case(bad, Code::InvalidArgument, "FIELD_INVALID", &[]);
-    let status = assert_refused(&live, refused).await;
-    assert_eq!(
-        fields(&status),
-        [
-            "addon_ids[1]",
-            "addon_ids[2]",
-            "cancel_url",
-            "email",
-            "environment",
-            "environment[NUL]",
-            "first_name",
-            "item_type",
-            "last_name",
-            "plan_id",
-            "referral_code",
-            "region",
-            "request_id",
-            "server_name",
-            "success_url",
-            "term",
-            "user_id",
-        ]
-    );
-
-    // Well-formed, but the egg does not let customers choose it.
-    let chosen = CreateCheckoutSessionRequest {
-        environment: [(
-            "DL_PATH".to_owned(),
-            "https://evil.example/x.jar".to_owned(),
-        )]
-        .into(),
-        ..plan("mc-2gb")
-    };
-    let refused = case(chosen, Code::InvalidArgument, "FIELD_INVALID", &[]);
-    let status = assert_refused(&live, refused).await;
-    assert!(
-        fields(&status)
-            .iter()
-            .all(|field| field.starts_with("environment"))
-    );
-
-    // A storefront buys for the user it names, and for nobody else.
-    let before = till::made(&live).await;
-    let request = live.storefront(plan("mc-2gb"), Uuid::new_v4());
-    let status = live
-        .orders()
-        .create_checkout_session(request)
-        .await
-        .unwrap_err();
-    assert_eq!(
-        (status.code(), fields(&status)),
-        (Code::InvalidArgument, vec!["user_id".into()])
-    );
-    assert_eq!(till::made(&live).await, before);
-    live.close().await;
-}
-
-/// The fields that a status names, sorted.
-fn fields(status: &Status) -> Vec<String> {
-    let request = status.get_details_bad_request().unwrap();
-    let mut fields: Vec<String> = request
-        .field_violations
-        .into_iter()
-        .map(|violation| violation.field)
-        .collect();
-    fields.sort_unstable();
-    fields
-}
-
-async fn addresses_beyond_the_shop_are_refused(engine: Engine) {
-    let live = Live::open(engine).await;
-    for text in [
-        "https://evil.example/thanks".to_owned(),
-        format!("{SHOP_ORIGIN}.evil.example/thanks"),
-        format!("{SHOP_ORIGIN}:444/thanks"),
-        format!("https://evil.example/?next={SHOP_ORIGIN}"),
-        "http://shop.example/thanks".to_owned(),
-    ] {
-        for (field, cart) in [
-            (
-                "success_url",
-                CreateCheckoutSessionRequest {
-                    success_url: text.clone(),
-                    ..plan("mc-2gb")
-                },
-            ),
-            (
-                "cancel_url",
-                CreateCheckoutSessionRequest {
-                    cancel_url: text.clone(),
-                    ..plan("mc-2gb")
-                },
-            ),
-        ] {
-            let names = [("field", field)];
-            let refused = case(cart, Code::InvalidArgument, "URL_NOT_ALLOWED", &names);
-            assert_refused(&live, refused).await;
-        }
-    }
-    live.close().await;
-}
-
-/// The catalog is there, the panel is not: sales wait for the first look at it.
-async fn nothing_is_sold_before_the_panel_was_read(engine: Engine) {
-    // A port that is free now, for a panel that is started later.
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = reserved.local_addr().unwrap();
-    drop(reserved);
-    let live = Live::open_unready(engine, |options| {
-        options
-            .variables
-            .push(("PANEL_URL".to_owned(), format!("http://{addr}")));
-    })
-    .await;
-    let refused = case(plan("mc-2gb"), Code::Unavailable, "WARMING_UP", &[]);
-    let status = assert_refused(&live, refused).await;
-    assert!(
-        status
-            .get_details_retry_info()
-            .unwrap()
-            .retry_delay
-            .is_some()
-    );
-    assert_eq!(till::remaining(&live, "mc-2gb", "us-east").await, 0);
-
-    let panel = Panel::start(PanelConfig::shop(), addr).await.unwrap();
-    panel.add_key(KeySpec::application(live.world.panel.key(), 1));
-    live.wait_until_sellable().await;
-    let order = live.checkout(plan("mc-2gb")).await.unwrap().order.unwrap();
-    live.pay(&order);
-    live.wait_running(&order.id).await;
-    assert!(panel.server(&order.id).is_some());
-    live.close().await;
-    panel.stop().await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandbox::panel::{DaemonMode, Fault, FaultAction, KeySpec};
+use sandbox::panel::{DaemonMode, Fault, FaultAction, KeySpec, Outage};
 use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
@@ -32,15 +32,21 @@ async fn open_impatient(engine: Engine, settle: &str) -> Live {
         ("SETTLE_SECONDS", settle),
     ];
     Live::open_with(engine, |options| {
-        options.variables.retain(|(name, _)| quick.iter().all(|(other, _)| other != name));
-        options.variables.extend(quick.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        options
+            .variables
+            .retain(|(name, _)| quick.iter().all(|(other, _)| other != name));
+        options
+            .variables
+            .extend(quick.map(|(name, value)| (name.to_owned(), value.to_owned())));
     })
     .await
 }
 
 async fn waited_for(live: &Live, order_id: &str, reason: &str) -> bool {
     let events = live.events(order_id).await;
-    events.iter().any(|event| event.what == "waiting_reason" && event.to == reason)
+    events
+        .iter()
+        .any(|event| event.what == "waiting_reason" && event.to == reason)
 }
 
 /// Finding 22: the panel had made the server, nobody knew, and the retry made another.
@@ -55,14 +61,29 @@ async fn an_answer_lost_after_the_work_is_adopted(engine: Engine) {
         FaultAction::Truncate,
     ];
     for action in lost {
-        let fault = panel.inject(Fault::on("POST", SERVERS, action.clone()).after_work().times(1));
+        let fault = panel.inject(
+            Fault::on("POST", SERVERS, action.clone())
+                .after_work()
+                .times(1),
+        );
         let order = live.buy_cart(cart(user)).await;
         assert_eq!(panel.fired(fault), 1, "{action:?}");
         assert_eq!(live.creates(&order.id).len(), 1, "{action:?}");
-        assert_eq!(order.pterodactyl_server_id, live.made(&order.id).id, "{action:?}");
+        assert_eq!(
+            order.pterodactyl_server_id,
+            live.made(&order.id).id,
+            "{action:?}"
+        );
         assert_eq!(order.attempts, 0, "{action:?}");
-        assert!(waited_for(&live, &order.id, "OUTCOME_UNKNOWN").await, "{action:?}");
-        assert_eq!(live.ports_of(EAST.1, &order.id).await[0].state, "assigned", "{action:?}");
+        assert!(
+            waited_for(&live, &order.id, "OUTCOME_UNKNOWN").await,
+            "{action:?}"
+        );
+        assert_eq!(
+            live.ports_of(EAST.1, &order.id).await[0].state,
+            "assigned",
+            "{action:?}"
+        );
     }
     assert_eq!(panel.servers().len(), 4);
     live.close().await;
@@ -89,14 +110,20 @@ async fn a_create_that_never_arrived_is_sent_again_unchanged(engine: Engine) {
         assert_eq!(looks, [Some(404), Some(404)], "{action:?}");
     }
     assert_eq!(panel.servers().len(), 2);
-    assert_eq!(panel.count_route("POST", SERVERS), 2, "the lost ones reached no route");
+    assert_eq!(
+        panel.count_route("POST", SERVERS),
+        2,
+        "the lost ones reached no route"
+    );
     live.close().await;
 }
 
 async fn a_hanging_create_is_settled_after_our_patience(engine: Engine) {
     let live = open_impatient(engine, "1.5").await;
     let panel = &live.world.panel;
-    let hang = FaultAction::Hang { milliseconds: 4_000 };
+    let hang = FaultAction::Hang {
+        milliseconds: 4_000,
+    };
     let fault = panel.inject(Fault::on("POST", SERVERS, hang).after_work().times(1));
     let order = live.buy_cart(cart(Uuid::new_v4())).await;
     assert_eq!(panel.fired(fault), 1);
@@ -113,9 +140,18 @@ async fn a_row_that_the_panel_takes_back_is_not_believed() {
     let live = open_impatient(Engine::Sqlite, "3").await;
     let panel = &live.world.panel;
     let wait = Duration::from_millis(2_000);
-    panel.set_daemon(EAST.0, DaemonMode::Hang { wait, method: Some("POST".to_owned()) });
+    panel.set_daemon(
+        EAST.0,
+        DaemonMode::Hang {
+            wait,
+            method: Some("POST".to_owned()),
+        },
+    );
     let order = live.purchase(cart(Uuid::new_v4())).await;
-    wait::until("the row is there", PATIENCE, || async { panel.server(&order.id).is_some() }).await;
+    wait::until("the row is there", PATIENCE, || async {
+        panel.server(&order.id).is_some()
+    })
+    .await;
     let vanishing = live.made(&order.id).id;
     panel.set_daemon(EAST.0, DaemonMode::Ok);
     let order = live.wait_running(&order.id).await;
@@ -133,10 +169,22 @@ async fn a_failing_node_is_waited_for_and_never_counts(engine: Engine) {
     let panel = &live.world.panel;
     panel.set_rate_limit(100_000);
     let user = Uuid::new_v4();
-    let status = |status| DaemonMode::Status { status, body: r#"{"error":"no"}"#.to_owned() };
+    let status = |status| DaemonMode::Status {
+        status,
+        body: r#"{"error":"no"}"#.to_owned(),
+    };
     // The panel passes the daemon's word on: none of these is about our key, id, body or rate.
-    let modes = [DaemonMode::Down, DaemonMode::Drop, status(500), status(401), status(403),
-        status(404), status(409), status(422), status(429)];
+    let modes = [
+        DaemonMode::Down,
+        DaemonMode::Drop,
+        status(500),
+        status(401),
+        status(403),
+        status(404),
+        status(409),
+        status(422),
+        status(429),
+    ];
     for mode in modes {
         panel.set_daemon(EAST.0, mode.clone());
         let order = live.purchase(cart(user)).await;
@@ -149,7 +197,11 @@ async fn a_failing_node_is_waited_for_and_never_counts(engine: Engine) {
         panel.set_daemon(EAST.0, DaemonMode::Ok);
         live.skip(Duration::from_secs(61));
         let order = live.wait_running(&order.id).await;
-        assert_eq!((live.creates(&order.id).len(), order.attempts), (2, 0), "{mode:?}");
+        assert_eq!(
+            (live.creates(&order.id).len(), order.attempts),
+            (2, 0),
+            "{mode:?}"
+        );
     }
     live.close().await;
 }
@@ -176,7 +228,9 @@ async fn the_panels_own_troubles_never_count() {
     assert!(waited_for(&live, &order.id, "RATE_LIMITED").await);
     assert_eq!(live.creates(&order.id).len(), 1);
 
-    let login = FaultAction::Redirect { location: "/auth/login".to_owned() };
+    let login = FaultAction::Redirect {
+        location: "/auth/login".to_owned(),
+    };
     let fault = panel.inject(Fault::on("POST", SERVERS, login).times(2));
     let order = live.buy_cart(cart(user)).await;
     assert_eq!((panel.fired(fault), order.attempts), (2, 0));
@@ -200,5 +254,57 @@ async fn the_panels_own_troubles_never_count() {
         });
         assert_eq!(made.count(), 1);
     }
+    live.close().await;
+}
+
+/// Whatever ails the panel as a whole: one server in the end, no try counted, and the
+/// order's history tells of it once, not once for each attempt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_outage_of_the_panel_is_waited_out() {
+    let live = Live::open_with(Engine::Sqlite, |options| {
+        options
+            .variables
+            .retain(|(name, _)| name != "RETRY_SECONDS");
+        options
+            .variables
+            .push(("RETRY_SECONDS".to_owned(), "0.1".to_owned()));
+    })
+    .await;
+    let panel = &live.world.panel;
+    let user = Uuid::new_v4();
+    live.buy_cart(cart(user)).await;
+    let outages = [
+        (Outage::Maintenance, "PANEL_UNAVAILABLE"),
+        (Outage::Database, "PANEL_UNAVAILABLE"),
+        (Outage::Cache, "PANEL_UNAVAILABLE"),
+        (Outage::TwoFactorRequired, "PANEL_REFUSED_KEY"),
+    ];
+    for (outage, reason) in outages {
+        panel.set_outage(Some(outage));
+        let began = panel.calls().len();
+        let order = live.purchase(cart(user)).await;
+        live.wait_for_reason(&order.id, reason).await;
+        wait::until("it is tried some more", PATIENCE, || async {
+            let calls = panel.calls().into_iter().skip(began);
+            calls
+                .filter(|call| call.path.starts_with("/api/application/servers"))
+                .count()
+                >= 5
+        })
+        .await;
+        let events = live.events(&order.id).await;
+        let told = events
+            .iter()
+            .filter(|event| event.what == "waiting_reason" && event.to == reason);
+        assert_eq!(told.count(), 1, "{outage:?}: {events:?}");
+        panel.set_outage(None);
+        let order = live.wait_running(&order.id).await;
+        assert_eq!(order.attempts, 0, "{outage:?}");
+        let made = live.calls("POST", SERVERS).into_iter().filter(|call| {
+            call.external_id.as_deref() == Some(order.id.as_str()) && call.status == Some(201)
+        });
+        assert_eq!(made.count(), 1, "{outage:?}");
+    }
+    assert_eq!(panel.servers().len(), 5);
     live.close().await;
 }

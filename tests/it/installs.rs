@@ -19,13 +19,18 @@ both_engines!(
 const REINSTALL: &str = "/servers/{server}/reinstall";
 
 async fn an_install_that_fails_once_is_run_again(engine: Engine) {
-    let live = Live::open_with(engine, |options| options.install = Duration::from_millis(600)).await;
+    let live = Live::open_with(engine, |options| {
+        options.install = Duration::from_millis(600)
+    })
+    .await;
     let panel = &live.world.panel;
     let order = live.reserve(cart(Uuid::new_v4())).await;
     panel.fail_install(&order.id);
     live.pay(&order);
     let installing = live
-        .wait_order(&order.id, "it installs", |order| order.waiting_reason == "INSTALLING")
+        .wait_order(&order.id, "it installs", |order| {
+            order.waiting_reason == "INSTALLING"
+        })
         .await;
     assert_eq!(installing.status(), proto::OrderStatus::Provisioned);
     assert_eq!(installing.server_state(), proto::ServerState::Installing);
@@ -35,7 +40,10 @@ async fn an_install_that_fails_once_is_run_again(engine: Engine) {
     .await;
     panel.allow_install(&order.id);
     let order = live.wait_running(&order.id).await;
-    assert_eq!((order.error_reason.as_str(), order.waiting_reason.as_str()), ("", ""));
+    assert_eq!(
+        (order.error_reason.as_str(), order.waiting_reason.as_str()),
+        ("", "")
+    );
     assert_eq!(panel.count_route("POST", REINSTALL), 1);
     assert_eq!(live.creates(&order.id).len(), 1);
     let states: Vec<String> = live
@@ -45,7 +53,10 @@ async fn an_install_that_fails_once_is_run_again(engine: Engine) {
         .filter(|event| event.what == "server_state")
         .map(|event| event.to)
         .collect();
-    assert_eq!(states, ["installing", "install_failed", "installing", "running"]);
+    assert_eq!(
+        states,
+        ["installing", "install_failed", "installing", "running"]
+    );
     live.close().await;
 }
 
@@ -60,16 +71,26 @@ async fn an_install_that_fails_twice_parks_the_order(engine: Engine) {
     assert_eq!(parked.status(), proto::OrderStatus::Error);
     assert_eq!(parked.server_state(), proto::ServerState::InstallFailed);
     assert_eq!(panel.count_route("POST", REINSTALL), 1);
-    assert_eq!(live.server(&order.id).await.state(), proto::ServerState::InstallFailed);
+    assert_eq!(
+        live.server(&order.id).await.state(),
+        proto::ServerState::InstallFailed
+    );
     let made = live.made(&order.id);
-    assert!(made.status.as_deref().is_some_and(|status| status.ends_with("install_failed")));
+    assert!(
+        made.status
+            .as_deref()
+            .is_some_and(|status| status.ends_with("install_failed"))
+    );
 
     panel.allow_install(&order.id);
     live.provision(&order.id).await.unwrap();
     let order = live.wait_running(&order.id).await;
     assert_eq!((order.error_reason.as_str(), order.attempts), ("", 0));
     assert_eq!(panel.count_route("POST", REINSTALL), 2);
-    assert_eq!((panel.servers().len(), live.creates(&order.id).len()), (1, 1));
+    assert_eq!(
+        (panel.servers().len(), live.creates(&order.id).len()),
+        (1, 1)
+    );
     assert_eq!(live.made(&order.id).id, made.id);
     live.close().await;
 }
@@ -94,7 +115,10 @@ async fn one_poll_watches_all_installs() {
         live.wait_running(&order.id).await;
     }
     assert_eq!(live.calls("GET", "/servers/{server}").len(), 0);
-    assert_eq!(live.calls("GET", "/servers/external/{external_id}").len(), 0);
+    assert_eq!(
+        live.calls("GET", "/servers/external/{external_id}").len(),
+        0
+    );
     assert!(!live.calls("GET", "/servers").is_empty());
     live.close().await;
 }

@@ -13,15 +13,27 @@
 mod support;
 
 mod allocations;
+mod billing;
+mod checkout;
+mod checkout_carts;
+mod checkout_fields;
+mod checkout_refusals;
 mod checks;
 mod entities;
+mod foreign_events;
 mod harness;
 mod layering;
 mod leases;
 mod ledger;
+mod lost_answers;
 mod migrations;
+mod oversell;
 mod purchase;
 mod request_keys;
 mod rules;
 mod sequencer;
+mod session_ends;
+mod sessions;
 mod status;
+mod stripe_events;
+mod webhooks;

@@ -22,7 +22,10 @@ both_engines!(
 
 /// A cart of a customer with this address.
 fn cart_from(user: Uuid, email: &str) -> proto::CreateCheckoutSessionRequest {
-    proto::CreateCheckoutSessionRequest { email: email.to_owned(), ..cart(user) }
+    proto::CreateCheckoutSessionRequest {
+        email: email.to_owned(),
+        ..cart(user)
+    }
 }
 
 /// Somebody who is on the panel already.
@@ -38,8 +41,13 @@ fn present(email: &str, username: &str) -> UserSpec {
 }
 
 async fn account(live: &Live, user: Uuid) -> proto::ExternalAccount {
-    let message = proto::GetExternalAccountRequest { user_id: user.to_string() };
-    let answer = live.provisioning().get_external_account(live.operator(message)).await;
+    let message = proto::GetExternalAccountRequest {
+        user_id: user.to_string(),
+    };
+    let answer = live
+        .provisioning()
+        .get_external_account(live.operator(message))
+        .await;
     answer.unwrap().into_inner().external_account.unwrap()
 }
 
@@ -47,15 +55,22 @@ async fn a_returning_customer_costs_one_call(engine: Engine) {
     let live = Live::open(engine).await;
     let user = Uuid::new_v4();
     live.buy_cart(cart(user)).await;
-    let about_users = || live.world.panel.count("POST", "/users") + live.world.panel.count("GET", "/users");
+    let about_users =
+        || live.world.panel.count("POST", "/users") + live.world.panel.count("GET", "/users");
     let eggs = || live.calls("GET", "/nests/{nest}/eggs/{egg}").len();
     assert_eq!(about_users(), 1, "a new customer costs one call more");
     let (eggs_before, creates_before) = (eggs(), live.world.panel.count_route("POST", "/servers"));
 
     let order = live.buy_cart(cart(user)).await;
     assert_eq!(about_users(), 1);
-    assert_eq!(live.world.panel.count_route("POST", "/servers"), creates_before + 1);
-    assert_eq!(live.calls("GET", "/servers/external/{external_id}").len(), 0);
+    assert_eq!(
+        live.world.panel.count_route("POST", "/servers"),
+        creates_before + 1
+    );
+    assert_eq!(
+        live.calls("GET", "/servers/external/{external_id}").len(),
+        0
+    );
     assert_eq!(eggs(), eggs_before);
     let made = live.made(&order.id);
     assert_eq!(made.user, live.panel_users(user)[0].id);
@@ -83,7 +98,10 @@ async fn two_orders_of_a_new_customer_make_one_account(engine: Engine) {
         assert_eq!(accounts.len(), 1, "{accounts:?}");
         assert_eq!(live.made(&order.id).user, accounts[0].id);
         assert_eq!(live.creates(&order.id).len(), 1);
-        assert_eq!(account(&live, *user).await.pterodactyl_user_id, accounts[0].id);
+        assert_eq!(
+            account(&live, *user).await.pterodactyl_user_id,
+            accounts[0].id
+        );
     }
     live.close().await;
 }
@@ -93,7 +111,12 @@ async fn two_orders_of_a_new_customer_make_one_account(engine: Engine) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn customers_of_the_same_or_of_any_name_get_their_own_accounts() {
     let live = Live::open(Engine::Sqlite).await;
-    let names = [("John", "Doe"), ("John", "Doe"), ("Zoë Ágnes", "de la Cruz"), ("", "")];
+    let names = [
+        ("John", "Doe"),
+        ("John", "Doe"),
+        ("Zoë Ágnes", "de la Cruz"),
+        ("", ""),
+    ];
     let mut bought = Vec::new();
     for (first, last) in names {
         let user = Uuid::new_v4();
@@ -111,7 +134,10 @@ async fn customers_of_the_same_or_of_any_name_get_their_own_accounts() {
         let accounts = live.panel_users(*user);
         assert_eq!(accounts.len(), 1);
         assert_eq!(live.made(&order.id).user, accounts[0].id);
-        assert!(owners.insert(accounts[0].id), "one account for two customers");
+        assert!(
+            owners.insert(accounts[0].id),
+            "one account for two customers"
+        );
     }
     live.close().await;
 }
@@ -126,22 +152,38 @@ async fn a_verified_address_is_adopted_and_a_neighbour_is_not(engine: Engine) {
     let user = Uuid::new_v4();
     let order = live.buy_cart(cart_from(user, "a@b.co")).await;
     assert_eq!(live.made(&order.id).user, known);
-    assert_eq!(live.panel_users(user)[0].id, known, "the external id is written");
+    assert_eq!(
+        live.panel_users(user)[0].id,
+        known,
+        "the external id is written"
+    );
     let account = account(&live, user).await;
-    assert_eq!((account.origin.as_str(), account.panel_username.as_str()), ("adopted", "known"));
+    assert_eq!(
+        (account.origin.as_str(), account.panel_username.as_str()),
+        ("adopted", "known")
+    );
     assert_eq!(live.server(&order.id).await.panel_username, "known");
 
     // Nobody has the address, and the first create is lost: the look finds a neighbour only.
     let other = Uuid::new_v4();
     live.world.panel.add_user(&present("xc@d.co", "beside"));
-    let lost = live.world.panel.inject(Fault::on("POST", "/users", FaultAction::Drop).times(1));
+    let lost = live
+        .world
+        .panel
+        .inject(Fault::on("POST", "/users", FaultAction::Drop).times(1));
     let order = live.buy_cart(cart_from(other, "c@d.co")).await;
     assert_eq!(live.world.panel.fired(lost), 1);
     let own = live.panel_users(other);
     assert_eq!((own.len(), own[0].email.as_str()), (1, "c@d.co"));
     assert_eq!(live.made(&order.id).user, own[0].id);
     assert_eq!(order.attempts, 0);
-    for row in live.world.panel.users().iter().filter(|row| row.id == neighbour || row.username == "beside") {
+    for row in live
+        .world
+        .panel
+        .users()
+        .iter()
+        .filter(|row| row.id == neighbour || row.username == "beside")
+    {
         assert_eq!(row.external_id, None, "{row:?}");
     }
     live.close().await;
@@ -151,9 +193,15 @@ async fn an_account_that_may_be_anothers_parks_the_order(engine: Engine) {
     let live = Live::open(engine).await;
     let panel = &live.world.panel;
     panel.add_user(&present("taken@b.co", "taken"));
-    panel.add_user(&UserSpec { root_admin: true, ..present("root@b.co", "root") });
+    panel.add_user(&UserSpec {
+        root_admin: true,
+        ..present("root@b.co", "root")
+    });
     let linked = Some(Uuid::new_v4().to_string());
-    panel.add_user(&UserSpec { external_id: linked, ..present("linked@b.co", "linked") });
+    panel.add_user(&UserSpec {
+        external_id: linked,
+        ..present("linked@b.co", "linked")
+    });
     let before = panel.users();
 
     let (unverified, root, foreign) = (Uuid::new_v4(), Uuid::new_v4(), Uuid::new_v4());
@@ -162,13 +210,20 @@ async fn an_account_that_may_be_anothers_parks_the_order(engine: Engine) {
         ..cart_from(unverified, "taken@b.co")
     };
     let mut parked = Vec::new();
-    for cart in [unverified_cart, cart_from(root, "root@b.co"), cart_from(foreign, "linked@b.co")] {
+    for cart in [
+        unverified_cart,
+        cart_from(root, "root@b.co"),
+        cart_from(foreign, "linked@b.co"),
+    ] {
         let order = live.purchase(cart).await;
         let order = live.wait_parked(&order.id, "PANEL_USER_UNRESOLVED").await;
         assert_eq!(order.status(), proto::OrderStatus::Error);
         assert!(!order.error_message.is_empty());
         assert_eq!(live.creates(&order.id).len(), 0);
-        assert!(live.hold(&order.id).await.is_some(), "paid for: its room stays");
+        assert!(
+            live.hold(&order.id).await.is_some(),
+            "paid for: its room stays"
+        );
         parked.push(order);
     }
     assert_eq!(panel.users(), before);
@@ -181,7 +236,8 @@ async fn an_account_that_may_be_anothers_parks_the_order(engine: Engine) {
     assert_eq!(live.panel_users(unverified)[0].username, "taken");
     // For the others nothing has changed.
     live.provision(&parked[1].id).await.unwrap();
-    live.wait_parked(&parked[1].id, "PANEL_USER_UNRESOLVED").await;
+    live.wait_parked(&parked[1].id, "PANEL_USER_UNRESOLVED")
+        .await;
     assert_eq!(live.creates(&parked[1].id).len(), 0);
     live.close().await;
 }
@@ -197,11 +253,19 @@ async fn an_account_made_without_an_answer_is_found_again() {
         FaultAction::Truncate,
     ];
     for action in lost {
-        let fault = panel.inject(Fault::on("POST", "/users", action.clone()).after_work().times(1));
+        let fault = panel.inject(
+            Fault::on("POST", "/users", action.clone())
+                .after_work()
+                .times(1),
+        );
         let user = Uuid::new_v4();
         let order = live.buy_cart(cart(user)).await;
         assert_eq!(panel.fired(fault), 1, "{action:?}");
-        assert_eq!((live.panel_users(user).len(), order.attempts), (1, 0), "{action:?}");
+        assert_eq!(
+            (live.panel_users(user).len(), order.attempts),
+            (1, 0),
+            "{action:?}"
+        );
         assert_eq!(account(&live, user).await.origin, "created", "{action:?}");
     }
     // A broken mailer: a 500, and yet the account is there.

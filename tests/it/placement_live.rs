@@ -57,8 +57,14 @@ fn node(name: &str, region: &str, max_ram_gb: i32) -> proto::Node {
     }
 }
 
-fn in_region(cart: proto::CreateCheckoutSessionRequest, region: &str) -> proto::CreateCheckoutSessionRequest {
-    proto::CreateCheckoutSessionRequest { region: region.to_owned(), ..cart }
+fn in_region(
+    cart: proto::CreateCheckoutSessionRequest,
+    region: &str,
+) -> proto::CreateCheckoutSessionRequest {
+    proto::CreateCheckoutSessionRequest {
+        region: region.to_owned(),
+        ..cart
+    }
 }
 
 /// Finding 24: the panel refused a port that somebody else had, and the order died.
@@ -81,12 +87,26 @@ async fn a_port_taken_behind_our_back_is_a_new_choice(engine: Engine) {
         assert_eq!(made.allocations.len(), held.len());
         assert!(!made.allocations.contains(&stolen));
         let ours = live.ports_of(EAST.1, &order.id).await;
-        let ours: BTreeSet<i64> = ours.iter().map(|port| port.pterodactyl_allocation_id).collect();
+        let ours: BTreeSet<i64> = ours
+            .iter()
+            .map(|port| port.pterodactyl_allocation_id)
+            .collect();
         assert_eq!(ours, made.allocations.iter().copied().collect());
         let foreign = live.ports(EAST.1, "foreign").await;
-        assert!(foreign.iter().any(|port| port.pterodactyl_allocation_id == stolen));
+        assert!(
+            foreign
+                .iter()
+                .any(|port| port.pterodactyl_allocation_id == stolen)
+        );
     }
-    assert_eq!(panel.servers().iter().filter(|row| row.external_id.is_some()).count(), 2);
+    assert_eq!(
+        panel
+            .servers()
+            .iter()
+            .filter(|row| row.external_id.is_some())
+            .count(),
+        2
+    );
     live.close().await;
 }
 
@@ -95,10 +115,16 @@ async fn a_port_taken_behind_our_back_is_a_new_choice(engine: Engine) {
 async fn a_port_stolen_during_the_create_is_noticed() {
     let live = Live::open(Engine::Sqlite).await;
     let panel = &live.world.panel;
-    let slow = DaemonMode::Slow { wait: Duration::from_millis(700), method: Some("POST".to_owned()) };
+    let slow = DaemonMode::Slow {
+        wait: Duration::from_millis(700),
+        method: Some("POST".to_owned()),
+    };
     panel.set_daemon(EAST.0, slow);
     let order = live.purchase(cart_of(Uuid::new_v4(), "rust-3gb")).await;
-    wait::until("the row is there", PATIENCE, || async { panel.server(&order.id).is_some() }).await;
+    wait::until("the row is there", PATIENCE, || async {
+        panel.server(&order.id).is_some()
+    })
+    .await;
     let ports = live.made(&order.id).allocations;
     let thief = live.occupy(panel.free_allocations(EAST.0)[100]);
     panel.assign_allocation(ports[1], Some(thief));
@@ -112,7 +138,12 @@ async fn a_port_stolen_during_the_create_is_noticed() {
     assert_eq!(left, [ports[0], ports[2]], "the panel's word wins");
     assert_eq!(live.server(&order.id).await.ports.len(), 2);
     let events = live.events(&order.id).await;
-    assert!(events.iter().any(|event| event.what == "note" && event.to.contains("1 lost")), "{events:?}");
+    assert!(
+        events
+            .iter()
+            .any(|event| event.what == "note" && event.to.contains("1 lost")),
+        "{events:?}"
+    );
     live.close().await;
 }
 
@@ -156,10 +187,20 @@ async fn without_any_port_nothing_is_sold_and_a_paid_order_waits(engine: Engine)
         live.ports(EAST.1, "free").await.is_empty()
     })
     .await;
-    let (sessions, customers) = (live.world.stripe.sessions().len(), live.world.stripe.count("POST", "/v1/customers"));
+    let (sessions, customers) = (
+        live.world.stripe.sessions().len(),
+        live.world.stripe.count("POST", "/v1/customers"),
+    );
     let refused = live.checkout(cart(Uuid::new_v4())).await.unwrap_err();
-    assert_eq!((refused.code(), reason(&refused).as_str()), (Code::FailedPrecondition, "NO_CAPACITY"));
-    assert_eq!(live.world.stripe.sessions().len(), sessions, "no money was asked for");
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::FailedPrecondition, "NO_CAPACITY")
+    );
+    assert_eq!(
+        live.world.stripe.sessions().len(),
+        sessions,
+        "no money was asked for"
+    );
     assert_eq!(live.world.stripe.count("POST", "/v1/customers"), customers);
 
     // The order's own port is gone too: it waits, and takes the first that comes free.
@@ -182,42 +223,115 @@ async fn a_burst_of_carts_never_oversells_a_node(engine: Engine) {
     let spec = node_spec("pool", 40, 30_000..=30_049);
     let pool = live.add_node(&spec, node("Pool", "pool", 7)).await;
     let carts = (0..10).map(|_| live.checkout(in_region(cart(Uuid::new_v4()), "pool")));
-    let (sold, refused): (Vec<_>, Vec<_>) = join_all(carts).await.into_iter().partition(Result::is_ok);
+    let (sold, refused): (Vec<_>, Vec<_>) =
+        join_all(carts).await.into_iter().partition(Result::is_ok);
     assert_eq!(sold.len(), 3, "7 GB hold three servers of 2");
     for status in refused {
         assert_eq!(reason(&status.unwrap_err()), "NO_CAPACITY");
     }
     let held = live.node(pool.id).await;
-    assert_eq!((held.held_ram_gb, held.held_disk_gb, held.free_allocations), (6, 60, 47));
+    assert_eq!(
+        (held.held_ram_gb, held.held_disk_gb, held.free_allocations),
+        (6, 60, 47)
+    );
     for answer in sold {
         let order = answer.unwrap().order.unwrap();
         live.pay(&order);
         live.wait_running(&order.id).await;
     }
     // Delivered servers take as much as they were held for.
-    let refused = live.checkout(in_region(cart(Uuid::new_v4()), "pool")).await.unwrap_err();
+    let refused = live
+        .checkout(in_region(cart(Uuid::new_v4()), "pool"))
+        .await
+        .unwrap_err();
     assert_eq!(reason(&refused), "NO_CAPACITY");
     let held = live.node(pool.id).await;
-    assert_eq!((held.held_ram_gb, held.held_disk_gb, held.free_allocations), (6, 60, 47));
+    assert_eq!(
+        (held.held_ram_gb, held.held_disk_gb, held.free_allocations),
+        (6, 60, 47)
+    );
     live.close().await;
 }
 
+/// A game's ports are on one address, or its players would find only some of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ports_of_one_server_are_on_one_address() {
+    let live = Live::open(Engine::Sqlite).await;
+    let spec = node_spec("two-addresses", 43, 33_000..=33_001);
+    let pool = live
+        .add_node(&spec, node("Two addresses", "pool", 64))
+        .await;
+    let other = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 44));
+    let panel = &live.world.panel;
+    let enough = panel.add_allocations(pool.pterodactyl_node_id, other, 33_000..=33_002);
+    wait::until("the new ports are known", PATIENCE, || async {
+        live.ports(pool.id, "free").await.len() == 5
+    })
+    .await;
+    let rust = || in_region(cart_of(Uuid::new_v4(), "rust-3gb"), "pool");
+    let order = live.buy_cart(rust()).await;
+    assert_eq!(live.made(&order.id).allocations, enough);
+    let addresses: BTreeSet<String> = live
+        .server(&order.id)
+        .await
+        .ports
+        .into_iter()
+        .map(|port| port.ip)
+        .collect();
+    assert_eq!(addresses, [other.to_string()].into());
+    // Two are left, on the other address: enough for a game of one port only.
+    assert_eq!(
+        reason(&live.checkout(rust()).await.unwrap_err()),
+        "NO_CAPACITY"
+    );
+    live.buy_cart(in_region(cart(Uuid::new_v4()), "pool")).await;
+    live.close().await;
+}
+
+/// Finding 29: the first node stayed recorded although a retry had moved.
 async fn another_node_of_the_region_takes_over(engine: Engine) {
     let live = Live::open(engine).await;
     let panel = &live.world.panel;
-    let first = live.add_node(&node_spec("one", 41, 31_000..=31_009), node("One", "pair", 64)).await;
-    let second = live.add_node(&node_spec("two", 42, 32_000..=32_009), node("Two", "pair", 64)).await;
+    let first = live
+        .add_node(
+            &node_spec("one", 41, 31_000..=31_009),
+            node("One", "pair", 64),
+        )
+        .await;
+    let second = live
+        .add_node(
+            &node_spec("two", 42, 32_000..=32_009),
+            node("Two", "pair", 64),
+        )
+        .await;
     let order = live.reserve(in_region(cart(Uuid::new_v4()), "pair")).await;
     assert_eq!(order.node_id, first.id);
     panel.set_daemon(first.pterodactyl_node_id, DaemonMode::Down);
     live.pay(&order);
     let order = live.wait_running(&order.id).await;
     let made = live.made(&order.id);
-    assert_eq!((order.node_id, made.node), (second.id, second.pterodactyl_node_id));
+    assert_eq!(
+        (order.node_id, made.node),
+        (second.id, second.pterodactyl_node_id)
+    );
     assert_eq!((live.creates(&order.id).len(), order.attempts), (2, 0));
     let (first, second) = (live.node(first.id).await, live.node(second.id).await);
-    assert_eq!((first.held_ram_gb, first.held_disk_gb, first.free_allocations), (0, 0, 10));
-    assert_eq!((second.held_ram_gb, second.held_disk_gb, second.free_allocations), (2, 20, 9));
+    assert_eq!(
+        (
+            first.held_ram_gb,
+            first.held_disk_gb,
+            first.free_allocations
+        ),
+        (0, 0, 10)
+    );
+    assert_eq!(
+        (
+            second.held_ram_gb,
+            second.held_disk_gb,
+            second.free_allocations
+        ),
+        (2, 20, 9)
+    );
     // The next cart does not go to the failing node either.
     let next = live.buy_cart(in_region(cart(Uuid::new_v4()), "pair")).await;
     assert_eq!((next.node_id, live.creates(&next.id).len()), (second.id, 1));
@@ -232,52 +346,114 @@ async fn nodes_ports_and_placements_are_told_as_they_are(engine: Engine) {
     let mut api = live.provisioning();
 
     let east = live.node(EAST.1).await;
-    assert_eq!((east.pterodactyl_node_id, east.region.as_str()), (EAST.0, "us-east"));
-    assert_eq!((east.held_ram_gb, east.held_disk_gb, east.free_allocations), (2, 20, 199));
+    assert_eq!(
+        (east.pterodactyl_node_id, east.region.as_str()),
+        (EAST.0, "us-east")
+    );
+    assert_eq!(
+        (east.held_ram_gb, east.held_disk_gb, east.free_allocations),
+        (2, 20, 199)
+    );
     assert!(east.last_seen_time.is_some() && east.avoided_until_time.is_none());
-    let page = |page_token: String| proto::ListNodesRequest { page_size: 1, page_token, ..Default::default() };
-    let first = api.list_nodes(live.viewer(page(String::new()))).await.unwrap().into_inner();
-    assert_eq!(first.nodes, [east.clone()]);
-    let second = api.list_nodes(live.viewer(page(first.next_page_token))).await.unwrap().into_inner();
-    assert_eq!((second.nodes.len(), second.next_page_token.as_str()), (1, ""));
-    assert_eq!((second.nodes[0].region.as_str(), second.nodes[0].held_ram_gb), ("us-west", 0));
+    let page = |page_token: String| proto::ListNodesRequest {
+        page_size: 1,
+        page_token,
+        ..Default::default()
+    };
+    let first = api
+        .list_nodes(live.viewer(page(String::new())))
+        .await
+        .unwrap()
+        .into_inner();
+    let first_node = proto::Node {
+        last_seen_time: east.last_seen_time,
+        ..first.nodes[0].clone()
+    };
+    assert_eq!((first.nodes.len(), first_node), (1, east.clone()));
+    let second = api
+        .list_nodes(live.viewer(page(first.next_page_token)))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (second.nodes.len(), second.next_page_token.as_str()),
+        (1, "")
+    );
+    assert_eq!(
+        (second.nodes[0].region.as_str(), second.nodes[0].held_ram_gb),
+        ("us-west", 0)
+    );
 
     let ports = live.ports(EAST.1, "").await;
     assert_eq!(ports.len(), 200);
     let ours: Vec<_> = ports.iter().filter(|port| port.state != "free").collect();
     assert_eq!(ours.len(), 1);
-    assert_eq!((ours[0].order_id.as_str(), ours[0].state.as_str()), (order.id.as_str(), "assigned"));
+    assert_eq!(
+        (ours[0].order_id.as_str(), ours[0].state.as_str()),
+        (order.id.as_str(), "assigned")
+    );
     assert_eq!(ours[0].pterodactyl_allocation_id, made.allocation);
 
     let server = live.server(&order.id).await;
-    assert_eq!((server.pterodactyl_server_id, &server.identifier), (made.id, &made.identifier));
-    assert_eq!((server.uuid.clone(), &server.name), (made.uuid.to_string(), &made.name));
-    assert_eq!((server.ram_mb, server.disk_mb, server.cpu_percent), (2048, 20_480, 100));
-    assert_eq!((server.node_id, server.node_name.as_str()), (EAST.1, "US-East-1"));
+    assert_eq!(
+        (server.pterodactyl_server_id, &server.identifier),
+        (made.id, &made.identifier)
+    );
+    assert_eq!(
+        (server.uuid.clone(), &server.name),
+        (made.uuid.to_string(), &made.name)
+    );
+    assert_eq!(
+        (server.ram_mb, server.disk_mb, server.cpu_percent),
+        (2048, 20_480, 100)
+    );
+    assert_eq!(
+        (server.node_id, server.node_name.as_str()),
+        (EAST.1, "US-East-1")
+    );
     let port = made.port.unwrap();
     assert_eq!(server.address, format!("us-east-1.example.net:{port}"));
     assert_eq!(server.panel_url, live.world.panel.url());
     assert_eq!(server.panel_username, live.panel_users(user)[0].username);
-    assert_eq!((server.state(), server.panel_status.as_str()), (proto::ServerState::Running, ""));
+    assert_eq!(
+        (server.state(), server.panel_status.as_str()),
+        (proto::ServerState::Running, "")
+    );
 
     let explain = || proto::ExplainPlacementRequest {
         plan_id: "mc-4gb".to_owned(),
         region: "us-east".to_owned(),
         ..Default::default()
     };
-    let told = api.explain_placement(live.viewer(explain())).await.unwrap().into_inner();
+    let told = api
+        .explain_placement(live.viewer(explain()))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(told.chosen_node_id, Some(EAST.1));
     let node = &told.nodes[0];
     assert!(node.fits && node.reasons.is_empty());
     // 64 GB less 2 of headroom less what is held.
-    assert_eq!((node.free_ram_gb, node.free_disk_gb, node.free_allocations), (60, 980, 199));
+    assert_eq!(
+        (node.free_ram_gb, node.free_disk_gb, node.free_allocations),
+        (60, 980, 199)
+    );
     let disabled = proto::UpdateNodeRequest {
-        node: Some(proto::Node { enabled: false, ..east }),
-        update_mask: Some(prost_types::FieldMask { paths: vec!["enabled".to_owned()] }),
+        node: Some(proto::Node {
+            enabled: false,
+            ..east
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["enabled".to_owned()],
+        }),
         request_id: String::new(),
     };
     api.update_node(live.operator(disabled)).await.unwrap();
-    let told = api.explain_placement(live.viewer(explain())).await.unwrap().into_inner();
+    let told = api
+        .explain_placement(live.viewer(explain()))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(told.chosen_node_id, None);
     assert_eq!(told.nodes[0].reasons, ["DISABLED"]);
     let refused = live.checkout(cart(Uuid::new_v4())).await.unwrap_err();

@@ -64,7 +64,9 @@ async fn two_workers_share_sixty_orders_and_sixty_ports() {
             ("PANEL_MAX_CREATES", "16"),
             ("PANEL_MAX_CREATES_PER_NODE", "8"),
         ];
-        options.variables.extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        options
+            .variables
+            .extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
     })
     .await;
     live.world.panel.set_rate_limit(100_000);
@@ -88,7 +90,10 @@ async fn two_workers_share_sixty_orders_and_sixty_ports() {
         region: "pool".to_owned(),
         ..cart(Uuid::new_v4())
     });
-    assert_eq!(crate::support::live::reason(&full.await.unwrap_err()), "NO_CAPACITY");
+    assert_eq!(
+        crate::support::live::reason(&full.await.unwrap_err()),
+        "NO_CAPACITY"
+    );
     for order in &orders {
         live.pay(order);
     }
@@ -100,7 +105,12 @@ async fn two_workers_share_sixty_orders_and_sixty_ports() {
             page_size: 500,
             ..proto::ListOrdersRequest::default()
         };
-        let listed = live.orders().list_orders(live.operator(message)).await.unwrap().into_inner();
+        let listed = live
+            .orders()
+            .list_orders(live.operator(message))
+            .await
+            .unwrap()
+            .into_inner();
         let running = |order: &&proto::Order| order.server_state() == proto::ServerState::Running;
         listed.orders.iter().filter(running).count() == orders.len()
     })
@@ -108,9 +118,16 @@ async fn two_workers_share_sixty_orders_and_sixty_ports() {
 
     let panel = &live.world.panel;
     assert_eq!(panel.count_route("POST", "/servers"), orders.len());
-    let made: Vec<_> = panel.servers().into_iter().filter(|row| row.node == node.pterodactyl_node_id).collect();
+    let made: Vec<_> = panel
+        .servers()
+        .into_iter()
+        .filter(|row| row.node == node.pterodactyl_node_id)
+        .collect();
     assert_eq!(made.len(), orders.len());
-    let ids: BTreeSet<_> = made.iter().filter_map(|row| row.external_id.clone()).collect();
+    let ids: BTreeSet<_> = made
+        .iter()
+        .filter_map(|row| row.external_id.clone())
+        .collect();
     assert_eq!(ids, orders.iter().map(|order| order.id.clone()).collect());
     let ports: BTreeSet<_> = made.iter().map(|row| row.port.unwrap()).collect();
     assert_eq!(ports.len(), orders.len());
@@ -118,13 +135,24 @@ async fn two_workers_share_sixty_orders_and_sixty_ports() {
     let mut by_worker: BTreeMap<String, usize> = BTreeMap::new();
     for order in &orders {
         let events = live.events(&order.id).await;
-        let created = events.iter().find(|event| event.what == "pterodactyl_server_id").unwrap();
+        let created = events
+            .iter()
+            .find(|event| event.what == "pterodactyl_server_id")
+            .unwrap();
         assert_eq!(created.cause, "CreateServer");
-        *by_worker.entry(created.trace_id[..OWNER_DIGITS].to_owned()).or_default() += 1;
+        *by_worker
+            .entry(created.trace_id[..OWNER_DIGITS].to_owned())
+            .or_default() += 1;
     }
     assert_eq!(by_worker.len(), 2, "{by_worker:?}");
-    assert!(by_worker.values().all(|made| *made >= FAIR), "{by_worker:?}");
+    assert!(
+        by_worker.values().all(|made| *made >= FAIR),
+        "{by_worker:?}"
+    );
     let room = live.node(node.id).await;
-    assert_eq!((room.held_ram_gb, room.free_allocations), (i32::from(ORDERS), 0));
+    assert_eq!(
+        (room.held_ram_gb, room.free_allocations),
+        (i32::from(ORDERS), 0)
+    );
     live.close().await;
 }

@@ -31,17 +31,26 @@ async fn assert_one_server(live: &Live, order_id: &str) {
     assert_eq!(live.world.panel.servers().len(), 1);
     assert_eq!(order.pterodactyl_server_id, live.made(order_id).id);
     let believed = live.events(order_id).await;
-    let believed = believed.iter().filter(|event| event.what == "pterodactyl_server_id");
+    let believed = believed
+        .iter()
+        .filter(|event| event.what == "pterodactyl_server_id");
     assert_eq!(believed.count(), 1);
 }
 
 async fn a_restart_during_the_create_makes_one_server(engine: Engine) {
-    let mut live = Live::open_with(engine, |options| options.install = Duration::from_secs(2)).await;
+    let mut live =
+        Live::open_with(engine, |options| options.install = Duration::from_secs(2)).await;
     let panel = &live.world.panel;
-    let slow = DaemonMode::Slow { wait: Duration::from_millis(800), method: Some("POST".to_owned()) };
+    let slow = DaemonMode::Slow {
+        wait: Duration::from_millis(800),
+        method: Some("POST".to_owned()),
+    };
     panel.set_daemon(EAST.0, slow);
     let order = live.purchase(cart(Uuid::new_v4())).await;
-    wait::until("the row is there", PATIENCE, || async { panel.server(&order.id).is_some() }).await;
+    wait::until("the row is there", PATIENCE, || async {
+        panel.server(&order.id).is_some()
+    })
+    .await;
     restart(&mut live).await;
     // And once more while it installs.
     live.wait_for_reason(&order.id, "INSTALLING").await;
@@ -52,11 +61,17 @@ async fn a_restart_during_the_create_makes_one_server(engine: Engine) {
 
 async fn a_restart_while_in_doubt_adopts_the_server(engine: Engine) {
     let mut live = Live::open_with(engine, |options| {
-        options.variables.retain(|(name, _)| name != "SETTLE_SECONDS");
-        options.variables.push(("SETTLE_SECONDS".to_owned(), "2".to_owned()));
+        options
+            .variables
+            .retain(|(name, _)| name != "SETTLE_SECONDS");
+        options
+            .variables
+            .push(("SETTLE_SECONDS".to_owned(), "2".to_owned()));
     })
     .await;
-    let fault = Fault::on("POST", "/servers", FaultAction::Drop).after_work().times(1);
+    let fault = Fault::on("POST", "/servers", FaultAction::Drop)
+        .after_work()
+        .times(1);
     let fault = live.world.panel.inject(fault);
     let order = live.purchase(cart(Uuid::new_v4())).await;
     live.wait_for_reason(&order.id, "OUTCOME_UNKNOWN").await;
@@ -78,8 +93,13 @@ async fn what_happened_meanwhile_is_found_after_a_restart(engine: Engine) {
     live.world.start_core(Mode::All).await.unwrap();
     assert_one_server(&live, &order.id).await;
     let events = live.events(&order.id).await;
-    let paid = events.iter().find(|event| event.what == "status" && event.from == "pending");
+    let paid = events
+        .iter()
+        .find(|event| event.what == "status" && event.from == "pending");
     assert_ne!(paid.unwrap().to, "canceled");
-    assert_eq!(live.order(&order.id).await.status(), proto::OrderStatus::Provisioned);
+    assert_eq!(
+        live.order(&order.id).await.status(),
+        proto::OrderStatus::Provisioned
+    );
     live.close().await;
 }

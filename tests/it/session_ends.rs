@@ -71,7 +71,8 @@ async fn open_deaf(engine: Engine) -> Live {
 async fn an_abandoned_session_gives_everything_back(engine: Engine) {
     let live = Live::open(engine).await;
     let all = till::remaining(&live, "mc-2gb", "us-east").await;
-    let order = pending(&live).await;
+    let wanted = cart(Uuid::new_v4());
+    let order = live.checkout(wanted.clone()).await.unwrap().order.unwrap();
     assert_eq!(till::remaining(&live, "mc-2gb", "us-east").await, all - 1);
     // Only Stripe's clock moves: that it says so is enough.
     live.world.stripe.advance(HOLD);
@@ -84,6 +85,16 @@ async fn an_abandoned_session_gives_everything_back(engine: Engine) {
     );
     let path = format!("/v1/checkout/sessions/{session}/expire");
     assert_eq!(till::stripe_calls(&live, "POST", &path).len(), 0);
+
+    // Its request is still its own: what it made has ended, and nothing new is made.
+    let again = live.checkout(wanted).await.unwrap();
+    assert_eq!((again.checkout_url.as_str(), again.expire_time), ("", None));
+    let again = again.order.unwrap();
+    assert_eq!(
+        (&again.id, again.status()),
+        (&order.id, OrderStatus::Canceled)
+    );
+    assert_eq!(live.world.stripe.sessions().len(), 1);
     live.close().await;
 }
 

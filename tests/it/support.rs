@@ -5,6 +5,7 @@ pub mod db;
 pub mod layers;
 pub mod live;
 pub mod postgres;
+pub mod refused;
 pub mod shop;
 pub mod sound;
 pub mod source;

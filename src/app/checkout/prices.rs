@@ -34,6 +34,14 @@ impl PriceCache {
             .is_some_and(|(seen, checked)| seen == price && checked.elapsed() < BELIEVED)
     }
 
+    /// Looks every price up again: Stripe has just refused one that was believed.
+    pub(super) fn forget_all(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clear();
+    }
+
     fn remember(&self, price: &catalog::Price) {
         let mut known = self
             .0

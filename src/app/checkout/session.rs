@@ -97,7 +97,11 @@ pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error>
                 "expires_at" => Cause::Late,
                 _ => Cause::Other(param),
             };
-            end(app, id, matches!(cause, Cause::Price(_)), note).await?;
+            let price_refused = matches!(cause, Cause::Price(_));
+            if price_refused {
+                app.prices.forget_all();
+            }
+            end(app, id, price_refused, note).await?;
             Ok(Outcome::NeverOpened(cause))
         }
         Err(stripe::Error::Unknown { replayed: true, .. } | stripe::Error::KeyReused { .. }) => {

@@ -285,9 +285,11 @@ fn every_visible_field_is_told_by_its_own_name() {
             f.order.error_message = "why".to_owned()
         }),
         ("attempts", "3", |f| f.order.attempts = 3),
-        ("cancel_time", "5", |f| f.billing.cancel_at_us = Some(5)),
-        ("hold_expire_time", "6", |f| {
-            f.billing.session_expires_us = Some(6)
+        ("cancel_time", "1970-01-01T00:00:05Z", |f| {
+            f.billing.cancel_at_us = Some(5_000_000)
+        }),
+        ("hold_expire_time", "1970-01-01T00:00:06.5Z", |f| {
+            f.billing.session_expires_us = Some(6_500_000)
         }),
     ];
     for (what, to, alter) in alter {

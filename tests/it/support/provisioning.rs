@@ -285,7 +285,9 @@ impl Live {
                 panic!("{column}");
             };
             let holds = match (db.is_postgres(), kind) {
-                (true, "bytea") => format!("position('{text}' in encode(\"{name}\", 'escape')) > 0"),
+                (true, "bytea") => {
+                    format!("position('{text}' in encode(\"{name}\", 'escape')) > 0")
+                }
                 (true, _) => format!("position('{text}' in \"{name}\"::text) > 0"),
                 (false, _) => format!("instr(CAST(\"{name}\" AS TEXT), '{text}') > 0"),
             };

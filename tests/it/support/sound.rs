@@ -13,6 +13,8 @@ use super::live::{Live, cart};
 pub struct Sound {
     order_id: String,
     user: Uuid,
+    /// Where the server of the order is.
+    busy_node_id: i32,
     node_id: i32,
     made: u32,
 }
@@ -22,10 +24,11 @@ impl Sound {
     /// to be changed, so that nothing which is sold gets in the way.
     pub async fn stock(live: &Live) -> Self {
         let user = Uuid::new_v4();
-        let order_id = live.buy(user).await.id;
+        let order = live.buy(user).await;
         let mut sound = Self {
-            order_id,
+            order_id: order.id,
             user,
+            busy_node_id: order.node_id,
             node_id: 0,
             made: 0,
         };
@@ -245,7 +248,7 @@ impl Sound {
                 .encode_to_vec()
             }
             "ListAllocations" => proto::ListAllocationsRequest {
-                node_id,
+                node_id: self.busy_node_id,
                 ..Default::default()
             }
             .encode_to_vec(),

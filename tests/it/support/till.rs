@@ -201,6 +201,13 @@ pub async fn inbox(live: &Live, event_id: &str) -> Option<String> {
     sql::texts(&live.store.db, &query).await.pop()
 }
 
+/// How many events told of an order.
+pub async fn hints(live: &Live, order_id: &str) -> i64 {
+    let id = sql::id(&live.store.db, order_id.parse().unwrap());
+    let query = format!("SELECT hints FROM billing WHERE order_id = {id}");
+    sql::count(&live.store.db, &query).await
+}
+
 /// The machine's Unix second, which signatures carry.
 pub fn now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
