@@ -1,11 +1,11 @@
 //! Logs: JSON lines or readable text on stderr. Stdout belongs to what commands
 //! print.
 //!
-//! Some libraries print headers or bodies when they are asked for detail: h2 and
-//! hyper print every header block at TRACE, with bearer tokens; reqwest and tonic
-//! print requests; sqlx prints statements with their values. `RUST_LOG=trace` is
-//! what people type when they are in trouble, so those are held at INFO whatever
-//! the filter says, and no filter can make them write a secret to a log.
+//! Libraries that are asked for detail may print what they carry, and which of them do
+//! changes with their versions: h2 and hyper header blocks with bearer tokens, reqwest
+//! and tonic requests, sqlx statements with their values. `RUST_LOG=trace` is what
+//! people type when they are in trouble, so those are held at INFO whatever the filter
+//! says, and no filter can make them write a secret to a log.
 
 use std::{io::IsTerminal, panic};
 

@@ -286,7 +286,7 @@ async fn hold(app: &App, tx: &Tx, id: OrderId, cart: &Cart, now_us: i64) -> Resu
 
 /// Opens the session where there is none yet, and reads the order as it is now.
 async fn open(app: &Arc<App>, id: OrderId, note: &Note) -> Result<Facts, Error> {
-    let facts = orders::find(app.db.read(), id).await?;
+    let facts = orders::find_whole(app.db.read(), id).await?;
     let facts = facts.ok_or_else(|| Error::Internal(format!("order {id} was not found")))?;
     if facts.billing.session_id.is_some() || facts.billing.over() {
         return Ok(facts);

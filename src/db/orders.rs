@@ -29,6 +29,7 @@ use crate::domain::{
 
 pub mod facts;
 pub mod leases;
+mod whole;
 
 /// Who changes an order, and why: for its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -274,7 +275,8 @@ pub async fn list(
     if let Some(after) = after {
         query = query.filter(orders::Column::Id.lt(after.0));
     }
-    facts::complete_all(connection, query.all(connection).await?).await
+    let found = facts::complete_all(connection, query.all(connection).await?).await?;
+    whole::settle(connection, found).await
 }
 
 /// One order with its parts.
@@ -283,6 +285,15 @@ pub async fn find(connection: &impl ConnectionTrait, id: OrderId) -> Result<Opti
         Some(row) => Ok(Some(facts::complete(connection, row).await?)),
         None => Ok(None),
     }
+}
+
+/// One order as callers see it: all of one version, without a lock.
+pub async fn find_whole(
+    connection: &impl ConnectionTrait,
+    id: OrderId,
+) -> Result<Option<Facts>, Error> {
+    let found = find(connection, id).await?.into_iter().collect();
+    Ok(whole::settle(connection, found).await?.pop())
 }
 
 /// The customer's choice of egg variables. Not among the facts: it may hold secrets.

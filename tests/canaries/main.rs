@@ -139,10 +139,14 @@ async fn no_secret_and_nothing_of_a_customer_is_logged(engine: Engine) {
     let metrics = reqwest::get(metrics).await.unwrap().text().await.unwrap();
     live.close().await;
 
+    // What is said at TRACE is found, or nothing below would prove anything.
+    let control = Uuid::new_v4().to_string();
+    tracing::trace!(control, "said on purpose");
     let lines = log.lines();
     // The log is whole: all that was done is in it.
     for wanted in [
         r#""level":"DEBUG""#,
+        control.as_str(),
         r#""message":"next step""#,
         r#""method":"OrderService/CreateCheckoutSession""#,
         r#""message":"webhook stored""#,

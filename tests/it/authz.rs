@@ -47,13 +47,19 @@ fn tokens_of(live: &Live) -> [(Role, String); 4] {
 fn empty(token: &str, user: Option<&str>) -> Request<Vec<u8>> {
     let mut request = with_token(Vec::new(), token);
     if let Some(user) = user {
-        request.metadata_mut().insert("x-spawnpoint-user", user.parse().unwrap());
+        request
+            .metadata_mut()
+            .insert("x-spawnpoint-user", user.parse().unwrap());
     }
     request
 }
 
 fn assert_refused(status: &Status, code: Code, wanted: &str, what: &str) {
-    assert_eq!((status.code(), reason(status).as_str()), (code, wanted), "{what}: {status:?}");
+    assert_eq!(
+        (status.code(), reason(status).as_str()),
+        (code, wanted),
+        "{what}: {status:?}"
+    );
 }
 
 async fn every_method_lets_in_its_roles_and_nobody_else(engine: Engine) {
@@ -82,7 +88,7 @@ async fn every_method_lets_in_its_roles_and_nobody_else(engine: Engine) {
         }
         calls += storefront_must_name_its_user(&live, method, rule).await;
     }
-    println!("{calls} calls");
+    eprintln!("{calls} calls");
     assert!(calls > 200, "{calls}");
     live.close().await;
 }
@@ -96,13 +102,27 @@ async fn storefront_must_name_its_user(live: &Live, method: &Method, rule: &Rule
     let unnamed = call(&channel, &method.path, empty(token, None)).await;
     if rule.user_scoped {
         let status = unnamed.expect_err(what);
-        assert_refused(&status, Code::PermissionDenied, "USER_HEADER_REQUIRED", what);
+        assert_refused(
+            &status,
+            Code::PermissionDenied,
+            "USER_HEADER_REQUIRED",
+            what,
+        );
     } else {
         let code = unnamed.err().map_or(Code::Ok, |status| status.code());
-        assert!(!matches!(code, Code::Unauthenticated | Code::PermissionDenied), "{what}");
+        assert!(
+            !matches!(code, Code::Unauthenticated | Code::PermissionDenied),
+            "{what}"
+        );
     }
     let id = Uuid::new_v4();
-    let wrong = ["", "*", "1", &id.to_string().to_uppercase(), &format!("{{{id}}}")];
+    let wrong = [
+        "",
+        "*",
+        "1",
+        &id.to_string().to_uppercase(),
+        &format!("{{{id}}}"),
+    ];
     for user in wrong {
         let status = call(&channel, &method.path, empty(token, Some(user))).await;
         let status = status.expect_err(what);
@@ -123,10 +143,18 @@ async fn every_wrong_token_gets_one_and_the_same_answer(engine: Engine) {
     let (api, channel) = (Api::read(), live.channel());
     let db = &live.store.db;
     let good = live.world.tokens.operator.clone();
-    let revoked = tokens::create(db, Role::Operator, "revoked", Some(1)).await.unwrap();
+    let revoked = tokens::create(db, Role::Operator, "revoked", Some(1))
+        .await
+        .unwrap();
     assert!(tokens::revoke(db, "revoked").await.unwrap());
-    let expired = tokens::create(db, Role::Operator, "expired", Some(1)).await.unwrap();
-    let aged = sql::run(db, "UPDATE api_tokens SET expires_us = 1 WHERE name = 'expired'").await;
+    let expired = tokens::create(db, Role::Operator, "expired", Some(1))
+        .await
+        .unwrap();
+    let aged = sql::run(
+        db,
+        "UPDATE api_tokens SET expires_us = 1 WHERE name = 'expired'",
+    )
+    .await;
     assert_eq!(aged.unwrap(), 1);
     let hash = sql::texts(db, "SELECT sha256 FROM api_tokens ORDER BY id LIMIT 1").await;
     let mut headers: Vec<Vec<String>> = [
@@ -164,9 +192,16 @@ async fn every_wrong_token_gets_one_and_the_same_answer(engine: Engine) {
                 let value = MetadataValue::try_from(value).unwrap();
                 request.metadata_mut().append("authorization", value);
             }
-            let status = call(&channel, &method.path, request).await.expect_err(&method.label);
+            let status = call(&channel, &method.path, request)
+                .await
+                .expect_err(&method.label);
             let what = format!("{} {header:?}", method.label);
-            assert_refused(&status, Code::Unauthenticated, "UNAUTHENTICATED_TOKEN", &what);
+            assert_refused(
+                &status,
+                Code::Unauthenticated,
+                "UNAUTHENTICATED_TOKEN",
+                &what,
+            );
             answers.push((status.message().to_owned(), status.details().to_vec()));
         }
     }
@@ -175,8 +210,15 @@ async fn every_wrong_token_gets_one_and_the_same_answer(engine: Engine) {
     assert_eq!(answers.len(), 1, "one text for every cause: {answers:?}");
     // The scheme's case is no cause.
     let mut lower = Request::new(Vec::new());
-    lower.metadata_mut().insert("authorization", format!("bearer {good}").parse().unwrap());
-    let listed = call(&channel, &api.method("CatalogService/ListPlans").path, lower).await;
+    lower
+        .metadata_mut()
+        .insert("authorization", format!("bearer {good}").parse().unwrap());
+    let listed = call(
+        &channel,
+        &api.method("CatalogService/ListPlans").path,
+        lower,
+    )
+    .await;
     assert!(listed.is_ok(), "{listed:?}");
     live.close().await;
 }
@@ -185,11 +227,15 @@ async fn every_wrong_token_gets_one_and_the_same_answer(engine: Engine) {
 async fn nobody_is_an_operator_for_coming_first(engine: Engine) {
     let live = Live::open(engine).await;
     let (api, channel) = (Api::read(), live.channel());
-    sql::run(&live.store.db, "DELETE FROM api_tokens").await.unwrap();
+    sql::run(&live.store.db, "DELETE FROM api_tokens")
+        .await
+        .unwrap();
     let invented = format!("spt_{}", "B".repeat(43));
     for method in &api.methods {
         for request in [Request::new(Vec::new()), empty(&invented, None)] {
-            let status = call(&channel, &method.path, request).await.expect_err(&method.label);
+            let status = call(&channel, &method.path, request)
+                .await
+                .expect_err(&method.label);
             assert_eq!(status.code(), Code::Unauthenticated, "{}", method.label);
         }
     }
@@ -214,7 +260,9 @@ async fn an_order_is_paid_when_stripe_says_so_and_never_otherwise(engine: Engine
     };
     bytes.extend(delimited(100, &paid.encode_to_vec()));
     let mut request = with_token(bytes, token);
-    request.metadata_mut().insert("x-spawnpoint-user", user.to_string().parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("x-spawnpoint-user", user.to_string().parse().unwrap());
     let path = &api.method("OrderService/CreateCheckoutSession").path;
     let answer = call(&channel, path, request).await.unwrap();
     let answer = proto::CreateCheckoutSessionResponse::decode(&*answer).unwrap();
@@ -227,19 +275,39 @@ async fn an_order_is_paid_when_stripe_says_so_and_never_otherwise(engine: Engine
     };
     let path = &api.method("ProvisioningService/ProvisionOrder").path;
     let bytes = provision.encode_to_vec();
-    let unsigned = call(&channel, path, Request::new(bytes.clone())).await.unwrap_err();
+    let unsigned = call(&channel, path, Request::new(bytes.clone()))
+        .await
+        .unwrap_err();
     assert_eq!(unsigned.code(), Code::Unauthenticated);
-    let bought = call(&channel, path, with_token(bytes.clone(), token)).await.unwrap_err();
-    assert_refused(&bought, Code::PermissionDenied, "ROLE_FORBIDDEN", "ProvisionOrder");
-    let forced = live.provisioning().provision_order(live.operator(provision)).await;
+    let bought = call(&channel, path, with_token(bytes.clone(), token))
+        .await
+        .unwrap_err();
+    assert_refused(
+        &bought,
+        Code::PermissionDenied,
+        "ROLE_FORBIDDEN",
+        "ProvisionOrder",
+    );
+    let forced = live
+        .provisioning()
+        .provision_order(live.operator(provision))
+        .await;
     let forced = forced.unwrap_err();
-    assert_refused(&forced, Code::FailedPrecondition, "ORDER_NOT_PAID", "ProvisionOrder");
+    assert_refused(
+        &forced,
+        Code::FailedPrecondition,
+        "ORDER_NOT_PAID",
+        "ProvisionOrder",
+    );
 
     // Not even an event that says so, recorded by the gateway itself.
     let reads = || live.world.stripe.count("GET", "/v1/checkout/sessions/");
     let before = reads();
     let event = paid_event(&order);
-    let event = proto::RecordStripeEventRequest { payload: event, receive_time: None };
+    let event = proto::RecordStripeEventRequest {
+        payload: event,
+        receive_time: None,
+    };
     let recorded = with_token(event, &live.world.tokens.gateway);
     live.orders().record_stripe_event(recorded).await.unwrap();
     wait::until("Stripe was asked", PATIENCE, || async { reads() > before }).await;
@@ -248,7 +316,10 @@ async fn an_order_is_paid_when_stripe_says_so_and_never_otherwise(engine: Engine
         sql::count(&live.store.db, unread).await == 0
     })
     .await;
-    assert_eq!(live.order(&order.id).await.status(), proto::OrderStatus::Pending);
+    assert_eq!(
+        live.order(&order.id).await.status(),
+        proto::OrderStatus::Pending
+    );
     assert_eq!(live.world.panel.count_route("POST", "/servers"), 0);
     assert_eq!(live.world.panel.servers(), Vec::new());
     live.close().await;

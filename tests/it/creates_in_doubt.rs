@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sandbox::panel::{DaemonMode, Fault, FaultAction, KeySpec, Outage};
+use sandbox::panel::{DaemonMode, Fault, FaultAction, KeySpec, Outage, ServerSeed};
 use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
@@ -18,6 +18,7 @@ both_engines!(
     a_create_that_never_arrived_is_sent_again_unchanged,
     a_hanging_create_is_settled_after_our_patience,
     a_failing_node_is_waited_for_and_never_counts,
+    an_adopted_server_is_believed_as_the_panel_has_it,
 );
 
 const SERVERS: &str = "/servers";
@@ -306,5 +307,51 @@ async fn an_outage_of_the_panel_is_waited_out() {
         assert_eq!(made.count(), 1, "{outage:?}");
     }
     assert_eq!(panel.servers().len(), 5);
+    live.close().await;
+}
+
+/// What a look finds is taken as the panel has it: where it is, whose it is and on which
+/// port. Whatever differs from what was asked is told to operators, not made again.
+async fn an_adopted_server_is_believed_as_the_panel_has_it(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let lost = panel.inject(Fault::on("POST", SERVERS, FaultAction::Drop).times(1));
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    live.wait_for_reason(&order.id, "OUTCOME_UNKNOWN").await;
+    let west = panel.free_allocations(2)[7];
+    panel.seed_server(&ServerSeed {
+        id: 77,
+        external_id: Some(order.id.clone()),
+        uuid: None,
+        name: "Made by hand".to_owned(),
+        startup: None,
+        status: None,
+        user: 1,
+        egg: 50,
+        allocation: west,
+    });
+    let order = live.wait_running(&order.id).await;
+    assert_eq!((panel.fired(lost), live.creates(&order.id).len()), (1, 0));
+    assert_eq!((order.pterodactyl_server_id, order.node_id), (77, 2));
+    assert_eq!(live.hold(&order.id).await.unwrap().0, 2);
+    let (east, west_node) = (live.node(EAST.1).await, live.node(2).await);
+    assert_eq!((east.held_ram_gb, east.free_allocations), (0, 199));
+    assert_eq!(
+        (west_node.held_ram_gb, west_node.free_allocations),
+        (2, 199)
+    );
+    let ports = live.ports_of(2, &order.id).await;
+    assert_eq!((ports.len(), ports[0].pterodactyl_allocation_id), (1, west));
+    assert_eq!(live.ports_of(EAST.1, &order.id).await, []);
+    let events = live.events(&order.id).await;
+    let note = events.iter().find(|event| event.what == "note").unwrap();
+    for difference in [
+        "another node",
+        "another owner",
+        "another egg",
+        "1 lost, 1 unexpected",
+    ] {
+        assert!(note.to.contains(difference), "{note:?}");
+    }
     live.close().await;
 }

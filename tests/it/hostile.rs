@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::support::{
     db::Engine,
     live::{Live, reason, with_token},
-    sql,
     sound::Sound,
+    sql,
     wire::{Answer, Api, Method, call},
 };
 
@@ -43,8 +43,14 @@ fn values() -> Vec<(&'static str, Vec<u8>)> {
         text("format strings", "%s%n%d{}{0}"),
         text("JSON", r#"{"$ne":null,"a":["b"]}"#),
         text("HTML", "<script>alert(1)</script>"),
-        text("an id in upper case", "0192F0C1-2F3A-7C4D-9E5F-0123456789AB"),
-        text("a very long id", &"0192f0c1-2f3a-7c4d-9e5f-0123456789ab".repeat(40)),
+        text(
+            "an id in upper case",
+            "0192F0C1-2F3A-7C4D-9E5F-0123456789AB",
+        ),
+        text(
+            "a very long id",
+            &"0192f0c1-2f3a-7c4d-9e5f-0123456789ab".repeat(40),
+        ),
         text("no-break spaces", "\u{a0}\u{a0}\u{a0}"),
         text("outer spaces", "  mc-2gb  "),
         text("percent", "%00%0a"),
@@ -100,9 +106,16 @@ fn assert_harmless(answer: &Answer, value: &[u8], what: &str) {
 }
 
 fn assert_has_reason(status: &Status, what: &str) {
-    let info = status.get_details_error_info().unwrap_or_else(|| panic!("{what}: {status:?}"));
+    let info = status
+        .get_details_error_info()
+        .unwrap_or_else(|| panic!("{what}: {status:?}"));
     assert_eq!(info.domain, "spawnpoint", "{what}");
-    assert_eq!(code_of(&info.reason), Some(status.code()), "{what}: {}", info.reason);
+    assert_eq!(
+        code_of(&info.reason),
+        Some(status.code()),
+        "{what}: {}",
+        info.reason
+    );
     if info.reason == "FIELD_INVALID" {
         let fields = status.get_details_bad_request().unwrap().field_violations;
         assert!(!fields.is_empty(), "{what}");
@@ -118,7 +131,11 @@ async fn no_string_of_any_request_breaks_anything(engine: Engine) {
     let mut state;
     for method in &api.methods {
         let whole = ask(&live, method, sound.request(&method.label)).await;
-        assert!(whole.is_ok(), "{} of a sound request: {whole:?}", method.label);
+        assert!(
+            whole.is_ok(),
+            "{} of a sound request: {whole:?}",
+            method.label
+        );
         state = written(&live.store.db).await;
         for slot in api.strings(method, &Sound::element) {
             for (name, value) in values() {
@@ -128,13 +145,16 @@ async fn no_string_of_any_request_breaks_anything(engine: Engine) {
                 let answer = ask(&live, method, bytes).await;
                 assert_harmless(&answer, &value, &what);
                 let before = std::mem::replace(&mut state, written(&live.store.db).await);
-                assert!(answer.is_ok() || state == before, "{what}: {before:?} {state:?}");
+                assert!(
+                    answer.is_ok() || state == before,
+                    "{what}: {before:?} {state:?}"
+                );
                 calls += 1;
                 taken += usize::from(answer.is_ok());
             }
         }
     }
-    println!("{calls} calls, {taken} of them taken as data");
+    eprintln!("{calls} calls, {taken} of them taken as data");
     assert!(calls > LEAST_CALLS, "{calls}");
     // And the shop still sells.
     live.buy(Uuid::new_v4()).await;
@@ -151,7 +171,9 @@ async fn no_text_of_an_event_breaks_anything(engine: Engine) {
     let live = Live::open(engine).await;
     let api = Api::read();
     let method = api.method("OrderService/RecordStripeEvent");
-    let order = live.checkout(crate::support::live::cart(Uuid::new_v4())).await;
+    let order = live
+        .checkout(crate::support::live::cart(Uuid::new_v4()))
+        .await;
     let order = order.unwrap().order.unwrap();
     let pointers = [
         "/id",
@@ -168,11 +190,16 @@ async fn no_text_of_an_event_breaks_anything(engine: Engine) {
     let mut calls = 0;
     for pointer in pointers {
         for (name, value) in values() {
-            let Ok(text) = String::from_utf8(value.clone()) else { continue };
+            let Ok(text) = String::from_utf8(value.clone()) else {
+                continue;
+            };
             let mut event = event(calls, &order);
             *event.pointer_mut(pointer).unwrap() = text.into();
             let payload = serde_json::to_vec(&event).unwrap();
-            let message = proto::RecordStripeEventRequest { payload, receive_time: None };
+            let message = proto::RecordStripeEventRequest {
+                payload,
+                receive_time: None,
+            };
             let before = written(&live.store.db).await;
             let answer = ask(&live, method, message.encode_to_vec()).await;
             let what = format!("{pointer} = {name}");
@@ -184,22 +211,39 @@ async fn no_text_of_an_event_breaks_anything(engine: Engine) {
         }
     }
     assert!(calls >= 200, "{calls}");
-    for payload in [&b""[..], b"\xff\xfe", b"null", b"[]", b"{}", &b"[".repeat(100_000)] {
-        let message =
-            proto::RecordStripeEventRequest { payload: payload.to_vec(), receive_time: None };
-        let status = ask(&live, method, message.encode_to_vec()).await.unwrap_err();
+    for payload in [
+        &b""[..],
+        b"\xff\xfe",
+        b"null",
+        b"[]",
+        b"{}",
+        &b"[".repeat(100_000),
+    ] {
+        let message = proto::RecordStripeEventRequest {
+            payload: payload.to_vec(),
+            receive_time: None,
+        };
+        let status = ask(&live, method, message.encode_to_vec())
+            .await
+            .unwrap_err();
         assert_eq!(reason(&status), "EVENT_MALFORMED");
     }
     // Times at both ends of what can be said.
     for (seconds, nanos) in [(i64::MAX, i32::MAX), (i64::MIN, i32::MIN), (-1, -1)] {
         let payload = serde_json::to_vec(&event(calls, &order)).unwrap();
         let receive_time = Some(prost_types::Timestamp { seconds, nanos });
-        let message = proto::RecordStripeEventRequest { payload, receive_time };
+        let message = proto::RecordStripeEventRequest {
+            payload,
+            receive_time,
+        };
         let answer = ask(&live, method, message.encode_to_vec()).await;
         assert_harmless(&answer, b"", &format!("receive_time {seconds}"));
         calls += 1;
     }
-    assert_eq!(live.order(&order.id).await.status(), proto::OrderStatus::Pending);
+    assert_eq!(
+        live.order(&order.id).await.status(),
+        proto::OrderStatus::Pending
+    );
     live.close().await;
 }
 

@@ -22,7 +22,9 @@ both_engines!(
 /// A call as the storefront makes it for a user.
 fn for_user(live: &Live, bytes: Vec<u8>, user: Uuid) -> Request<Vec<u8>> {
     let mut request = with_token(bytes, &live.world.tokens.storefront);
-    request.metadata_mut().insert("x-spawnpoint-user", user.to_string().parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("x-spawnpoint-user", user.to_string().parse().unwrap());
     request
 }
 
@@ -36,10 +38,14 @@ fn shape(status: &Status, id: &str) -> (Code, String, String) {
 /// User-scoped methods whose request has this field.
 fn scoped<'a>(api: &'a Api, field: &str) -> Vec<(&'a Method, u32)> {
     let scoped = |method: &&Method| {
-        RULES.iter().any(|rule| rule.method == method.label && rule.user_scoped)
+        RULES
+            .iter()
+            .any(|rule| rule.method == method.label && rule.user_scoped)
     };
     let methods = api.methods.iter().filter(scoped);
-    methods.filter_map(|method| Some((method, api.field(method, field)?))).collect()
+    methods
+        .filter_map(|method| Some((method, api.field(method, field)?)))
+        .collect()
 }
 
 /// Finding 38: endpoints took e-mail, user id or server id from the caller's body, and
@@ -68,7 +74,12 @@ async fn what_is_anothers_is_answered_as_absent(engine: Engine) {
         let absent = Uuid::new_v4().to_string();
         let anothers = ask(&order.id, other).await.expect_err(&method.label);
         let nothing = ask(&absent, other).await.expect_err(&method.label);
-        assert_eq!(shape(&anothers, &order.id), shape(&nothing, &absent), "{}", method.label);
+        assert_eq!(
+            shape(&anothers, &order.id),
+            shape(&nothing, &absent),
+            "{}",
+            method.label
+        );
         assert_eq!(
             (anothers.code(), reason(&anothers).as_str()),
             (Code::NotFound, "ORDER_NOT_FOUND"),
@@ -117,7 +128,10 @@ async fn lists_show_ones_own_and_their_tokens_serve_nobody_else(engine: Engine) 
     for number in 0..2 {
         for (user, ids) in [(one, &mut ones), (other, &mut others)] {
             let server_name = format!("World {number}");
-            let cart = proto::CreateCheckoutSessionRequest { server_name, ..cart(user) };
+            let cart = proto::CreateCheckoutSessionRequest {
+                server_name,
+                ..cart(user)
+            };
             ids.insert(0, live.checkout(cart).await.unwrap().order.unwrap().id);
         }
     }
@@ -133,14 +147,27 @@ async fn lists_show_ones_own_and_their_tokens_serve_nobody_else(engine: Engine) 
     }
     // Another's filter gives an empty list, as for a user without orders.
     let asked = live.storefront(list(&other.to_string(), 0, ""), one);
-    assert_eq!(orders.list_orders(asked).await.unwrap().into_inner().orders, Vec::new());
-    let all = orders.list_orders(live.viewer(list("", 0, ""))).await.unwrap().into_inner();
+    assert_eq!(
+        orders.list_orders(asked).await.unwrap().into_inner().orders,
+        Vec::new()
+    );
+    let all = orders
+        .list_orders(live.viewer(list("", 0, "")))
+        .await
+        .unwrap()
+        .into_inner();
     let newest_first = [&others[0], &ones[0], &others[1], &ones[1]].map(String::as_str);
     assert_eq!(ids(&all), newest_first);
 
-    let page = orders.list_orders(live.storefront(list("", 1, ""), one)).await.unwrap();
+    let page = orders
+        .list_orders(live.storefront(list("", 1, ""), one))
+        .await
+        .unwrap();
     let token = page.into_inner().next_page_token;
-    let next = orders.list_orders(live.storefront(list("", 1, &token), one)).await.unwrap();
+    let next = orders
+        .list_orders(live.storefront(list("", 1, &token), one))
+        .await
+        .unwrap();
     assert_eq!(ids(&next.into_inner()), ones[1..]);
     let mut changed = token.clone().into_bytes();
     changed[0] = if changed[0] == b'A' { b'B' } else { b'A' };
@@ -169,7 +196,11 @@ async fn nobody_buys_in_anothers_name(engine: Engine) {
     let live = Live::open(engine).await;
     let (owner, other) = (Uuid::new_v4(), Uuid::new_v4());
     let request = live.storefront(cart(owner), other);
-    let status = live.orders().create_checkout_session(request).await.unwrap_err();
+    let status = live
+        .orders()
+        .create_checkout_session(request)
+        .await
+        .unwrap_err();
     assert_eq!(
         (status.code(), reason(&status).as_str()),
         (Code::InvalidArgument, "FIELD_INVALID")
@@ -189,7 +220,12 @@ async fn nobody_gets_a_panel_account_by_claiming_it(engine: Engine) {
     // No request that a buyer may send names an account.
     let api = Api::read();
     for method in &api.methods {
-        assert_eq!(api.field(method, "pterodactyl_user_id"), None, "{}", method.label);
+        assert_eq!(
+            api.field(method, "pterodactyl_user_id"),
+            None,
+            "{}",
+            method.label
+        );
     }
     let stranger = UserSpec {
         email: "stranger@players.example".to_owned(),
@@ -205,8 +241,11 @@ async fn nobody_gets_a_panel_account_by_claiming_it(engine: Engine) {
     // The administrator's address, even verified; and a stranger's that is not.
     for (email, email_verified) in [(&admin.email, true), (&stranger.email, false)] {
         let email = email.clone();
-        let cart =
-            proto::CreateCheckoutSessionRequest { email, email_verified, ..cart(Uuid::new_v4()) };
+        let cart = proto::CreateCheckoutSessionRequest {
+            email,
+            email_verified,
+            ..cart(Uuid::new_v4())
+        };
         let user_id = cart.user_id.clone();
         let order = live.checkout(cart).await.unwrap().order.unwrap();
         live.pay(&order);
@@ -217,7 +256,10 @@ async fn nobody_gets_a_panel_account_by_claiming_it(engine: Engine) {
             .await;
         assert_eq!(parked.error_reason, "PANEL_USER_UNRESOLVED");
         let message = proto::GetExternalAccountRequest { user_id };
-        let account = live.provisioning().get_external_account(live.viewer(message)).await;
+        let account = live
+            .provisioning()
+            .get_external_account(live.viewer(message))
+            .await;
         assert_eq!(reason(&account.unwrap_err()), "PANEL_USER_UNRESOLVED");
     }
     assert_eq!(live.world.panel.servers(), Vec::new());
@@ -225,6 +267,9 @@ async fn nobody_gets_a_panel_account_by_claiming_it(engine: Engine) {
     assert_eq!(linked, 0);
     let users = live.world.panel.users();
     let stranger = users.iter().find(|user| user.id == stranger_id).unwrap();
-    assert_eq!(stranger.external_id, None, "nothing was written to the account");
+    assert_eq!(
+        stranger.external_id, None,
+        "nothing was written to the account"
+    );
     live.close().await;
 }

@@ -62,9 +62,11 @@ macro_rules! reflect {
             ) -> Result<BTreeSet<String>, Status> {
                 let question = MessageRequest::ListServices("*".to_owned());
                 match ask(channel, token, question).await? {
-                    MessageResponse::ListServicesResponse(listed) => {
-                        Ok(listed.service.into_iter().map(|service| service.name).collect())
-                    }
+                    MessageResponse::ListServicesResponse(listed) => Ok(listed
+                        .service
+                        .into_iter()
+                        .map(|service| service.name)
+                        .collect()),
                     other => panic!("{other:?}"),
                 }
             }
@@ -79,7 +81,9 @@ macro_rules! reflect {
                 match ask(channel, Some(token), question).await.unwrap() {
                     MessageResponse::FileDescriptorResponse(files) => {
                         let files = files.file_descriptor_proto.iter();
-                        files.map(|file| FileDescriptorProto::decode(&**file).unwrap()).collect()
+                        files
+                            .map(|file| FileDescriptorProto::decode(&**file).unwrap())
+                            .collect()
                     }
                     other => panic!("{symbol}: {other:?}"),
                 }
@@ -95,7 +99,12 @@ reflect!(old, v1alpha);
 async fn any_token_shows_every_service_and_message_and_no_token_shows_none() {
     let live = Live::open(Engine::Sqlite).await;
     let (channel, tokens) = (live.channel(), live.world.tokens.clone());
-    for token in [&tokens.operator, &tokens.storefront, &tokens.gateway, &tokens.viewer] {
+    for token in [
+        &tokens.operator,
+        &tokens.storefront,
+        &tokens.gateway,
+        &tokens.viewer,
+    ] {
         for services in [
             new::services(&channel, Some(token)).await.unwrap(),
             old::services(&channel, Some(token)).await.unwrap(),
@@ -126,14 +135,21 @@ async fn any_token_shows_every_service_and_message_and_no_token_shows_none() {
         ] {
             let services = files.iter().flat_map(|file| &file.service);
             let mut methods = services.flat_map(|service| &service.method);
-            assert!(methods.any(|method| method.name() == name), "{}", method.label);
+            assert!(
+                methods.any(|method| method.name() == name),
+                "{}",
+                method.label
+            );
         }
         for files in [
             new::describe(&channel, &tokens.viewer, message).await,
             old::describe(&channel, &tokens.viewer, message).await,
         ] {
             let mut messages = files.iter().flat_map(|file| &file.message_type);
-            assert!(messages.any(|other| message.ends_with(other.name())), "{message}");
+            assert!(
+                messages.any(|other| message.ends_with(other.name())),
+                "{message}"
+            );
         }
         symbols += 2;
     }
@@ -147,22 +163,35 @@ async fn health_is_open_and_tells_of_each_service() {
     let mut health = HealthClient::new(live.channel());
     let mut check = async |service: &str| {
         let service = service.to_owned();
-        health.check(HealthCheckRequest { service }).await.map(|answer| answer.into_inner().status())
+        health
+            .check(HealthCheckRequest { service })
+            .await
+            .map(|answer| answer.into_inner().status())
     };
     for service in [""].iter().chain(&SERVICES) {
-        assert_eq!(check(service).await.unwrap(), ServingStatus::Serving, "{service:?}");
+        assert_eq!(
+            check(service).await.unwrap(),
+            ServingStatus::Serving,
+            "{service:?}"
+        );
     }
     let unknown = check("spawnpoint.v1.Nothing").await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
 
     let mut watcher = HealthClient::new(live.channel());
-    let request = HealthCheckRequest { service: SERVICES[1].to_owned() };
+    let request = HealthCheckRequest {
+        service: SERVICES[1].to_owned(),
+    };
     let mut watch = watcher.watch(request).await.unwrap().into_inner();
     let first = watch.message().await.unwrap().unwrap();
     assert_eq!(first.status(), ServingStatus::Serving);
     live.world.stop_cores().await;
     let last = watch.message().await.unwrap().unwrap();
-    assert_eq!(last.status(), ServingStatus::NotServing, "told before the connection goes");
+    assert_eq!(
+        last.status(),
+        ServingStatus::NotServing,
+        "told before the connection goes"
+    );
     live.close().await;
 }
 

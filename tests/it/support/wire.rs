@@ -28,8 +28,6 @@ pub struct Method {
     pub path: String,
     /// The full name of its request message.
     pub input: String,
-    /// Whether answers go on.
-    pub streaming: bool,
 }
 
 /// One string that a request can carry.
@@ -69,7 +67,6 @@ impl Api {
                         path: format!("/{package}.{label}"),
                         label,
                         input: method.input_type().to_owned(),
-                        streaming: method.server_streaming(),
                     });
                 }
             }
