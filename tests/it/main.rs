@@ -41,6 +41,7 @@ mod oversell;
 mod owners;
 mod ownership;
 mod placement_live;
+mod ports;
 mod provisioning;
 mod purchase;
 mod reflection;

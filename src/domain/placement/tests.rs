@@ -58,7 +58,8 @@ fn weight_decides_between_equals_and_the_lower_id_between_twins() {
 
 #[test]
 fn every_obstacle_is_named_alone() {
-    let changes: [(fn(&mut Node), Obstacle); 9] = [
+    type Change = (fn(&mut Node), Obstacle);
+    let changes: [Change; 9] = [
         (|n| n.enabled = false, Obstacle::Disabled),
         (|n| n.maintenance = true, Obstacle::Maintenance),
         (|n| n.panel_changed = true, Obstacle::PanelChanged),

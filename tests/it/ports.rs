@@ -1,0 +1,211 @@
+//! Ports, from checkout to the server: our ledger chooses them, and what others took on
+//! the panel meanwhile is chosen anew.
+
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+use sandbox::panel::DaemonMode;
+use tonic::Code;
+use uuid::Uuid;
+
+use crate::{
+    placement_live::{in_region, node, node_spec},
+    support::{
+        db::Engine,
+        live::{Live, PATIENCE, cart, reason},
+        provisioning::{EAST, cart_of},
+        wait,
+    },
+};
+
+both_engines!(
+    a_port_taken_behind_our_back_is_a_new_choice,
+    without_any_port_nothing_is_sold_and_a_paid_order_waits,
+);
+
+/// Finding 24: the panel refused a port that somebody else had, and the order died.
+async fn a_port_taken_behind_our_back_is_a_new_choice(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    // The first port, then a further one of a game that needs three.
+    for (plan, taken) in [("mc-2gb", 0), ("rust-3gb", 2)] {
+        let order = live.reserve(cart_of(Uuid::new_v4(), plan)).await;
+        let held = live.ports_of(EAST.1, &order.id).await;
+        let stolen = held[taken].pterodactyl_allocation_id;
+        live.occupy(stolen);
+        live.pay(&order);
+        let order = live.wait_running(&order.id).await;
+        let creates = live.creates(&order.id);
+        let statuses: Vec<_> = creates.iter().map(|call| call.status).collect();
+        assert_eq!(statuses, [Some(422), Some(201)], "{plan}");
+        assert_eq!(order.attempts, 0, "a new choice is not a try");
+        let made = live.made(&order.id);
+        assert_eq!(made.allocations.len(), held.len());
+        assert!(!made.allocations.contains(&stolen));
+        let ours = live.ports_of(EAST.1, &order.id).await;
+        let ours: BTreeSet<i64> = ours
+            .iter()
+            .map(|port| port.pterodactyl_allocation_id)
+            .collect();
+        assert_eq!(ours, made.allocations.iter().copied().collect());
+        let foreign = live.ports(EAST.1, "foreign").await;
+        assert!(
+            foreign
+                .iter()
+                .any(|port| port.pterodactyl_allocation_id == stolen)
+        );
+    }
+    assert_eq!(
+        panel
+            .servers()
+            .iter()
+            .filter(|row| row.external_id.is_some())
+            .count(),
+        2
+    );
+    live.close().await;
+}
+
+/// The panel does not guard additional ports: another create may take one meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_port_stolen_during_the_create_is_noticed() {
+    let live = Live::open(Engine::Sqlite).await;
+    let panel = &live.world.panel;
+    let slow = DaemonMode::Slow {
+        wait: Duration::from_millis(700),
+        method: Some("POST".to_owned()),
+    };
+    panel.set_daemon(EAST.0, slow);
+    let order = live.purchase(cart_of(Uuid::new_v4(), "rust-3gb")).await;
+    wait::until("the row is there", PATIENCE, || async {
+        panel.server(&order.id).is_some()
+    })
+    .await;
+    let ports = live.made(&order.id).allocations;
+    let thief = live.occupy(panel.free_allocations(EAST.0)[100]);
+    panel.assign_allocation(ports[1], Some(thief));
+    let order = live.wait_running(&order.id).await;
+    let left: Vec<i64> = live
+        .ports_of(EAST.1, &order.id)
+        .await
+        .iter()
+        .map(|port| port.pterodactyl_allocation_id)
+        .collect();
+    assert_eq!(left, [ports[0], ports[2]], "the panel's word wins");
+    assert_eq!(live.server(&order.id).await.ports.len(), 2);
+    let events = live.events(&order.id).await;
+    assert!(
+        events
+            .iter()
+            .any(|event| event.what == "note" && event.to.contains("1 lost")),
+        "{events:?}"
+    );
+    live.close().await;
+}
+
+/// Finding 25: only the first page of ports was read.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ports_beyond_the_first_page_are_sold() {
+    let live = Live::open(Engine::Sqlite).await;
+    let panel = &live.world.panel;
+    panel.set_rate_limit(100_000);
+    let ip = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
+    let more = panel.add_allocations(EAST.0, ip, 26_000..=27_049);
+    let last = *more.last().unwrap();
+    for port in panel.free_allocations(EAST.0) {
+        if port != last {
+            panel.assign_allocation(port, Some(9_999));
+        }
+    }
+    live.skip(Duration::from_secs(301));
+    wait::until("all ports were read again", PATIENCE, || async {
+        live.ports(EAST.1, "foreign").await.len() == 200 + more.len() - 1
+    })
+    .await;
+    let order = live.buy_cart(cart(Uuid::new_v4())).await;
+    assert_eq!(live.made(&order.id).allocation, last);
+    live.close().await;
+}
+
+/// Finding 31: without a free port an assigned one was handed out. And 30: nothing kept
+/// a cart from being paid for which there was no room.
+async fn without_any_port_nothing_is_sold_and_a_paid_order_waits(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    panel.set_rate_limit(100_000);
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    let thief = live.occupy(panel.free_allocations(EAST.0)[199]);
+    for port in panel.free_allocations(EAST.0) {
+        panel.assign_allocation(port, Some(thief));
+    }
+    live.skip(Duration::from_secs(301));
+    wait::until("the mirror has no free port", PATIENCE, || async {
+        live.ports(EAST.1, "free").await.is_empty()
+    })
+    .await;
+    let (sessions, customers) = (
+        live.world.stripe.sessions().len(),
+        live.world.stripe.count("POST", "/v1/customers"),
+    );
+    let refused = live.checkout(cart(Uuid::new_v4())).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::FailedPrecondition, "NO_CAPACITY")
+    );
+    assert_eq!(
+        live.world.stripe.sessions().len(),
+        sessions,
+        "no money was asked for"
+    );
+    assert_eq!(live.world.stripe.count("POST", "/v1/customers"), customers);
+
+    // The order's own port is gone too: it waits, and takes the first that comes free.
+    live.pay(&order);
+    let waiting = live.wait_for_reason(&order.id, "NO_PORTS").await;
+    assert_eq!((waiting.attempts, live.creates(&order.id).len()), (0, 1));
+    let freed = panel.server(&order.id).map_or(thief, |made| made.id);
+    assert_eq!(freed, thief, "nothing was made on a port of another");
+    let port = live.ports(EAST.1, "foreign").await[77].pterodactyl_allocation_id;
+    panel.assign_allocation(port, None);
+    let order = live.wait_running(&order.id).await;
+    assert_eq!((live.made(&order.id).allocation, order.attempts), (port, 0));
+    live.close().await;
+}
+
+/// A game's ports are on one address, or its players would find only some of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn ports_of_one_server_are_on_one_address() {
+    let live = Live::open(Engine::Sqlite).await;
+    let spec = node_spec("two-addresses", 43, 33_000..=33_001);
+    let pool = live
+        .add_node(&spec, node("Two addresses", "pool", 64))
+        .await;
+    let other = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 44));
+    let panel = &live.world.panel;
+    let enough = panel.add_allocations(pool.pterodactyl_node_id, other, 33_000..=33_002);
+    wait::until("the new ports are known", PATIENCE, || async {
+        live.ports(pool.id, "free").await.len() == 5
+    })
+    .await;
+    let rust = || in_region(cart_of(Uuid::new_v4(), "rust-3gb"), "pool");
+    let order = live.buy_cart(rust()).await;
+    assert_eq!(live.made(&order.id).allocations, enough);
+    let addresses: BTreeSet<String> = live
+        .server(&order.id)
+        .await
+        .ports
+        .into_iter()
+        .map(|port| port.ip)
+        .collect();
+    assert_eq!(addresses, [other.to_string()].into());
+    // Two are left, on the other address: enough for a game of one port only.
+    assert_eq!(
+        reason(&live.checkout(rust()).await.unwrap_err()),
+        "NO_CAPACITY"
+    );
+    live.buy_cart(in_region(cart(Uuid::new_v4()), "pool")).await;
+    live.close().await;
+}
