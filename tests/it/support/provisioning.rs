@@ -1,7 +1,7 @@
 //! What tests of provisioning do to an open shop, and what they look at: the calls
 //! that reached the panel stand-in, and the ledger in the database.
 
-use std::time::Duration;
+use std::{cell::RefCell, time::Duration};
 
 use sandbox::{
     panel::{Call, NodeSpec, ServerSeed, ServerView, UserView},
@@ -12,11 +12,11 @@ use spawnpoint::{
     domain::{OrderId, placement::Need},
     rpc::proto,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{
-    live::{Live, PATIENCE, cart, reason},
+    live::{Live, PATIENCE, cart},
     sql, wait,
 };
 
@@ -34,20 +34,21 @@ pub fn cart_of(user: Uuid, plan_id: &str) -> proto::CreateCheckoutSessionRequest
 }
 
 impl Live {
-    /// Checks a cart out that must be sellable, once its game's egg was read.
+    /// Checks a cart out that must be sellable. As a shop does, it repeats the same request
+    /// while it is told to come back: eggs are being read, or the machine is busy.
     pub async fn reserve(&self, cart: proto::CreateCheckoutSessionRequest) -> proto::Order {
-        wait::until("the game's egg is known", PATIENCE, || async {
+        let reserved = RefCell::new(None);
+        wait::until("the cart is taken", PATIENCE, || async {
             match self.checkout(cart.clone()).await {
-                Ok(_) => true,
+                Ok(answer) => reserved.replace(answer.order).is_none(),
                 Err(status) => {
-                    assert_eq!(reason(&status), "WARMING_UP", "{status:?}");
+                    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
                     false
                 }
             }
         })
         .await;
-        // The same request_id: what the call above made.
-        self.checkout(cart).await.unwrap().order.unwrap()
+        reserved.into_inner().unwrap()
     }
 
     /// Checks a cart out and pays it.
