@@ -41,6 +41,9 @@ pub use error::Error;
 /// off, and most supervisors lose their patience after 30 seconds in all.
 const WORKER_STOP: Duration = Duration::from_secs(15);
 
+/// The panel's own worst case for a create, and a little more.
+const SETTLED: Duration = Duration::from_secs(35);
+
 /// Which parts run in this process. Splitting them needs PostgreSQL.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
@@ -93,7 +96,7 @@ pub async fn start(config: Config, mode: Mode) -> Result<Running, Error> {
     let app = Arc::new(build::app(&config, db.clone()).await?);
     let grpc_listener = server::bind(config.listen.grpc_addr).await?;
     let ops_listener = server::bind(config.listen.metrics_addr).await?;
-    warn_of_plain_text(&config);
+    warn_of_risks(&config);
 
     let ops = Ops::start(ops_listener, db.clone(), metrics).map_err(Error::Ops)?;
     let closing = CancellationToken::new();
@@ -194,13 +197,18 @@ fn server_settings(listen: &Listen) -> server::Settings {
     }
 }
 
-fn warn_of_plain_text(config: &Config) {
+fn warn_of_risks(config: &Config) {
     let listen = &config.listen;
     if listen.tls.is_none() && !listen.grpc_addr.ip().is_loopback() {
         tracing::warn!(
             addr = %listen.grpc_addr,
             "gRPC is served without TLS beyond this machine: tokens cross the network in the \
              clear unless something in front encrypts"
+        );
+    }
+    if config.worker.settle < SETTLED {
+        tracing::warn!(
+            "SETTLE_SECONDS is below 35: a create that lands late could be made twice over"
         );
     }
     if listen.insecure_loopback {

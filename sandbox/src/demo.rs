@@ -168,7 +168,7 @@ impl<'a> Purchase<'a> {
     }
 
     /// Follows the order until its server runs, telling each change.
-    pub async fn follow(&self, order_id: &str) -> Result<(), Error> {
+    pub async fn follow(&self, order_id: &str, patience: Duration) -> Result<(), Error> {
         let mut orders = OrderServiceClient::new(self.channel.clone());
         let message = proto::WatchOrderRequest {
             order_id: order_id.to_owned(),
@@ -198,9 +198,9 @@ impl<'a> Purchase<'a> {
             }
             Err(Error::from("the order's changes ended early"))
         };
-        match tokio::time::timeout(PATIENCE, running).await {
+        match tokio::time::timeout(patience, running).await {
             Ok(followed) => followed,
-            Err(_) => Err(format!("no server after {} s", PATIENCE.as_secs()).into()),
+            Err(_) => Err(format!("no server after {} s", patience.as_secs()).into()),
         }
     }
 
@@ -289,7 +289,7 @@ pub async fn buy(world: &World, story: &Story) -> Result<(), Error> {
     ));
     story.tell(&format!("checkout page: {url}"));
     let paid = Instant::now();
-    tokio::try_join!(purchase.pay(&url), purchase.follow(&order.id))?;
+    tokio::try_join!(purchase.pay(&url), purchase.follow(&order.id, PATIENCE))?;
     let took = paid.elapsed();
     for delivery in world.stripe.deliveries() {
         story.tell(&format!(

@@ -44,12 +44,38 @@ async fn main() -> ExitCode {
     {
         tracing::debug!("a TLS provider was installed before");
     }
-    match run(args).await {
+    let once = args.once;
+    let ended = tokio::select! {
+        ended = run(args) => ended,
+        // A shop that stays open listens itself; the temporary folder goes in both cases.
+        () = stopped(), if once => Err(Error::from("interrupted")),
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             Story::default().line(&format!("\nFAILED: {}", chain(&*error)));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Resolves at Ctrl-C or SIGTERM.
+async fn stopped() {
+    let mut terminate =
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(terminate) => terminate,
+            Err(error) => {
+                tracing::warn!(%error, "SIGTERM cannot be listened to");
+                return std::future::pending().await;
+            }
+        };
+    tokio::select! {
+        signal = tokio::signal::ctrl_c() => {
+            if let Err(error) = signal {
+                tracing::warn!(%error, "Ctrl-C cannot be listened to");
+            }
+        }
+        _ = terminate.recv() => {}
     }
 }
 
@@ -140,7 +166,7 @@ async fn stay(world: &World, story: &Story) -> Result<(), Error> {
     ));
     story.line("\nCtrl-C ends the shop.\n");
     tokio::select! {
-        followed = purchase.follow(id) => {
+        followed = purchase.follow(id, Duration::MAX) => {
             match followed {
                 Ok(()) => {
                     let server = purchase.inspect(id).await?;
@@ -148,9 +174,9 @@ async fn stay(world: &World, story: &Story) -> Result<(), Error> {
                 }
                 Err(error) => story.tell(&format!("the order was not delivered: {error}")),
             }
-            tokio::signal::ctrl_c().await?;
+            stopped().await;
         }
-        signal = tokio::signal::ctrl_c() => signal?,
+        () = stopped() => {}
     }
     story.tell("closing");
     Ok(())

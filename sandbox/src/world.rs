@@ -7,7 +7,10 @@ use spawnpoint::{
     app::{Role, catalog::file, tokens},
     boot,
     config::{Config, Source},
-    db::{Db, catalog},
+    db::{
+        Db, catalog,
+        orders::{self, Filter},
+    },
     domain::catalog::{Price, Term},
 };
 use tokio_util::sync::CancellationToken;
@@ -277,6 +280,11 @@ async fn prepare(
 ) -> Result<(String, Tokens), Error> {
     let db = Db::open(&config.database.options()).await?;
     db.migrate().await?;
+    let known = orders::list(db.read(), &Filter::default(), None, 1).await?;
+    if !known.is_empty() {
+        // The stand-ins forget with their process; their ids would mean something else.
+        return Err("the database holds orders of an earlier run: give an empty one".into());
+    }
     let applied = file::apply(&db, catalog).await?;
     for (id, price) in prices(&db).await? {
         tracing::debug!(
@@ -286,7 +294,7 @@ async fn prepare(
         );
         stripe.add_price(spec(&price));
     }
-    // Names are unique, and a database may be used for several demos.
+    // Names are unique, and a run that sold nothing leaves its tokens behind.
     let run = uuid::Uuid::new_v4().simple().to_string();
     let token = async |role: Role| {
         let token = tokens::create(&db, role, &format!("sandbox-{role}-{run}"), None).await?;

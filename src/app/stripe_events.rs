@@ -7,7 +7,7 @@ use super::{App, Caller, Error};
 use crate::{
     db::{
         Tx, billing,
-        orders::{self, Note, leases},
+        orders::{self, Locked, Note, leases},
         stripe_events::{self, NewEvent, Source, State},
     },
     domain::{self, OrderId, SECOND_US, ids::parse_uuid, order::Facts},
@@ -128,12 +128,10 @@ async fn apply(
         return Ok(ignored());
     }
     // An account at Stripe is often shared: what names no order of ours is not ours.
-    let Some(id) = order_of(tx, &event.subject).await? else {
+    let Some(locked) = order_of(tx, &event.subject).await? else {
         return Ok(ignored());
     };
-    let Some(locked) = orders::lock(tx, id).await? else {
-        return Ok(failed("it names an order that does not exist"));
-    };
+    let id = locked.facts.order.id;
     if let Some(objection) = objection(tx, &locked.facts, &event.subject).await? {
         tracing::error!(order_id = %id, event_id = %event.id, objection, "event not applied");
         return Ok(Applied {
@@ -155,14 +153,18 @@ async fn apply(
     })
 }
 
-/// The order that an event names, or whose session or subscription it is about.
-async fn order_of(tx: &Tx, subject: &Subject) -> Result<Option<OrderId>, Error> {
+/// The order that an event names, else the one whose session or subscription it is
+/// about, locked.
+async fn order_of(tx: &Tx, subject: &Subject) -> Result<Option<Locked>, Error> {
     let named = subject.order_ref.as_deref().and_then(parse_uuid);
     if let Some(id) = named {
-        return Ok(Some(OrderId(id)));
+        return Ok(orders::lock(tx, OrderId(id)).await?);
     }
     let (session, subscription) = (subject.session.as_deref(), subject.subscription.as_deref());
-    Ok(billing::order_of(&**tx, session, subscription).await?)
+    match billing::order_of(&**tx, session, subscription).await? {
+        Some(id) => Ok(orders::lock(tx, id).await?),
+        None => Ok(None),
+    }
 }
 
 /// Why an event that names an order cannot be about it. The first session and the

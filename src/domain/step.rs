@@ -24,6 +24,8 @@ pub struct Timing {
     pub settle_again_us: i64,
     /// Looks at the panel for a create whose order ended meanwhile, counted from the POST.
     pub late_looks_us: [i64; 3],
+    /// Nothing is made on a read of Stripe that is older than this.
+    pub billing_fresh_us: i64,
     /// How long an install may take before it counts as failed.
     pub install_limit_us: i64,
 }
@@ -36,6 +38,7 @@ impl Default for Timing {
             settle_us: 45 * SECOND_US,
             settle_again_us: 5 * SECOND_US,
             late_looks_us: [MINUTE_US, 10 * MINUTE_US, 60 * MINUTE_US],
+            billing_fresh_us: 10 * MINUTE_US,
             install_limit_us: 60 * MINUTE_US,
         }
     }
@@ -167,6 +170,11 @@ fn provision_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
         if server.deleted_us.is_some() {
             // Never made again by itself: the customer's data went with it.
             return Step::Park(ErrorReason::ServerMissing);
+        }
+        let read_us = facts.billing.read_us.unwrap_or(now_us);
+        if read_us + timing.billing_fresh_us < now_us {
+            // It waited long: the subscription may have ended without our hearing of it.
+            return Step::SyncBilling;
         }
         if facts.panel_user.is_none() {
             return Step::EnsureOwner;

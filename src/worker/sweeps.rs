@@ -70,9 +70,11 @@ pub(super) fn spawn(
         ("install_watch", periods.install_watch, |app, _| {
             Box::pin(install_watch::run(app))
         }),
-        ("pending_sessions", periods.pending_sessions, |app, _| {
-            Box::pin(pending_sessions::run(app))
-        }),
+        (
+            "pending_sessions",
+            periods.pending_sessions,
+            |app, cursor| Box::pin(pending_sessions::run(app, cursor)),
+        ),
         ("panel_mirror", periods.panel_mirror, |app, cursor| {
             Box::pin(panel_mirror::run(app, cursor))
         }),

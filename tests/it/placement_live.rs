@@ -18,7 +18,7 @@ use crate::support::{
 };
 
 both_engines!(
-    a_burst_of_carts_never_oversells_a_node,
+    each_server_of_a_burst_fits_its_node,
     another_node_of_the_region_takes_over,
     nodes_ports_and_placements_are_told_as_they_are,
 );
@@ -63,7 +63,7 @@ pub fn in_region(
 
 /// Findings 26 and 27: unplaced orders were not counted, so that a burst oversold a node,
 /// and delivered ones were forgotten.
-async fn a_burst_of_carts_never_oversells_a_node(engine: Engine) {
+async fn each_server_of_a_burst_fits_its_node(engine: Engine) {
     let live = Live::open(engine).await;
     let spec = node_spec("pool", 40, 30_000..=30_049);
     let pool = live.add_node(&spec, node("Pool", "pool", 7)).await;

@@ -174,6 +174,17 @@ fn a_create_is_sent_only_for_what_is_held_where_it_goes() {
 }
 
 #[test]
+fn nothing_is_made_on_an_old_read_of_stripe() {
+    let fresh_us = MADE_US + timing().billing_fresh_us;
+    for facts in [paid(), placed()] {
+        assert_ne!(plan(&facts, fresh_us), Step::SyncBilling);
+        assert_eq!(plan(&facts, fresh_us + 1), Step::SyncBilling);
+    }
+    let doubt = plan(&in_doubt(), fresh_us + 1);
+    assert_eq!(doubt, Step::SettleCreate, "a look makes nothing");
+}
+
+#[test]
 fn a_create_in_doubt_is_looked_for_twice() {
     let timing = timing();
     let first_us = MADE_US + timing.settle_us;

@@ -44,7 +44,12 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
                 return Ok(work.panel_failed(&error));
             }
         }
-        Ok(_) => tracing::warn!(panel_id, "the server is gone already"),
+        Ok(_) => match work.app.panel.server_by_external_id(&id.to_string()).await {
+            Ok(None) => tracing::warn!(panel_id, "the server is gone already"),
+            // It is there under another id: the panel is not the one we know.
+            Ok(Some(_)) => return Ok(work.later(WaitingReason::PanelChanged)),
+            Err(error) => return Ok(work.panel_failed(&error)),
+        },
         Err(error) => return Ok(work.panel_failed(&error)),
     }
     work.store(Step::Delete, |tx, now_us| async move {

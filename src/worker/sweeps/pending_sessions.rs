@@ -14,12 +14,12 @@ use crate::{
     stripe::SessionFilter,
 };
 
-/// Pages of 100 sessions in one run; the next run goes on from the oldest order anew.
+/// Pages of 100 sessions in one run.
 const PAGES: usize = 20;
 /// Our clock and Stripe's may differ by this much.
 const SKEW_US: i64 = 300 * SECOND_US;
 
-pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
+pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     let Some(oldest_us) = orders::oldest_pending_us(app.db.read()).await? else {
         return Ok(Found::default());
     };
@@ -29,7 +29,8 @@ pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
         ..SessionFilter::default()
     };
     let mut finds = 0;
-    let mut after: Option<String> = None;
+    let mut after = (!cursor.is_empty()).then(|| cursor.to_owned());
+    let mut goes_on = false;
     for _ in 0..PAGES {
         let page = match app.stripe.sessions(&filter, after.as_deref()).await {
             Ok(page) => page,
@@ -48,14 +49,14 @@ pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
             }
         }
         after = page.data.last().map(|session| session.id.clone());
-        if !page.has_more || after.is_none() {
+        goes_on = page.has_more && after.is_some();
+        if !goes_on {
             break;
         }
     }
-    Ok(Found {
-        finds,
-        cursor: String::new(),
-    })
+    // Where there are more pages than one run reads, the next run goes on behind them.
+    let cursor = after.filter(|_| goes_on).unwrap_or_default();
+    Ok(Found { finds, cursor })
 }
 
 /// Marks an order due that still waits for a payment that Stripe has.
