@@ -20,6 +20,8 @@ both_engines!(
     canceled_during_the_install_the_server_is_deleted,
     canceled_while_in_doubt_a_half_made_server_is_found_and_deleted,
     canceled_while_in_doubt_a_server_that_became_ready_stays,
+    canceled_while_parked_the_order_ends_too,
+    a_server_in_use_is_not_touched_by_a_cancel,
 );
 
 const DELETE: &str = "/servers/{server}";
@@ -174,9 +176,8 @@ async fn canceled_while_in_doubt_a_server_that_became_ready_stays(engine: Engine
 }
 
 /// A parked order is not lost sight of: the end of its subscription frees what it holds.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn canceled_while_parked_the_order_ends_too() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn canceled_while_parked_the_order_ends_too(engine: Engine) {
+    let live = Live::open(engine).await;
     let panel = &live.world.panel;
     let order = live.reserve(cart(Uuid::new_v4())).await;
     panel.fail_install(&order.id);
@@ -199,9 +200,8 @@ async fn canceled_while_parked_the_order_ends_too() {
 
 /// What a cancel means for a server in use follows later in its life; nothing is
 /// destroyed the moment it is heard of.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_server_in_use_is_not_touched_by_a_cancel() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn a_server_in_use_is_not_touched_by_a_cancel(engine: Engine) {
+    let live = Live::open(engine).await;
     let panel = &live.world.panel;
     let order = live.buy_cart(cart(Uuid::new_v4())).await;
     let before = live.made(&order.id);

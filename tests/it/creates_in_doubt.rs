@@ -19,6 +19,9 @@ both_engines!(
     a_hanging_create_is_settled_after_our_patience,
     a_failing_node_is_waited_for_and_never_counts,
     an_adopted_server_is_believed_as_the_panel_has_it,
+    a_row_that_the_panel_takes_back_is_not_believed,
+    the_panels_own_troubles_never_count,
+    an_outage_of_the_panel_is_waited_out,
 );
 
 const SERVERS: &str = "/servers";
@@ -136,9 +139,8 @@ async fn a_hanging_create_is_settled_after_our_patience(engine: Engine) {
 
 /// The panel goes on after we hung up, and takes the row back when its node fails:
 /// a look meanwhile would find a server that is about to vanish.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_row_that_the_panel_takes_back_is_not_believed() {
-    let live = open_impatient(Engine::Sqlite, "3").await;
+async fn a_row_that_the_panel_takes_back_is_not_believed(engine: Engine) {
+    let live = open_impatient(engine, "3").await;
     let panel = &live.world.panel;
     let wait = Duration::from_millis(2_000);
     panel.set_daemon(
@@ -208,9 +210,8 @@ async fn a_failing_node_is_waited_for_and_never_counts(engine: Engine) {
 }
 
 /// 4xx and 5xx of the panel itself that are not about the order.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_panels_own_troubles_never_count() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn the_panels_own_troubles_never_count(engine: Engine) {
+    let live = Live::open(engine).await;
     let panel = &live.world.panel;
     let user = Uuid::new_v4();
     live.buy_cart(cart(user)).await;
@@ -260,9 +261,8 @@ async fn the_panels_own_troubles_never_count() {
 
 /// Whatever ails the panel as a whole: one server in the end, no try counted, and the
 /// order's history tells of it once, not once for each attempt.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_outage_of_the_panel_is_waited_out() {
-    let live = Live::open_with(Engine::Sqlite, |options| {
+async fn an_outage_of_the_panel_is_waited_out(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
         options
             .variables
             .retain(|(name, _)| name != "RETRY_SECONDS");

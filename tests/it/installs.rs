@@ -14,6 +14,7 @@ use crate::support::{
 both_engines!(
     an_install_that_fails_once_is_run_again,
     an_install_that_fails_twice_parks_the_order,
+    one_poll_watches_all_installs,
 );
 
 const REINSTALL: &str = "/servers/{server}/reinstall";
@@ -96,9 +97,8 @@ async fn an_install_that_fails_twice_parks_the_order(engine: Engine) {
 }
 
 /// Ten servers that install at once are watched by one list, not by ten looks.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_poll_watches_all_installs() {
-    let live = Live::open_with(Engine::Sqlite, |options| {
+async fn one_poll_watches_all_installs(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
         options.install = Duration::from_millis(800);
     })
     .await;

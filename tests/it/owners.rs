@@ -18,6 +18,8 @@ both_engines!(
     two_orders_of_a_new_customer_make_one_account,
     a_verified_address_is_adopted_and_a_neighbour_is_not,
     an_account_that_may_be_anothers_parks_the_order,
+    customers_of_the_same_or_of_any_name_get_their_own_accounts,
+    an_account_made_without_an_answer_is_found_again,
 );
 
 /// A cart of a customer with this address.
@@ -108,9 +110,8 @@ async fn two_orders_of_a_new_customer_make_one_account(engine: Engine) {
 
 /// Finding 52: usernames came from names, so two customers named John collided and
 /// spaces or accents were refused.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn customers_of_the_same_or_of_any_name_get_their_own_accounts() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn customers_of_the_same_or_of_any_name_get_their_own_accounts(engine: Engine) {
+    let live = Live::open(engine).await;
     let names = [
         ("John", "Doe"),
         ("John", "Doe"),
@@ -242,9 +243,8 @@ async fn an_account_that_may_be_anothers_parks_the_order(engine: Engine) {
     live.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_account_made_without_an_answer_is_found_again() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn an_account_made_without_an_answer_is_found_again(engine: Engine) {
+    let live = Live::open(engine).await;
     let panel = &live.world.panel;
     let lost = [
         FaultAction::Drop,

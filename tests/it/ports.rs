@@ -24,6 +24,9 @@ use crate::{
 both_engines!(
     a_port_taken_behind_our_back_is_a_new_choice,
     without_any_port_nothing_is_sold_and_a_paid_order_waits,
+    a_port_stolen_during_the_create_is_noticed,
+    ports_beyond_the_first_page_are_sold,
+    ports_of_one_server_are_on_one_address,
 );
 
 /// Finding 24: the panel refused a port that somebody else had, and the order died.
@@ -70,9 +73,8 @@ async fn a_port_taken_behind_our_back_is_a_new_choice(engine: Engine) {
 }
 
 /// The panel does not guard additional ports: another create may take one meanwhile.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_port_stolen_during_the_create_is_noticed() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn a_port_stolen_during_the_create_is_noticed(engine: Engine) {
+    let live = Live::open(engine).await;
     let panel = &live.world.panel;
     let slow = DaemonMode::Slow {
         wait: Duration::from_millis(700),
@@ -107,9 +109,8 @@ async fn a_port_stolen_during_the_create_is_noticed() {
 }
 
 /// Finding 25: only the first page of ports was read.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ports_beyond_the_first_page_are_sold() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn ports_beyond_the_first_page_are_sold(engine: Engine) {
+    let live = Live::open(engine).await;
     let panel = &live.world.panel;
     panel.set_rate_limit(100_000);
     let ip = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
@@ -176,9 +177,8 @@ async fn without_any_port_nothing_is_sold_and_a_paid_order_waits(engine: Engine)
 }
 
 /// A game's ports are on one address, or its players would find only some of them.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ports_of_one_server_are_on_one_address() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn ports_of_one_server_are_on_one_address(engine: Engine) {
+    let live = Live::open(engine).await;
     let spec = node_spec("two-addresses", 43, 33_000..=33_001);
     let pool = live
         .add_node(&spec, node("Two addresses", "pool", 64))

@@ -26,6 +26,7 @@ both_engines!(
     a_server_is_made_exactly_as_it_was_sold,
     every_game_is_delivered_with_its_own_egg_and_all_its_variables,
     secrets_are_shown_to_their_owner_and_stored_nowhere,
+    an_order_without_a_server_shows_none,
 );
 
 /// Findings 8, 28, 32 and 45: add-ons were charged and not applied, bigger servers were
@@ -269,9 +270,8 @@ async fn secrets_are_shown_to_their_owner_and_stored_nowhere(engine: Engine) {
     live.close().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_order_without_a_server_shows_none() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn an_order_without_a_server_shows_none(engine: Engine) {
+    let live = Live::open(engine).await;
     let order = live.reserve(cart(Uuid::new_v4())).await;
     let (get, reveal) = (
         proto::GetServerRequest {

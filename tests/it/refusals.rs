@@ -15,6 +15,7 @@ use crate::support::{
 both_engines!(
     a_refused_order_is_parked_after_ten_tries_and_delays_nobody,
     an_egg_that_is_gone_parks_the_order_until_it_is_back,
+    many_calls_to_provision_at_once_make_one_server,
 );
 
 /// The egg of a plan of the shop.
@@ -130,9 +131,8 @@ async fn an_egg_that_is_gone_parks_the_order_until_it_is_back(engine: Engine) {
 }
 
 /// Finding 21: two calls both saw a paid order and each made a server.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_calls_to_provision_at_once_make_one_server() {
-    let live = Live::open(Engine::Sqlite).await;
+async fn many_calls_to_provision_at_once_make_one_server(engine: Engine) {
+    let live = Live::open(engine).await;
     let order = live.purchase(cart(Uuid::new_v4())).await;
     live.wait_order(&order.id, "it is paid", |order| {
         order.status() != proto::OrderStatus::Pending
