@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use super::{App, Caller, Error, orders::visible};
 use crate::{
     db::{
-        accounts, allocations, nodes, order_events,
+        accounts, allocations, catalog, nodes, order_events,
         orders::{self, Note},
         servers::{self, Observed},
     },
@@ -26,6 +26,8 @@ pub struct Shown {
     pub observed: Option<Observed>,
     /// Its ports, the default one first.
     pub ports: Vec<Port>,
+    /// Egg variables that hold the numbers of the further ports, in their order.
+    pub port_variables: Vec<String>,
     /// Display name of its node.
     pub node_name: String,
     /// Where its customer logs in.
@@ -47,9 +49,11 @@ pub async fn get_server(app: &App, caller: &Caller, id: OrderId) -> Result<Shown
         None => None,
     };
     let account = accounts::find(connection, facts.order.user_id).await?;
+    let game = catalog::games::find(connection, &facts.order.spec.game).await?;
     Ok(Shown {
         observed: servers::observed(connection, id).await?,
         ports: allocations::of_order(connection, id).await?,
+        port_variables: game.map(|game| game.port_variables).unwrap_or_default(),
         node_name: node.map(|node| node.set.name).unwrap_or_default(),
         panel_url: app.settings.panel_url.clone(),
         panel_username: account.map(|account| account.username).unwrap_or_default(),

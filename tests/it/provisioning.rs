@@ -86,7 +86,8 @@ async fn a_server_is_made_exactly_as_it_was_sold(engine: Engine) {
 
     let server = live.server(&order.id).await;
     let numbers: Vec<i32> = server.ports.iter().map(|port| port.port).collect();
-    assert_eq!(numbers.len(), 3);
+    let names: Vec<&str> = server.ports.iter().map(|port| port.name.as_str()).collect();
+    assert_eq!(names, ["default", "QUERY_PORT", "RCON_PORT"]);
     assert_eq!(made.allocations.len(), 3);
     assert_eq!(i32::from(made.port.unwrap()), numbers[0]);
     let addresses: BTreeSet<&str> = server.ports.iter().map(|port| port.ip.as_str()).collect();

@@ -9,6 +9,7 @@ use crate::{
 
 /// A server as it is sent.
 pub fn server_to(shown: Shown) -> proto::Server {
+    let variables = shown.port_variables;
     let server = &shown.facts.server;
     let spec = &shown.facts.order.spec;
     let host = |port: &Port| {
@@ -39,18 +40,23 @@ pub fn server_to(shown: Shown) -> proto::Server {
         node_id: server.node_id.unwrap_or_default(),
         node_name: shown.node_name,
         address: address.unwrap_or_default(),
-        ports: shown.ports.into_iter().map(server_port_to).collect(),
+        ports: shown
+            .ports
+            .into_iter()
+            .map(|port| server_port_to(port, &variables))
+            .collect(),
         panel_url: shown.panel_url,
         panel_username: shown.panel_username,
         observe_time: server.observed_us.map(time),
     }
 }
 
-fn server_port_to(port: Port) -> proto::ServerPort {
-    let name = if port.slot == Some(0) {
-        "default"
-    } else {
-        "additional"
+fn server_port_to(port: Port, variables: &[String]) -> proto::ServerPort {
+    let further = port.slot.and_then(|slot| usize::try_from(slot - 1).ok());
+    let name = match (port.slot, further.and_then(|place| variables.get(place))) {
+        (Some(0), _) => "default",
+        (_, Some(variable)) => variable,
+        (_, None) => "additional",
     };
     proto::ServerPort {
         name: name.to_owned(),
