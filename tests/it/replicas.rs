@@ -14,7 +14,9 @@ use uuid::Uuid;
 use crate::support::{
     db::Engine,
     live::{Live, PATIENCE, cart},
-    postgres, wait,
+    postgres,
+    processes::Worker,
+    wait,
 };
 
 /// Orders, ports, and gigabytes of the node.
@@ -55,17 +57,17 @@ fn pool_node() -> proto::Node {
 /// Findings 3, 21 and 24: redelivered events, and two workers at once, made second
 /// servers, or chose the same port and lost the order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_workers_share_sixty_orders_and_sixty_ports() {
+async fn two_worker_processes_share_sixty_orders_and_sixty_ports() {
     if postgres::skipped() {
         return;
     }
+    let variables = [
+        // The events are the barrier: nothing may find the payments before.
+        ("SWEEP_PENDING_SECONDS", "3600"),
+        ("PANEL_MAX_CREATES", "16"),
+        ("PANEL_MAX_CREATES_PER_NODE", "8"),
+    ];
     let mut live = Live::open_with(Engine::Postgres, |options| {
-        let variables = [
-            // The events are the barrier: nothing may find the payments before.
-            ("SWEEP_PENDING_SECONDS", "3600"),
-            ("PANEL_MAX_CREATES", "16"),
-            ("PANEL_MAX_CREATES_PER_NODE", "8"),
-        ];
         options
             .variables
             .extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
@@ -74,9 +76,11 @@ async fn two_workers_share_sixty_orders_and_sixty_ports() {
     live.world.panel.set_rate_limit(100_000);
     let node = live.add_node(&pool(), pool_node()).await;
     live.world.stop_cores().await;
-    for mode in [Mode::NoWorker, Mode::WorkerOnly, Mode::WorkerOnly] {
-        live.world.start_core(mode).await.unwrap();
-    }
+    live.world.start_core(Mode::NoWorker).await.unwrap();
+    let workers = [
+        Worker::start(&live, &variables).await,
+        Worker::start(&live, &variables).await,
+    ];
 
     live.hold_webhooks();
     let mut orders = Vec::new();
@@ -161,5 +165,6 @@ async fn two_workers_share_sixty_orders_and_sixty_ports() {
         (room.held_ram_gb, room.free_allocations),
         (i32::from(ORDERS), 0)
     );
+    drop(workers);
     live.close().await;
 }

@@ -5,6 +5,7 @@ pub mod db;
 pub mod layers;
 pub mod live;
 pub mod postgres;
+pub mod processes;
 pub mod provisioning;
 pub mod refused;
 pub mod shelf;
