@@ -3,7 +3,7 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
-    ConnectionTrait, EntityTrait,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
 };
 
 use super::{Db, Error, Tx, convert::timestamp, entity::ptero_nodes};
@@ -44,6 +44,15 @@ pub async fn save(db: &Db, node_id: i32, seen: &Sighting<'_>, now_us: i64) -> Re
     }
     change.update(db.write()).await?;
     Ok(changed)
+}
+
+/// Whether a node of the panel is not the one we know: then the panel was rebuilt.
+pub async fn panel_changed(connection: &impl ConnectionTrait) -> Result<bool, Error> {
+    let changed = ptero_nodes::Entity::find()
+        .filter(ptero_nodes::Column::PanelChanged.eq(true))
+        .one(connection)
+        .await?;
+    Ok(changed.is_some())
 }
 
 /// When the node's ports were last read to the end.

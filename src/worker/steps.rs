@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{claim::Work, driver::Outcome, jittered};
 use crate::{
     app::Error,
+    db::node_sightings,
     domain::{
         order::{ErrorReason, Facts, WaitingReason},
         step::Step,
@@ -25,6 +26,10 @@ mod sync_billing;
 
 /// Takes a step.
 pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outcome, Error> {
+    // On a rebuilt panel every id that we know may mean something else.
+    if asks_the_panel(step) && node_sightings::panel_changed(work.app.db.read()).await? {
+        return Ok(work.later(WaitingReason::PanelChanged));
+    }
     match step {
         Step::OpenSession => open_session::take(work).await,
         Step::SyncBilling => sync_billing::take(work, facts).await,
@@ -36,6 +41,23 @@ pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outco
         Step::Delete => delete::take(work, facts).await,
         Step::Release => release::take(work).await,
         Step::Park(_) | Step::Wait { .. } | Step::Rest(_) => Ok(Outcome::Again),
+    }
+}
+
+fn asks_the_panel(step: Step) -> bool {
+    match step {
+        Step::EnsureOwner
+        | Step::Place
+        | Step::CreateServer
+        | Step::SettleCreate
+        | Step::Reinstall
+        | Step::Delete => true,
+        Step::OpenSession
+        | Step::SyncBilling
+        | Step::Release
+        | Step::Park(_)
+        | Step::Wait { .. }
+        | Step::Rest(_) => false,
     }
 }
 

@@ -40,6 +40,7 @@ mod nodes_api;
 mod oversell;
 mod owners;
 mod ownership;
+mod panel_changed;
 mod placement_live;
 mod ports;
 mod provisioning;

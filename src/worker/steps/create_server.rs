@@ -27,14 +27,6 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let (Some(request), Some(node_id)) = (request, facts.server.node_id) else {
         return Ok(Outcome::Again);
     };
-    let views = nodes::views(work.app.db.read(), Some(&facts.order.region)).await?;
-    if views
-        .iter()
-        .any(|node| node.id == node_id && node.panel_changed)
-    {
-        // Every id in the request may mean something else on a rebuilt panel.
-        return Ok(work.later(WaitingReason::PanelChanged));
-    }
     if !work.outlasts_a_call() {
         return Ok(Outcome::Later {
             after: Duration::ZERO,
