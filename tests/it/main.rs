@@ -47,6 +47,7 @@ mod provisioning;
 mod purchase;
 mod reflection;
 mod refusals;
+mod refused_customers;
 mod replicas;
 mod request_keys;
 mod restart;
