@@ -28,7 +28,6 @@ step!(
             observed_cpu bigint,
             observed_us bigint,
             panel_write_us bigint,
-            delete_sent_us bigint,
             deleted_us bigint,
             CHECK (create_sent_us IS NULL OR node_id IS NOT NULL),
             CHECK (deleted_us IS NULL OR pterodactyl_server_id IS NOT NULL)

@@ -3,7 +3,8 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
-    ConnectionTrait, EntityTrait, IntoActiveModel,
+    ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    sea_query::Expr,
 };
 
 use super::{Error, Tx, allocations, entity::holds, nodes};
@@ -53,6 +54,16 @@ pub async fn release(tx: &Tx, id: OrderId) -> Result<(), Error> {
     holds::Entity::delete_by_id(id.0).exec(&**tx).await?;
     nodes::unhold(tx, row.node_id, need).await?;
     allocations::release(tx, id).await
+}
+
+/// Notes that what is held is now used by a server.
+pub async fn in_use(tx: &Tx, id: OrderId) -> Result<(), Error> {
+    holds::Entity::update_many()
+        .col_expr(holds::Column::Why, Expr::value("server"))
+        .filter(holds::Column::OrderId.eq(id.0))
+        .exec(&**tx)
+        .await?;
+    Ok(())
 }
 
 /// Moves what an order holds to the node that its server is on, by the panel's word:

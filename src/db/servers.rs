@@ -42,7 +42,6 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         observed_cpu: None,
         observed_us: None,
         panel_write_us: None,
-        delete_sent_us: None,
         deleted_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;

@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::support::{db::Engine, live::Live};
+use crate::support::{db::Engine, live::Live, sql};
 
 both_engines!(a_paid_cart_becomes_one_running_server);
 async fn a_paid_cart_becomes_one_running_server(engine: Engine) {
@@ -11,5 +11,7 @@ async fn a_paid_cart_becomes_one_running_server(engine: Engine) {
     assert_eq!(live.world.panel.count_route("POST", "/servers"), 1);
     let server = live.world.panel.server(&order.id).unwrap();
     assert_eq!(server.id, order.pterodactyl_server_id);
+    let why = sql::texts(&live.store.db, "SELECT why FROM holds").await;
+    assert_eq!(why, ["server"], "what checkout held is in use");
     live.close().await;
 }

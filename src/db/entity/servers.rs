@@ -39,7 +39,6 @@ pub struct Model {
     pub observed_cpu: Option<i64>,
     pub observed_us: Option<i64>,
     pub panel_write_us: Option<i64>,
-    pub delete_sent_us: Option<i64>,
     pub deleted_us: Option<i64>,
 }
 

@@ -29,6 +29,7 @@ pub(super) async fn store(work: &Work, step: Step, server: &Server) -> Result<()
         let asked: Option<NewServer> = servers::create_request(&*tx, id).await?;
         servers::set_created(&tx, id, known, now_us).await?;
         orders::set_done(&tx, id).await?;
+        holds::in_use(&tx, id).await?;
         // `status` null is no proof of a finished install right after a create: the
         // poll of all servers says when it runs.
         let mut observed = observed(server);
