@@ -2,6 +2,7 @@
 
 #[macro_use]
 pub mod db;
+pub mod effort;
 pub mod layers;
 pub mod live;
 pub mod postgres;
