@@ -18,6 +18,7 @@ use crate::{
     config::{Config, Listen},
     db::{migrate::FileGuard, orders::leases, sweeps},
     ops::{self, Ops},
+    probe::Probe,
     rpc::{
         catalog::CatalogRpc,
         orders::OrderRpc,
@@ -77,6 +78,15 @@ pub struct Running {
 
 /// Starts the service: health says SERVING when this returns.
 pub async fn start(config: Config, mode: Mode) -> Result<Running, Error> {
+    start_probed(config, mode, None).await
+}
+
+/// As [`start`], with a test beside every step and transaction.
+pub async fn start_probed(
+    config: Config,
+    mode: Mode,
+    probe: Option<Arc<dyn Probe>>,
+) -> Result<Running, Error> {
     // An installed provider stays: every one that can be installed is good enough.
     let _ = rustls::crypto::ring::default_provider().install_default();
     if let Some(problem) = config.worker.lease_problem() {
@@ -84,7 +94,7 @@ pub async fn start(config: Config, mode: Mode) -> Result<Running, Error> {
     }
     let metrics = ops::recorder().map_err(Error::Metrics)?;
     let guard = FileGuard::take(&config.database.options().url)?;
-    let db = store::open(&config.database).await?;
+    let db = store::open(&config.database).await?.with_probe(probe);
     if !db.is_postgres() {
         if mode != Mode::All {
             return Err(Error::SplitNeedsPostgres);
@@ -142,6 +152,19 @@ pub async fn start(config: Config, mode: Mode) -> Result<Running, Error> {
         watch_closing,
         _guard: guard,
     })
+}
+
+/// The service without its clockwork, for tests that decide themselves whose turn it is.
+/// Nothing listens, nothing runs by itself, and a dropped call is a process that died.
+pub async fn by_hand(
+    config: &Config,
+    probe: Option<Arc<dyn Probe>>,
+) -> Result<(Arc<App>, worker::ByHand), Error> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let db = store::open(&config.database).await?.with_probe(probe);
+    let app = Arc::new(build::app(config, db).await?);
+    let worker = worker::ByHand::new(Arc::clone(&app), build::worker_settings(config));
+    Ok((app, worker))
 }
 
 impl Running {

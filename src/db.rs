@@ -5,7 +5,11 @@
 //! connection they run on, so that a caller composes them inside one
 //! transaction. No network call is ever made while a transaction is open.
 
+use std::sync::{Arc, atomic::AtomicI64};
+
 use sea_orm::{DatabaseConnection, DbBackend};
+
+use crate::probe::Probe;
 
 /// What a query runs on: a pool or a transaction. Named here, so that `app` need not know SeaORM.
 pub use sea_orm::ConnectionTrait as Connection;
@@ -49,13 +53,26 @@ pub struct Db {
     read: DatabaseConnection,
     write: DatabaseConnection,
     /// Tests move it; always zero in production.
-    clock_offset_us: std::sync::Arc<std::sync::atomic::AtomicI64>,
+    clock_offset_us: Arc<AtomicI64>,
+    /// Tests stand here; none in production.
+    probe: Option<Arc<dyn Probe>>,
 }
 
 impl Db {
     /// For statements that only read, outside any transaction.
     pub fn read(&self) -> &DatabaseConnection {
         &self.read
+    }
+
+    /// The same store with a test beside every transaction.
+    pub fn with_probe(mut self, probe: Option<Arc<dyn Probe>>) -> Self {
+        self.probe = probe;
+        self
+    }
+
+    /// The test that stands beside, if any.
+    pub fn probe(&self) -> Option<&dyn Probe> {
+        self.probe.as_deref()
     }
 
     /// For single statements that write. Everything longer goes through `tx`.

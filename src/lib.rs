@@ -9,6 +9,7 @@ pub mod db;
 pub mod domain;
 pub mod ops;
 pub mod panel;
+pub mod probe;
 pub mod rpc;
 pub mod stripe;
 pub mod telemetry;

@@ -10,12 +10,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::app::App;
 
 pub mod budget;
+mod by_hand;
 mod claim;
 mod driver;
 mod listen;
 mod steps;
 mod sweeps;
 
+pub use by_hand::ByHand;
 pub use sweeps::Periods;
 
 /// How the worker works.
@@ -29,6 +31,9 @@ pub struct Settings {
     pub lease_margin: Duration,
     /// The longest call of Stripe or the panel.
     pub longest_call: Duration,
+    /// What a step may take in all, with its look-ups and waits: a lease is renewed for
+    /// as long, and not longer.
+    pub step_limit: Duration,
     /// Orders worked on at a time.
     pub concurrency: usize,
     /// Covers lost nudges.
@@ -50,6 +55,7 @@ impl Default for Settings {
             lease: Duration::from_secs(60),
             lease_margin: Duration::from_secs(10),
             longest_call: Duration::from_secs(40),
+            step_limit: Duration::from_secs(200),
             concurrency: 16,
             poll: Duration::from_secs(1),
             retry: Duration::from_secs(10),

@@ -112,6 +112,7 @@ async fn run(args: Args) -> Result<(), Error> {
         webhooks: !args.no_webhook,
         install: Duration::from_millis(args.install_ms),
         variables: Vec::new(),
+        probe: None,
     };
     let world = World::open(&options).await?;
     story.tell(&format!("Stripe stand-in at {}", world.stripe.url()));

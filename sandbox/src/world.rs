@@ -1,7 +1,7 @@
 //! A whole shop on loopback: both stand-ins, the control plane and the gateway in
 //! one process, with the example catalog applied. The demo shows it, tests use it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use spawnpoint::{
     app::{Role, catalog::file, tokens},
@@ -12,10 +12,12 @@ use spawnpoint::{
         orders::{self, Filter},
     },
     domain::catalog::{Price, Term},
+    probe::Probe,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    core::Core,
     panel::{Panel, PanelConfig, RunningPanel},
     stripe::{ApiVersion, Interval, PriceSpec, RunningStripe, Stripe, StripeConfig},
 };
@@ -86,6 +88,8 @@ pub struct Options {
     pub install: Duration,
     /// Further variables, as in the environment; they win over the demo's own.
     pub variables: Vec<(String, String)>,
+    /// A test beside every step and transaction of every control plane.
+    pub probe: Option<Arc<dyn Probe>>,
 }
 
 impl Options {
@@ -98,6 +102,7 @@ impl Options {
             webhooks: true,
             install: Duration::from_secs(1),
             variables: Vec::new(),
+            probe: None,
         }
     }
 }
@@ -111,7 +116,7 @@ pub struct World {
     /// Where the first control plane serves.
     pub grpc_addr: SocketAddr,
     /// Every control plane that runs, the first one first.
-    pub cores: Vec<boot::Running>,
+    pub cores: Vec<Core>,
     /// Where webhooks go.
     pub gateway: SocketAddr,
     /// What applying the catalog did, in words.
@@ -119,6 +124,7 @@ pub struct World {
     /// Tokens, one per role.
     pub tokens: Tokens,
     config: Config,
+    probe: Option<Arc<dyn Probe>>,
     gateway_cancel: CancellationToken,
     gateway_task: tokio::task::JoinHandle<()>,
 }
@@ -148,7 +154,8 @@ impl World {
             .map_err(|error| taken("the panel stand-in", options.addresses.panel, &error))?;
         let config = config(options, &stripe, &panel)?;
         let (catalog, tokens) = prepare(&config, &options.catalog, &stripe).await?;
-        let core = boot::start(config.clone(), boot::Mode::All).await?;
+        let probe = options.probe.clone();
+        let core = Core::start(config.clone(), boot::Mode::All, probe.clone()).await?;
         let grpc_addr = core.grpc_addr;
         let gateway_cancel = CancellationToken::new();
         let gateway_config = gateway_config(options, grpc_addr, &tokens)?;
@@ -174,6 +181,7 @@ impl World {
             catalog,
             tokens,
             config,
+            probe,
             gateway_cancel,
             gateway_task,
         })
@@ -199,6 +207,19 @@ impl World {
         }
     }
 
+    /// Kills every control plane between two instructions; the stand-ins and the gateway
+    /// go on.
+    pub async fn kill_cores(&mut self) {
+        for core in self.cores.drain(..) {
+            core.kill().await;
+        }
+    }
+
+    /// The configuration of the control planes.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// Starts a control plane on the same store: the first one at the address that the
     /// gateway knows, each further one as a replica on a free port.
     pub async fn start_core(&mut self, mode: boot::Mode) -> Result<(), Error> {
@@ -210,7 +231,8 @@ impl World {
             any
         };
         config.listen.metrics_addr = any;
-        self.cores.push(boot::start(config, mode).await?);
+        let core = Core::start(config, mode, self.probe.clone()).await?;
+        self.cores.push(core);
         Ok(())
     }
 }

@@ -94,6 +94,7 @@ pub(super) fn worker_settings(config: &Config) -> worker::Settings {
         lease: wanted.lease,
         lease_margin: wanted.lease_margin,
         longest_call: wanted.longest_call,
+        step_limit: 5 * wanted.longest_call,
         concurrency: wanted.concurrency,
         retry: wanted.retry,
         periods: worker::Periods {

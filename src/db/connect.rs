@@ -54,6 +54,7 @@ impl Db {
                 read: pool.clone(),
                 write: pool,
                 clock_offset_us,
+                probe: None,
             };
             db.refuse_lossy_commits().await?;
             return Ok(db);
@@ -69,6 +70,7 @@ impl Db {
             read,
             write,
             clock_offset_us,
+            probe: None,
         })
     }
 

@@ -8,11 +8,12 @@
 use std::{future::Future, ops::Deref, sync::Arc};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
 };
 
 use super::{Db, Error};
+use crate::probe::{Moment, Struck};
 
 /// How often a transaction is run again after a deadlock.
 const TRIES: u32 = 5;
@@ -84,6 +85,7 @@ impl Db {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
+        self.reach(Moment::TxBegins).await?;
         let begun = self
             .write
             .begin_with_options(options)
@@ -94,7 +96,20 @@ impl Db {
         let inner = Arc::into_inner(tx.0).ok_or_else(|| {
             Error::Internal(DbErr::Custom("a transaction outlived its body".to_owned()))
         })?;
+        self.reach(Moment::TxCommits).await?;
         inner.commit().await.map_err(Error::from)?;
+        self.reach(Moment::TxCommitted).await?;
         Ok(value)
+    }
+
+    /// Where a test may strike.
+    pub(crate) async fn reach(&self, moment: Moment) -> Result<(), Error> {
+        let Some(probe) = self.probe() else {
+            return Ok(());
+        };
+        probe.at(moment).await.map_err(|Struck| {
+            let text = "a test keeps the store away".to_owned();
+            Error::Unavailable(DbErr::Conn(RuntimeErr::Internal(text)))
+        })
     }
 }

@@ -7,6 +7,7 @@
 use super::{
     MINUTE_US, SECOND_US,
     order::{ErrorReason, Facts, WaitingReason},
+    words::words,
 };
 
 /// When things come due. Configurable, so that tests need not wait.
@@ -78,22 +79,57 @@ pub enum Step {
     Rest(Option<WaitingReason>),
 }
 
+words! {
+    /// The steps in which a worker does something: with Stripe, the panel or the ledger.
+    StepKind {
+        /// See [`Step::OpenSession`].
+        OpenSession = "OpenSession",
+        /// See [`Step::SyncBilling`].
+        SyncBilling = "SyncBilling",
+        /// See [`Step::EnsureOwner`].
+        EnsureOwner = "EnsureOwner",
+        /// See [`Step::Place`].
+        Place = "Place",
+        /// See [`Step::CreateServer`].
+        CreateServer = "CreateServer",
+        /// See [`Step::SettleCreate`].
+        SettleCreate = "SettleCreate",
+        /// See [`Step::Reinstall`].
+        Reinstall = "Reinstall",
+        /// See [`Step::Delete`].
+        Delete = "Delete",
+        /// See [`Step::Release`].
+        Release = "Release",
+    }
+}
+
 impl Step {
+    /// Which kind of work it is; none where there is nothing to do now.
+    pub const fn kind(self) -> Option<StepKind> {
+        Some(match self {
+            Self::OpenSession => StepKind::OpenSession,
+            Self::SyncBilling => StepKind::SyncBilling,
+            Self::EnsureOwner => StepKind::EnsureOwner,
+            Self::Place => StepKind::Place,
+            Self::CreateServer => StepKind::CreateServer,
+            Self::SettleCreate => StepKind::SettleCreate,
+            Self::Reinstall => StepKind::Reinstall,
+            Self::Delete => StepKind::Delete,
+            Self::Release => StepKind::Release,
+            Self::Park(_) | Self::Wait { .. } | Self::Rest(_) => return None,
+        })
+    }
+
     /// Its name in logs and order events.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::OpenSession => "OpenSession",
-            Self::SyncBilling => "SyncBilling",
-            Self::EnsureOwner => "EnsureOwner",
-            Self::Place => "Place",
-            Self::CreateServer => "CreateServer",
-            Self::SettleCreate => "SettleCreate",
-            Self::Reinstall => "Reinstall",
-            Self::Delete => "Delete",
-            Self::Release => "Release",
             Self::Park(_) => "Park",
             Self::Wait { .. } => "Wait",
             Self::Rest(_) => "Rest",
+            _ => match self.kind() {
+                Some(kind) => kind.as_str(),
+                None => "",
+            },
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures_util::FutureExt;
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
@@ -16,9 +16,10 @@ use crate::{
     app::{App, Error},
     db::{self, orders::leases},
     domain::{
-        order::ErrorReason,
+        order::{ErrorReason, Facts},
         step::{Step, next_step},
     },
+    probe::Moment,
 };
 
 /// More steps in a row than any order needs: past it, something goes in circles.
@@ -101,7 +102,7 @@ impl Driver {
         tasks.wait().await;
     }
 
-    async fn claim(&self, free: usize) -> Result<Vec<Work>, db::Error> {
+    pub(super) async fn claim(&self, free: usize) -> Result<Vec<Work>, db::Error> {
         // Measured before the claim: the lease can only end later than we believe.
         let began = Instant::now();
         let now_us = self.app.db.now().await?;
@@ -146,7 +147,7 @@ impl Driver {
 }
 
 /// Takes an order's steps until it waits, rests, or is somebody else's.
-async fn drive(work: Work, cancel: &CancellationToken) {
+pub(super) async fn drive(work: Work, cancel: &CancellationToken) {
     let keeper = work.keep_lease();
     let ended = take_steps(&work, cancel).await;
     keeper.abort();
@@ -192,14 +193,13 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
             _ => {}
         }
         let began = Instant::now();
-        let taken = AssertUnwindSafe(steps::take(work, &facts, step))
-            .catch_unwind()
-            .await;
-        let outcome = match taken {
-            Ok(Ok(outcome)) => outcome,
-            Ok(Err(error)) => poisoned(error, step)?,
+        let taken = AssertUnwindSafe(take_probed(work, &facts, step)).catch_unwind();
+        let outcome = match timeout(work.settings.step_limit, taken).await {
+            Ok(Ok(Ok(outcome))) => outcome,
+            Ok(Ok(Err(error))) => poisoned(error, step)?,
             // A poisoned order must not take others with it: it is tried, and parks.
-            Err(_) => internal(step),
+            Ok(Err(_)) => internal(step),
+            Err(_) => overdue(work, &facts, step),
         };
         metrics::histogram!("spawnpoint_step_seconds", "step" => step.name())
             .record(began.elapsed().as_secs_f64());
@@ -226,6 +226,31 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
     let message = "its steps go in circles".to_owned();
     work.tried(&facts, Step::Rest(None), ErrorReason::Internal, message)
         .await
+}
+
+/// A step, and what a test does to it.
+async fn take_probed(work: &Work, facts: &Facts, step: Step) -> Result<Outcome, Error> {
+    let (db, id) = (&work.app.db, work.id());
+    let (Some(probe), Some(kind)) = (db.probe(), step.kind()) else {
+        return steps::take(work, facts, step).await;
+    };
+    db.reach(Moment::StepBegins(id, kind)).await?;
+    let mut outcome = steps::take(work, facts, step).await?;
+    if probe.repeats(id, kind) {
+        outcome = steps::take(work, facts, step).await?;
+    }
+    db.reach(Moment::StepEnds(id, kind)).await?;
+    Ok(outcome)
+}
+
+/// A step that hangs would keep its lease for ever: nobody else could go on.
+fn overdue(work: &Work, facts: &Facts, step: Step) -> Outcome {
+    metrics::counter!("spawnpoint_steps_overdue_total").increment(1);
+    tracing::error!(step = step.name(), "a step did not end in time");
+    Outcome::Later {
+        after: jittered(work.settings.retry),
+        waiting: facts.order.waiting_reason,
+    }
 }
 
 /// A failure of our own that would come again and again counts as a try, so that the

@@ -66,23 +66,7 @@ pub(super) fn spawn(
     cancel: &CancellationToken,
 ) {
     let periods = &settings.periods;
-    let sweeps: [(&'static str, Duration, Run); 4] = [
-        ("install_watch", periods.install_watch, |app, _| {
-            Box::pin(install_watch::run(app))
-        }),
-        (
-            "pending_sessions",
-            periods.pending_sessions,
-            |app, cursor| Box::pin(pending_sessions::run(app, cursor)),
-        ),
-        ("panel_mirror", periods.panel_mirror, |app, cursor| {
-            Box::pin(panel_mirror::run(app, cursor))
-        }),
-        ("request_keys", periods.request_keys, |app, _| {
-            Box::pin(request_keys::run(app))
-        }),
-    ];
-    for (name, period, run) in sweeps {
+    for (name, period, run) in timed(periods) {
         let (app, settings, cancel) = (Arc::clone(app), Arc::clone(settings), cancel.clone());
         tasks.spawn(async move {
             // The timer is finer than the period: another replica may have stopped in its turn.
@@ -100,6 +84,34 @@ pub(super) fn spawn(
     }
     let (app, period, cancel) = (Arc::clone(app), periods.sequencer, cancel.clone());
     tasks.spawn(async move { sequencer::run(&app, period, &cancel).await });
+}
+
+/// The sweeps that a timer starts.
+fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 4] {
+    [
+        ("install_watch", periods.install_watch, |app, _| {
+            Box::pin(install_watch::run(app))
+        }),
+        (
+            "pending_sessions",
+            periods.pending_sessions,
+            |app, cursor| Box::pin(pending_sessions::run(app, cursor)),
+        ),
+        ("panel_mirror", periods.panel_mirror, |app, cursor| {
+            Box::pin(panel_mirror::run(app, cursor))
+        }),
+        ("request_keys", periods.request_keys, |app, _| {
+            Box::pin(request_keys::run(app))
+        }),
+    ]
+}
+
+/// Gives every sweep its turn now; the first failure ends the round.
+pub(super) async fn all_once(app: &Arc<App>, settings: &Settings) -> Result<(), Error> {
+    for (name, _, run) in timed(&settings.periods) {
+        turn(app, settings, name, Duration::ZERO, run).await?;
+    }
+    sequencer::once(app).await
 }
 
 /// Runs a sweep if it is its time and nobody else has the turn.

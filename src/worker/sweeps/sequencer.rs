@@ -5,10 +5,19 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use crate::{app::App, db::order_events};
+use crate::{
+    app::{App, Error},
+    db::order_events,
+};
 
 /// Events numbered in one transaction.
 const BATCH: u64 = 500;
+
+/// Numbers all that is committed now.
+pub(super) async fn once(app: &App) -> Result<(), Error> {
+    while order_events::sequence(&app.db, BATCH).await? == BATCH {}
+    Ok(())
+}
 
 /// Runs until cancelled, woken by changes of orders and by a timer.
 pub(super) async fn run(app: &App, period: Duration, cancel: &CancellationToken) {
