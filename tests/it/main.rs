@@ -34,6 +34,7 @@ mod layering;
 mod leases;
 mod ledger;
 mod limits;
+mod loops;
 mod lost_answers;
 mod migrations;
 mod nodes_api;

@@ -18,8 +18,7 @@ pub fn runs(usual: u32, most: u32) -> u32 {
 /// a run that failed. Whoever uses it prints it.
 #[allow(dead_code, reason = "each mode of the suite uses its own")]
 pub fn seed(run: u32) -> u64 {
-    env::var("SPAWNPOINT_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
+    env::var_os("SPAWNPOINT_SEED")
+        .and_then(|text| text.to_str()?.parse().ok())
         .unwrap_or_else(|| u64::from(run))
 }

@@ -1,0 +1,115 @@
+//! Every step fails in every way, and is taken twice: generated from the list of steps.
+//!
+//! An undisturbed run of each scene counts the transactions of the step; each of them is
+//! then a place where it is torn apart. A new kind of step does not compile here until a
+//! scene reaches it, and fails while none does.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt, stream};
+use spawnpoint::domain::step::StepKind;
+
+use crate::support::{db::Engine, effort};
+
+mod hand;
+mod scene;
+mod shop;
+mod ways;
+
+use shop::LoopShop;
+use ways::{Effect, Place, Way};
+
+both_engines!(
+    every_step_fails_in_every_way,
+    every_step_is_taken_twice,
+    every_process_dies_twice,
+);
+
+/// Shops open at a time; most of their time is waiting.
+const AT_ONCE: usize = 4;
+
+/// P-01, P-02, P-03, P-04, P-05, P-06, P-07: an error, a panic, a hang and the end of the
+/// process, before a step, between what it did outside and what it stores, after it stored,
+/// and after it: the order ends as if nothing had happened.
+async fn every_step_fails_in_every_way(engine: Engine) {
+    let shops = StepKind::ALL.iter().map(|kind| async move {
+        let mut shop = LoopShop::open(engine, Arc::default()).await;
+        let transactions = undisturbed(&mut shop, *kind).await;
+        let ways = ways::of(transactions, effort::long());
+        for way in &ways {
+            shop.run(*kind, *way).await;
+        }
+        shop.close().await;
+        ways.len()
+    });
+    let run: Vec<usize> = stream::iter(shops)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    eprintln!(
+        "{engine:?}: {} ways in which steps failed",
+        run.iter().sum::<usize>()
+    );
+}
+
+/// P-08: a step that is taken again on the facts it began with changes nothing.
+async fn every_step_is_taken_twice(engine: Engine) {
+    let mut shop = LoopShop::open(engine, Arc::default()).await;
+    for kind in StepKind::ALL {
+        shop.hand.repeat(*kind);
+        let order_id = shop.play(*kind).await;
+        assert_eq!(
+            shop.hand.repeated(),
+            Some(order_id),
+            "{kind} was not taken twice"
+        );
+    }
+    shop.close().await;
+}
+
+/// P-07: the process dies, and the next one dies in its first transaction.
+async fn every_process_dies_twice(engine: Engine) {
+    let again = Way {
+        place: Place::TxBegins(1),
+        effect: Effect::Dies,
+    };
+    let shops = StepKind::ALL.iter().map(|kind| async move {
+        let mut shop = LoopShop::open(engine, Arc::default()).await;
+        let transactions = undisturbed(&mut shop, *kind).await;
+        let mut places = Place::all(transactions);
+        if !effort::long() {
+            // Between the work and its store: where the most is at stake.
+            places.retain(|place| *place == Place::TxBegins(transactions));
+        }
+        let (deaths, mut second) = (places.len(), 0);
+        for place in places {
+            let first = Way {
+                place,
+                effect: Effect::Dies,
+            };
+            second += usize::from(shop.run_twice(*kind, first, again).await);
+        }
+        shop.close().await;
+        (deaths, second)
+    });
+    let died: Vec<(usize, usize)> = stream::iter(shops)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let first: usize = died.iter().map(|(first, _)| first).sum();
+    let second: usize = died.iter().map(|(_, second)| second).sum();
+    eprintln!("{engine:?}: {first} processes died, and {second} of those that followed");
+    // What was stored last needs no further step: there nothing is left to die of.
+    assert!(second * 2 >= first, "{second} of {first}");
+}
+
+/// Counts the transactions of a step in a run of its scene; the second one, in which the
+/// panel's budget is known already.
+async fn undisturbed(shop: &mut LoopShop, kind: StepKind) -> usize {
+    shop.play(kind).await;
+    shop.hand.count(kind);
+    shop.play(kind).await;
+    let counted = shop.hand.counted();
+    assert!(counted > 0, "the scene of {kind} does not reach it");
+    counted
+}

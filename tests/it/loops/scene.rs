@@ -1,0 +1,150 @@
+//! What has to happen in a shop for each kind of step to be taken, and how it must end.
+
+use std::time::Duration;
+
+use sandbox::{
+    panel::{Fault, FaultAction},
+    stripe,
+};
+use spawnpoint::{
+    domain::{OrderId, step::StepKind},
+    rpc::proto,
+};
+use uuid::Uuid;
+
+use super::shop::LoopShop;
+use crate::support::live::{cart, reason};
+
+/// Longer than any test.
+const LONG_INSTALL: Duration = Duration::from_secs(600);
+/// The worker leaves a new order to the call that made it for a little less.
+const CALL_GOES_FIRST: Duration = Duration::from_secs(16);
+
+/// A customer's story.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scene {
+    /// Stripe is away at checkout; the worker opens the session, and it is paid.
+    OpenedLater,
+    /// Bought and paid.
+    Bought,
+    /// The panel makes the server and its answer is lost.
+    Unanswered,
+    /// The first install fails.
+    InstallFails,
+    /// The subscription ends during the install.
+    CanceledInstalling,
+    /// Nobody pays.
+    WalkedAway,
+}
+
+impl Scene {
+    /// The scene in which a kind of step is taken.
+    pub fn of(kind: StepKind) -> Self {
+        match kind {
+            StepKind::OpenSession => Self::OpenedLater,
+            StepKind::SyncBilling
+            | StepKind::EnsureOwner
+            | StepKind::Place
+            | StepKind::CreateServer => Self::Bought,
+            StepKind::SettleCreate => Self::Unanswered,
+            StepKind::Reinstall => Self::InstallFails,
+            StepKind::Delete => Self::CanceledInstalling,
+            StepKind::Release => Self::WalkedAway,
+        }
+    }
+
+    /// Whether a server is there in the end.
+    pub fn delivers(self) -> bool {
+        !matches!(self, Self::CanceledInstalling | Self::WalkedAway)
+    }
+
+    /// Whether a server is ever made.
+    pub fn creates(self) -> bool {
+        self != Self::WalkedAway
+    }
+}
+
+impl LoopShop {
+    /// Plays the scene of a kind of step to its end and looks at what came of it. Tells
+    /// which order it was.
+    pub async fn play(&mut self, kind: StepKind) -> OrderId {
+        let scene = Scene::of(kind);
+        let user = Uuid::new_v4();
+        let order = self.begin(scene, user).await;
+        self.go_on(scene, &order).await;
+        self.end(scene, user, &order).await;
+        order.id.parse::<Uuid>().map(OrderId).unwrap()
+    }
+
+    /// What customer, Stripe and panel do first.
+    async fn begin(&mut self, scene: Scene, user: Uuid) -> proto::Order {
+        let install = match scene {
+            Scene::CanceledInstalling => LONG_INSTALL,
+            _ => Duration::from_millis(30),
+        };
+        self.live.world.panel.set_install_delay(install);
+        let order = if scene == Scene::OpenedLater {
+            self.checkout_without_stripe(user).await
+        } else {
+            self.live.reserve(cart(user)).await
+        };
+        let panel = &self.live.world.panel;
+        match scene {
+            Scene::OpenedLater | Scene::Bought | Scene::CanceledInstalling => {}
+            Scene::Unanswered => {
+                let lost = Fault::on("POST", "/servers", FaultAction::Drop).after_work();
+                self.lost_answer = Some(panel.inject(lost.times(1)));
+            }
+            Scene::InstallFails => panel.fail_install(&order.id),
+            Scene::WalkedAway => {
+                let session = &order.stripe_checkout_session_id;
+                self.live.world.stripe.expire(session).unwrap();
+                return order;
+            }
+        }
+        self.live.pay(&order);
+        order
+    }
+
+    /// What happens once the order has come so far.
+    async fn go_on(&mut self, scene: Scene, order: &proto::Order) {
+        match scene {
+            Scene::InstallFails => {
+                self.until("the install failed", &order.id, |order| {
+                    order.server_state() == proto::ServerState::InstallFailed
+                        || order.status() == proto::OrderStatus::Error
+                })
+                .await;
+                self.live.world.panel.allow_install(&order.id);
+            }
+            Scene::CanceledInstalling => {
+                self.until("it installs", &order.id, |order| {
+                    order.waiting_reason == "INSTALLING"
+                })
+                .await;
+                let subscription = self.live.subscription(order);
+                let stripe = &self.live.world.stripe;
+                stripe.cancel_subscription(&subscription).unwrap();
+            }
+            _ => {}
+        }
+    }
+
+    /// A checkout that Stripe does not answer: the order is there, its session is not.
+    async fn checkout_without_stripe(&mut self, user: Uuid) -> proto::Order {
+        let stripe = &self.live.world.stripe;
+        let sessions = "/v1/checkout/sessions";
+        let away = stripe::Fault::on("POST", sessions, stripe::Effect::DropBefore).always();
+        let away = stripe.inject(away);
+        let refused = self.live.checkout(cart(user)).await.unwrap_err();
+        assert_eq!(reason(&refused), "STRIPE_UNAVAILABLE");
+        assert!(stripe.fired(away) > 0);
+        stripe.clear_faults();
+        let order_id = self.only_order_of(user).await;
+        self.skip(CALL_GOES_FIRST);
+        self.until("the session is open", &order_id, |order| {
+            !order.checkout_url.is_empty()
+        })
+        .await
+    }
+}

@@ -1,0 +1,232 @@
+//! A shop whose processes die and come back, and what must be true of it at rest.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use sandbox::panel::FaultId;
+use spawnpoint::{boot::Mode, domain::step::StepKind, rpc::proto};
+use uuid::Uuid;
+
+use super::{hand::Hand, scene::Scene, ways::Way};
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE},
+    provisioning::EAST,
+    sql,
+};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How often a scene is played until its strike has happened.
+const RUNS: usize = 3;
+
+/// A shop in which a hand strikes.
+pub struct LoopShop {
+    pub live: Live,
+    pub hand: Arc<Hand>,
+    /// The fault that loses the answer of a create, in the scene of it.
+    pub lost_answer: Option<FaultId>,
+    /// Scenes so far, each of another customer.
+    played: usize,
+    /// How far the clock of the control plane was moved: it stays so over its death.
+    moved: Duration,
+    /// Strikes the next step of any kind once the process came back.
+    again: Option<Way>,
+}
+
+impl LoopShop {
+    pub async fn open(engine: Engine, hand: Arc<Hand>) -> Self {
+        let probe = Arc::clone(&hand);
+        let live = Live::open_with(engine, |options| {
+            options.probe = Some(probe);
+            // A process that died keeps its leases for so long, and a step that hangs its order
+            // for five calls.
+            let short = [
+                ("CALL_TIMEOUT_SECONDS", "1.2"),
+                ("LEASE_MARGIN_SECONDS", "0.3"),
+                ("LEASE_SECONDS", "2"),
+            ];
+            let short = short.map(|(name, value)| (name.to_owned(), value.to_owned()));
+            options.variables.extend(short);
+        })
+        .await;
+        live.world.panel.set_rate_limit(100_000);
+        Self {
+            live,
+            hand,
+            lost_answer: None,
+            played: 0,
+            moved: Duration::ZERO,
+            again: None,
+        }
+    }
+
+    /// Plays a step's scene and strikes in it. Where a transaction of the panel's budget made
+    /// the step one longer when it was counted, the scene is played again.
+    pub async fn run(&mut self, kind: StepKind, way: Way) {
+        let mut struck = None;
+        for _ in 0..RUNS {
+            self.hand.arm(Some(kind), way);
+            let order_id = self.play(kind).await;
+            struck = self.hand.struck();
+            if struck == Some(order_id) {
+                return;
+            }
+        }
+        panic!("{kind}: {way:?} did not happen: {struck:?}");
+    }
+
+    /// As `run`, and the process that comes back is struck in its first transaction, too.
+    /// Tells whether there was one.
+    pub async fn run_twice(&mut self, kind: StepKind, way: Way, again: Way) -> bool {
+        self.again = Some(again);
+        self.run(kind, way).await;
+        let second = self.again.is_none() && self.hand.spent();
+        self.hand.disarm();
+        second
+    }
+
+    pub async fn close(self) {
+        self.live.close().await;
+    }
+
+    /// Moves the clock of the control plane.
+    pub fn skip(&mut self, by: Duration) {
+        self.moved += by;
+        self.live.skip(by);
+    }
+
+    pub async fn only_order_of(&self, user: Uuid) -> String {
+        let message = proto::ListOrdersRequest {
+            user_id: user.to_string(),
+            ..proto::ListOrdersRequest::default()
+        };
+        let mut client = self.live.orders();
+        let listed = client.list_orders(self.live.operator(message)).await;
+        let mut orders = listed.unwrap().into_inner().orders;
+        assert_eq!(orders.len(), 1);
+        orders.remove(0).id
+    }
+
+    /// Waits for something of an order. A process that dies meanwhile is followed by another.
+    pub async fn until(
+        &mut self,
+        what: &str,
+        order_id: &str,
+        holds: impl Fn(&proto::Order) -> bool,
+    ) -> proto::Order {
+        let began = Instant::now();
+        loop {
+            self.bury().await;
+            let order = self.live.order(order_id).await;
+            if holds(&order) {
+                return order;
+            }
+            assert!(began.elapsed() < PATIENCE, "still not: {what}: {order:?}");
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// Starts another process where one died.
+    async fn bury(&mut self) {
+        if !self.hand.take_death() {
+            return;
+        }
+        self.live.world.kill_cores().await;
+        if let Some(again) = self.again.take() {
+            self.hand.arm_again(again);
+        }
+        self.live.world.start_core(Mode::All).await.unwrap();
+        self.live.skip(self.moved);
+    }
+
+    /// Waits until nothing is due or leased any more, then looks at everything that the
+    /// scene left behind.
+    pub async fn end(&mut self, scene: Scene, user: Uuid, order: &proto::Order) {
+        let wanted = if scene.delivers() {
+            (proto::OrderStatus::Provisioned, proto::ServerState::Running)
+        } else if scene.creates() {
+            (proto::OrderStatus::Canceled, proto::ServerState::Deleted)
+        } else {
+            (proto::OrderStatus::Canceled, proto::ServerState::None)
+        };
+        self.until("the scene is over", &order.id, |order| {
+            (order.status(), order.server_state()) == wanted
+        })
+        .await;
+        self.rest(order).await;
+        let ended = self.live.order(&order.id).await;
+        assert_eq!((ended.status(), ended.server_state()), wanted);
+        let shown = (ended.error_reason.as_str(), ended.waiting_reason.as_str());
+        assert_eq!(shown, ("", ""), "{ended:?}");
+        self.assert_effects(scene, user, order);
+        self.assert_ledger(scene, order).await;
+    }
+
+    async fn rest(&mut self, order: &proto::Order) {
+        let began = Instant::now();
+        let id = sql::id(&self.live.store.db, order.id.parse().unwrap());
+        let busy = format!(
+            "SELECT count(*) FROM orders WHERE id = {id}
+             AND (lease_owner IS NOT NULL OR due_us IS NOT NULL)"
+        );
+        while sql::count(&self.live.store.db, &busy).await > 0 {
+            self.bury().await;
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{} does not come to rest",
+                order.id
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+        self.bury().await;
+    }
+
+    /// What reached Stripe and the panel.
+    fn assert_effects(&mut self, scene: Scene, user: Uuid, order: &proto::Order) {
+        self.played += 1;
+        let live = &self.live;
+        let (panel, stripe) = (&live.world.panel, &live.world.stripe);
+        if let Some(lost) = self.lost_answer.take() {
+            assert_eq!(panel.fired(lost), 1, "the answer was not lost");
+        }
+        let creates = live.creates(&order.id).len();
+        assert_eq!(creates, usize::from(scene.creates()), "POSTs of its server");
+        let servers = panel.servers();
+        let ours = servers
+            .iter()
+            .filter(|row| row.external_id.as_ref() == Some(&order.id));
+        assert_eq!(
+            ours.count(),
+            usize::from(scene.delivers()),
+            "servers on the panel"
+        );
+        let users = live.panel_users(user);
+        assert_eq!(
+            users.len(),
+            usize::from(scene.creates()),
+            "users on the panel"
+        );
+        let sessions = stripe.sessions();
+        let sessions = sessions
+            .iter()
+            .filter(|session| session.client_reference_id.as_deref() == Some(order.id.as_str()));
+        assert_eq!(sessions.count(), 1, "sessions at Stripe");
+        assert_eq!(
+            stripe.count("POST", "/v1/customers"),
+            self.played,
+            "customers at Stripe"
+        );
+        assert_eq!(stripe.count("POST", "/v1/refunds"), 0);
+    }
+
+    /// What is left of the order in our own books.
+    async fn assert_ledger(&self, scene: Scene, order: &proto::Order) {
+        let held = self.live.hold(&order.id).await.is_some();
+        let ports = self.live.ports_of(EAST.1, &order.id).await.len();
+        assert_eq!(held, scene.delivers(), "its hold");
+        assert_eq!(ports > 0, scene.delivers(), "its ports");
+    }
+}
