@@ -15,7 +15,7 @@ use crate::support::{
     db::Engine,
     live::{Live, PATIENCE, cart},
     postgres,
-    processes::Worker,
+    processes::CoreProcess,
     wait,
 };
 
@@ -78,8 +78,8 @@ async fn two_worker_processes_share_sixty_orders_and_sixty_ports() {
     live.world.stop_cores().await;
     live.world.start_core(Mode::NoWorker).await.unwrap();
     let workers = [
-        Worker::start(&live, &variables).await,
-        Worker::start(&live, &variables).await,
+        CoreProcess::start(&live, &variables).await,
+        CoreProcess::start(&live, &variables).await,
     ];
 
     live.hold_webhooks();

@@ -1,64 +1,195 @@
-//! The real program as processes of their own, beside the shop of a test.
+//! The real programs as processes of their own, beside the shop of a test: started,
+//! read, stopped for a while, told to end, or killed as a failing machine would.
+//!
+//! It knows programs and signals. What a shop gives to its processes is in `core` and
+//! `gateway`.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    process::{Child, Command, Stdio},
+    fs::{self, File},
+    os::unix::process::ExitStatusExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::Mutex,
+    time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 
-use super::{
-    live::{Live, PATIENCE},
-    wait,
-};
+use super::wait;
 
-/// `spawnpoint serve --worker-only`; killed when dropped.
-pub struct Worker {
-    child: Child,
-    probes: SocketAddr,
-    _folder: TempDir,
+mod core;
+mod gateway;
+
+pub use self::{core::CoreProcess, gateway::GatewayProcess};
+
+/// Where a program's output goes, in its own folder.
+const LOG: &str = "log";
+/// Between two looks at a log.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// A program of the shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Binary {
+    /// `spawnpoint`
+    Core,
+    /// `spawnpoint-gateway`
+    Gateway,
 }
 
-impl Worker {
-    /// Starts a worker on the shop's store and stand-ins, and waits until it serves.
-    pub async fn start(live: &Live, further: &[(&str, &str)]) -> Self {
-        let any = (Ipv4Addr::LOCALHOST, 0);
-        // Free a moment ago; a clash would show as a worker that never serves.
-        let probes = TcpListener::bind(any).unwrap().local_addr().unwrap();
-        let folder = tempfile::tempdir().unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_spawnpoint"))
-            .args(["serve", "--worker-only"])
-            .current_dir(folder.path())
-            .env_clear()
-            .env("DATABASE_URL", &live.store.url)
-            .env("STRIPE_SECRET_KEY", live.world.stripe.secret_key())
-            .env("STRIPE_API_BASE", live.world.stripe.url())
-            .env("PTERO_APP_KEY", live.world.panel.key())
-            .env("PANEL_URL", live.world.panel.url())
-            .env("SPAWNPOINT_GRPC_ADDR", "127.0.0.1:0")
-            .env("SPAWNPOINT_METRICS_ADDR", probes.to_string())
-            .env("SWEEP_INSTALL_SECONDS", "0.1")
-            .env("RUST_LOG", "error")
-            .envs(further.iter().copied())
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let worker = Self {
-            child,
-            probes,
-            _folder: folder,
-        };
-        wait::until("the worker process serves", PATIENCE, || async {
-            TcpStream::connect(worker.probes).is_ok()
-        })
-        .await;
-        worker
+impl Binary {
+    /// Built by the same `cargo test`.
+    pub fn path(self) -> PathBuf {
+        let core = Path::new(env!("CARGO_BIN_EXE_spawnpoint"));
+        match self {
+            Self::Core => core.to_owned(),
+            Self::Gateway => {
+                let path = core.with_file_name("spawnpoint-gateway");
+                assert!(
+                    path.is_file(),
+                    "{} is not there: run the suite with `cargo test --workspace`, or first \
+                     `cargo build -p gateway`",
+                    path.display()
+                );
+                path
+            }
+        }
     }
 }
 
-impl Drop for Worker {
+/// What can be done to a process from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGKILL: it ends at once, whatever it is doing.
+    Kill,
+    /// SIGSTOP: it stands still, its connections stay open.
+    Stop,
+    /// SIGCONT: it goes on as if no time had passed.
+    Cont,
+    /// SIGTERM: it is asked to end.
+    Term,
+}
+
+/// A running program; killed when dropped.
+pub struct Program {
+    child: Mutex<Child>,
+    folder: TempDir,
+}
+
+impl Program {
+    /// Starts a program with nothing in its environment but this, in a folder of its own.
+    pub fn spawn(binary: Binary, args: &[&str], env: &[(&str, String)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = File::create(folder.path().join(LOG)).unwrap();
+        let child = Command::new(binary.path())
+            .args(args)
+            .current_dir(folder.path())
+            .env_clear()
+            .envs(env.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        Self {
+            child: Mutex::new(child),
+            folder,
+        }
+    }
+
+    /// Its process id.
+    #[allow(dead_code, reason = "part of the harness, whichever tests there are")]
+    pub fn pid(&self) -> u32 {
+        self.child.lock().unwrap().id()
+    }
+
+    /// Its folder, where its log is.
+    #[allow(dead_code, reason = "part of the harness, whichever tests there are")]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Everything it has written to stdout and stderr so far.
+    pub fn log(&self) -> String {
+        let bytes = fs::read(self.folder.path().join(LOG)).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Sends a signal. A process that has ended already takes none: whoever sends one
+    /// relies on its effect.
+    pub fn signal(&self, signal: Signal) {
+        let mut child = self.child.lock().unwrap();
+        // Not reaped before this line, its id cannot have become another's.
+        if let Some(status) = child.try_wait().unwrap() {
+            drop(child);
+            panic!("{signal:?}, but it had ended: {status}\n{}", self.log());
+        }
+        let pid = Pid::from_child(&child);
+        let signal = match signal {
+            Signal::Kill => rustix::process::Signal::KILL,
+            Signal::Stop => rustix::process::Signal::STOP,
+            Signal::Cont => rustix::process::Signal::CONT,
+            Signal::Term => rustix::process::Signal::TERM,
+        };
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&self) -> Option<ExitStatus> {
+        self.child.lock().unwrap().try_wait().unwrap()
+    }
+
+    /// Waits until it ends.
+    pub async fn exited(&self, deadline: Duration) -> ExitStatus {
+        wait::until("the process ends", deadline, || async {
+            self.ended().is_some()
+        })
+        .await;
+        self.ended().unwrap()
+    }
+
+    /// Kills it and waits until it is gone: nothing of it happens after this.
+    pub async fn kill(&self) {
+        const SIGKILL: i32 = 9;
+        self.signal(Signal::Kill);
+        let status = self.exited(Duration::from_secs(10)).await;
+        assert_eq!(
+            status.signal(),
+            Some(SIGKILL),
+            "it ended otherwise: {status}"
+        );
+    }
+
+    /// Waits until a line of its log satisfies `find`. A process that ends instead fails
+    /// the test with its log.
+    pub async fn logged<T>(
+        &self,
+        what: &str,
+        deadline: Duration,
+        find: impl Fn(&str) -> Option<T>,
+    ) -> T {
+        let began = Instant::now();
+        loop {
+            // Asked first: what it wrote before its end is in the log.
+            let ended = self.ended();
+            let log = self.log();
+            if let Some(found) = log.lines().find_map(&find) {
+                return found;
+            }
+            assert!(ended.is_none(), "not {what}, but {ended:?}\n{log}");
+            assert!(
+                began.elapsed() < deadline,
+                "after {deadline:?} still not: {what}\n{log}"
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Drop for Program {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        let child = self.child.get_mut().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
     }
 }
