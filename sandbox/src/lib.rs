@@ -4,5 +4,6 @@
 pub mod core;
 pub mod demo;
 pub mod panel;
+pub mod proxy;
 pub mod stripe;
 pub mod world;
