@@ -3,7 +3,9 @@
 
 pub mod core;
 pub mod demo;
+pub mod faults;
 pub mod panel;
 pub mod proxy;
+mod serving;
 pub mod stripe;
 pub mod world;

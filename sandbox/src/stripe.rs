@@ -11,9 +11,16 @@ use std::net::SocketAddr;
 use std::ops::Deref;
 use std::time::Duration;
 
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::serving;
 
 mod answer;
 mod api;
@@ -32,12 +39,12 @@ mod form;
 mod idempotency;
 mod ids;
 mod invoices;
+mod list_faults;
 mod page;
 mod periods;
 mod prices;
 mod routes;
 mod schema;
-mod server;
 mod sessions;
 mod subscriptions;
 mod table;
@@ -46,20 +53,22 @@ mod views;
 mod webhooks;
 mod world;
 
+pub use crate::faults::{DripFrom, FaultAction, FaultId, Moment};
 pub use calls::Call;
 pub use config::StripeConfig;
 pub use controls::Controls;
 pub use errors::Refusal;
-pub use faults::{Effect, Fault, FaultId};
+pub use faults::{Effect, Fault};
 pub use periods::Interval;
 pub use prices::PriceSpec;
 pub use sessions::complete::PayMode;
 pub use sessions::{PaymentStatus, Promotion, SessionStatus};
 pub use subscriptions::SubscriptionStatus;
+pub use subscriptions::lag::{LagCounts, SubscriptionLag};
 pub use version::ApiVersion;
 pub use views::{EventView, SessionView, SubscriptionView};
 pub use webhooks::delivery::DeliveryPolicy;
-pub use webhooks::{Delivery, ReleaseOrder, WebhookSwitches, sign};
+pub use webhooks::{Delivery, ReleaseOrder, Rendering, WebhookCounts, WebhookSwitches, sign};
 
 use webhooks::Webhooks;
 use world::{App, World};
@@ -93,7 +102,7 @@ impl Stripe {
         let webhooks = Webhooks::new(outbox);
         let app = App::new(World::new(config, account_version, base_url, webhooks));
         let tasks = vec![
-            tokio::spawn(server::run(
+            tokio::spawn(serve(
                 listener,
                 routes::router(app.clone()),
                 app.stop.clone(),
@@ -149,6 +158,19 @@ impl Drop for RunningStripe {
     fn drop(&mut self) {
         self.controls.app.stop.cancel();
     }
+}
+
+async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) {
+    let service = move |_, request: http::Request<Incoming>| {
+        let routed = router.clone().oneshot(request.map(Body::new));
+        async move {
+            match routed.await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
+    };
+    serving::serve(listener, stop, service).await;
 }
 
 async fn tick(app: App) {

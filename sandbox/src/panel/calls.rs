@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::Value;
 
-const API: &str = "/api/application";
+/// The base path of every call.
+pub(crate) const API: &str = "/api/application";
 
 /// One request that reached the stand-in.
 #[derive(Clone, Debug, Serialize)]

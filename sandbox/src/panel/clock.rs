@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use time::OffsetDateTime;
+use tokio::sync::Notify;
 
 /// A clock that runs with real time and can be moved; clones share the same time.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub struct PanelClock {
     started: Instant,
     base: OffsetDateTime,
     offset: Arc<Mutex<time::Duration>>,
+    /// Wakes those who wait for a time on this clock.
+    moved: Arc<Notify>,
 }
 
 impl PanelClock {
@@ -28,6 +31,7 @@ impl PanelClock {
             started: Instant::now(),
             base,
             offset: Arc::default(),
+            moved: Arc::default(),
         }
     }
 
@@ -44,12 +48,25 @@ impl PanelClock {
         let by = time::Duration::try_from(by).unwrap_or(time::Duration::ZERO);
         let mut offset = self.offset.lock().unwrap_or_else(PoisonError::into_inner);
         *offset = offset.saturating_add(by);
+        drop(offset);
+        self.moved.notify_waiters();
     }
 
     /// Sets the clock to a given time, forward or back.
     pub fn set(&self, to: OffsetDateTime) {
         let running = self.base.saturating_add(self.elapsed());
         *self.offset.lock().unwrap_or_else(PoisonError::into_inner) = to - running;
+        self.moved.notify_waiters();
+    }
+
+    /// Told whenever the clock was moved.
+    pub(crate) fn moved(&self) -> &Notify {
+        &self.moved
+    }
+
+    /// The present time in milliseconds since 1970.
+    pub(crate) fn milliseconds(&self) -> i64 {
+        i64::try_from(self.now().unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
     }
 
     fn elapsed(&self) -> time::Duration {

@@ -4,11 +4,14 @@ use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::auth::KeySpec;
 use super::clock::PanelClock;
 
 /// A user that exists from the start or is added later.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct UserSpec {
     /// The e-mail address.
     pub email: String,
@@ -19,8 +22,10 @@ pub struct UserSpec {
     /// The last name.
     pub last_name: String,
     /// The external id.
+    #[serde(default)]
     pub external_id: Option<String>,
     /// Whether the user may use the Application API.
+    #[serde(default)]
     pub root_admin: bool,
 }
 

@@ -6,7 +6,9 @@ use time::OffsetDateTime;
 use super::auth::Grants;
 use super::errors::{Failure, Refusal};
 use super::include::Includes;
+use super::state::Shared;
 use super::validate::Form;
+use crate::faults::{FaultAction, Moment, Strike};
 
 /// A request that passed every gate.
 #[derive(Clone, Debug)]
@@ -24,12 +26,35 @@ pub(crate) struct Context {
     pub ids: Vec<i64>,
     /// The placeholders of the path, decoded.
     pub params: Vec<String>,
+    /// The fault the request ran into.
+    pub strike: Option<Strike>,
 }
 
 impl Context {
     /// The first row the path names; the gate made sure that it exists.
     pub(crate) fn id(&self) -> i64 {
         self.ids.first().copied().unwrap_or_default()
+    }
+
+    /// An inner moment of the work has come: a fault that waits for it strikes now.
+    pub(crate) async fn reach(&self, shared: &Shared, moment: Moment) -> Result<(), Failure> {
+        let Some(strike) = self.strike.as_ref().filter(|strike| strike.when == moment) else {
+            return Ok(());
+        };
+        shared.lock().faults.reached(strike.id);
+        match &strike.action {
+            FaultAction::Delay { milliseconds } => {
+                strike.rest(*milliseconds).await;
+                Ok(())
+            }
+            FaultAction::Hang { milliseconds } => {
+                strike.rest(*milliseconds).await;
+                Err(Failure::WorkerKilled)
+            }
+            FaultAction::Drop => Err(Failure::WorkerKilled),
+            action if action.bends_answer() => Ok(()),
+            action => Err(Failure::Struck(action.clone())),
+        }
     }
 
     pub(crate) fn form(&self) -> Form<'_> {

@@ -1,5 +1,7 @@
 //! The control API under `/_sandbox/`: no key, never charged, no part of the call log.
 
+mod rows;
+
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -8,11 +10,11 @@ use serde_json::{Value, json};
 use time::OffsetDateTime;
 
 use super::clock::rfc3339;
-use super::daemon::DaemonMode;
-use super::faults::{Fault, FaultId};
+use super::daemon::{DaemonMode, Script};
 use super::gate::Answer;
-use super::state::{Outage, Shared};
-use super::views::{ServerView, UserView};
+use super::races::Race;
+use super::state::{Outage, Shared, State};
+use crate::faults;
 
 pub(crate) const PREFIX: &str = "/_sandbox/";
 
@@ -27,6 +29,7 @@ struct ClockChange {
 #[serde(deny_unknown_fields)]
 struct DaemonChange {
     mode: String,
+    times: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -34,6 +37,13 @@ struct DaemonChange {
 struct InstallChange {
     default_delay_ms: Option<u64>,
     fail_external_ids: Option<Vec<String>>,
+    lose_external_ids: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TheftChange {
+    times: usize,
 }
 
 #[derive(Deserialize)]
@@ -50,49 +60,67 @@ struct RateChange {
     reset: bool,
 }
 
+/// What a control call gives back: its body, or what is wrong with the call.
+type Done = Result<Value, String>;
+
 pub(crate) fn answer(shared: &Shared, method: &str, path: &str, body: &[u8]) -> Answer {
     let rest = path
         .strip_prefix(PREFIX)
         .unwrap_or_default()
         .trim_end_matches('/');
     let segments: Vec<&str> = rest.split('/').collect();
-    let done = match (method, segments.as_slice()) {
+    let done = trouble(shared, method, &segments, body)
+        .or_else(|| rows::answer(shared, method, &segments, body));
+    match done {
+        Some(Ok(body)) => Answer::json(200, &body),
+        Some(Err(error)) => Answer::json(400, &json!({ "error": error })),
+        None => Answer::json(404, &json!({ "error": "no such control" })),
+    }
+}
+
+/// Calls, faults, daemons, the clock: everything that is no row.
+fn trouble(shared: &Shared, method: &str, segments: &[&str], body: &[u8]) -> Option<Done> {
+    Some(match (method, segments) {
         ("GET", ["calls"]) => Ok(json!({ "calls": shared.lock().log.calls() })),
         ("GET", ["daemon-calls"]) => {
             Ok(json!({ "daemon_calls": shared.lock().log.daemon_calls() }))
         }
-        ("GET", ["servers"]) => Ok(json!({ "servers": servers(shared) })),
-        ("GET", ["users"]) => Ok(json!({ "users": users(shared) })),
         ("GET", ["clock"]) => Ok(clock(shared)),
         ("POST", ["clock"]) => read(body).and_then(|change| set_clock(shared, &change)),
-        ("GET", ["faults"]) => Ok(json!({ "faults": faults(shared) })),
-        ("POST", ["faults"]) => {
-            read::<Fault>(body).map(|fault| json!({ "id": shared.lock().faults.inject(fault) }))
+        (method, ["faults", rest @ ..]) => {
+            return faults::control(&mut shared.lock().faults, method, rest, body);
         }
-        ("DELETE", ["faults"]) => {
-            shared.lock().faults.clear();
+        ("GET", ["races"]) => Ok(json!({ "races": shared.lock().races.reports() })),
+        ("POST", ["races"]) => {
+            read::<Race>(body).map(|race| json!({ "id": shared.lock().races.plan(race) }))
+        }
+        ("DELETE", ["races"]) => {
+            shared.lock().races.clear();
             Ok(json!({}))
         }
-        ("DELETE", ["faults", id]) => number(id).map(|id| {
-            shared.lock().faults.remove(FaultId(id.unsigned_abs()));
-            json!({})
-        }),
+        ("GET", ["nodes", id, "daemon"]) => {
+            number(id).map(|id| daemon(shared.lock().daemons.get(&id)))
+        }
         ("POST", ["nodes", id, "daemon"]) => {
             number(id).and_then(|id| read(body).and_then(|change| set_daemon(shared, id, &change)))
         }
         ("POST", ["nodes", id, "restart"]) => number(id).map(|id| {
-            shared.lock().daemon_restarted(id, shared.clock.now());
-            json!({})
+            let mut state = shared.lock();
+            state.daemon_restarted(id, shared.clock.now());
+            json!({ "installs": state.installs })
         }),
+        ("GET", ["install"]) => Ok(installs(&shared.lock())),
         ("POST", ["install"]) => read(body).map(|change| set_install(shared, change)),
+        ("GET", ["thefts"]) => Ok(thefts(&shared.lock())),
+        ("POST", ["thefts"]) => read::<TheftChange>(body).map(|change| {
+            let mut state = shared.lock();
+            state.thefts.left = change.times;
+            thefts(&state)
+        }),
         ("POST", ["outage"]) => read(body).and_then(|change| set_outage(shared, &change)),
         ("POST", ["rate"]) => read(body).map(|change| set_rate(shared, &change)),
-        _ => return Answer::json(404, &json!({ "error": "no such control" })),
-    };
-    match done {
-        Ok(body) => Answer::json(200, &body),
-        Err(error) => Answer::json(400, &json!({ "error": error })),
-    }
+        _ => return None,
+    })
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
@@ -103,20 +131,25 @@ fn number(text: &str) -> Result<i64, String> {
     text.parse().map_err(|_| format!("{text:?} is no number"))
 }
 
-fn servers(shared: &Shared) -> Vec<ServerView> {
-    ServerView::all(&shared.lock())
+fn daemon(script: Option<&Script>) -> Value {
+    let script = script.cloned().unwrap_or_default();
+    json!({
+        "mode": format!("{:?}", script.mode), "times": script.times, "fired": script.fired,
+    })
 }
 
-fn users(shared: &Shared) -> Vec<UserView> {
-    shared.lock().users.values().map(UserView::of).collect()
+fn thefts(state: &State) -> Value {
+    json!({ "left": state.thefts.left, "fired": state.thefts.fired })
 }
 
-fn faults(shared: &Shared) -> Vec<Value> {
-    let state = shared.lock();
-    let list = state.faults.list().map(|(id, fault, seen, fired)| {
-        json!({ "id": id, "fault": fault, "seen": seen, "fired": fired })
-    });
-    list.collect()
+fn installs(state: &State) -> Value {
+    let delay = state.settings.install_delay;
+    json!({
+        "default_delay_ms": delay.map(|delay| delay.as_millis()),
+        "fail_external_ids": state.failing_installs,
+        "lose_external_ids": state.lost_installs,
+        "installs": state.installs,
+    })
 }
 
 fn clock(shared: &Shared) -> Value {
@@ -142,8 +175,10 @@ fn set_daemon(shared: &Shared, node: i64, change: &DaemonChange) -> Result<Value
     if !state.nodes.contains_key(&node) {
         return Err(format!("no node {node}"));
     }
-    state.daemons.insert(node, mode);
-    Ok(json!({}))
+    let script = Script::new(mode, change.times);
+    let told = daemon(Some(&script));
+    state.daemons.insert(node, script);
+    Ok(told)
 }
 
 fn set_install(shared: &Shared, change: InstallChange) -> Value {
@@ -154,7 +189,10 @@ fn set_install(shared: &Shared, change: InstallChange) -> Value {
     if let Some(external_ids) = change.fail_external_ids {
         state.failing_installs = external_ids.into_iter().collect();
     }
-    json!({})
+    if let Some(external_ids) = change.lose_external_ids {
+        state.lost_installs = external_ids.into_iter().collect();
+    }
+    installs(&state)
 }
 
 fn set_outage(shared: &Shared, change: &OutageChange) -> Result<Value, String> {

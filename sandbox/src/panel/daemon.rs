@@ -49,6 +49,41 @@ pub enum DaemonMode {
     KillWorker,
 }
 
+/// How a node's daemon behaves from now on, and how often it did.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Script {
+    pub mode: DaemonMode,
+    /// Calls that are answered so; all of them if absent, and well after them.
+    pub times: Option<usize>,
+    pub fired: usize,
+}
+
+impl Script {
+    pub(crate) fn new(mode: DaemonMode, times: Option<usize>) -> Self {
+        Self {
+            mode,
+            times,
+            fired: 0,
+        }
+    }
+
+    /// How the next call of a method is answered.
+    fn next(&mut self, method: &str) -> DaemonMode {
+        let fits = match &self.mode {
+            DaemonMode::Ok => false,
+            DaemonMode::Hang { method: only, .. } | DaemonMode::Slow { method: only, .. } => only
+                .as_deref()
+                .is_none_or(|only| only.eq_ignore_ascii_case(method)),
+            _ => true,
+        };
+        if !fits || self.times.is_some_and(|times| self.fired >= times) {
+            return DaemonMode::Ok;
+        }
+        self.fired += 1;
+        self.mode.clone()
+    }
+}
+
 /// A mode that could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -163,7 +198,7 @@ async fn ask(shared: &Shared, call: DaemonCall) -> Result<u16, DaemonFailure> {
     let well = if call.body.is_some() { 202 } else { 204 };
     let (mode, connect, total) = {
         let mut state = shared.lock();
-        let mode = state.daemons.get(&call.node).cloned().unwrap_or_default();
+        let mode = state.daemons.entry(call.node).or_default().next(method);
         if !matches!(mode, DaemonMode::Down | DaemonMode::Blackhole) {
             state.log.daemon_asked(call);
         }
@@ -172,10 +207,6 @@ async fn ask(shared: &Shared, call: DaemonCall) -> Result<u16, DaemonFailure> {
             state.settings.daemon_connect_timeout,
             state.settings.daemon_timeout,
         )
-    };
-    let fits = |only: &Option<String>| {
-        only.as_deref()
-            .is_none_or(|only| only.eq_ignore_ascii_case(method))
     };
     let no_answer = || Err(DaemonFailure::Answer(504, None));
     match mode {
@@ -194,15 +225,14 @@ async fn ask(shared: &Shared, call: DaemonCall) -> Result<u16, DaemonFailure> {
         }
         // A redirect without a target counts as success, though nothing was begun.
         DaemonMode::Status { status, .. } => Ok(status),
-        DaemonMode::Hang { wait, method: only } if fits(&only) => {
+        DaemonMode::Hang { wait, .. } => {
             tokio::time::sleep(wait.min(total)).await;
             no_answer()
         }
-        DaemonMode::Slow { wait, method: only } if fits(&only) => {
+        DaemonMode::Slow { wait, .. } => {
             tokio::time::sleep(wait.min(total)).await;
             if wait < total { Ok(well) } else { no_answer() }
         }
-        DaemonMode::Hang { .. } | DaemonMode::Slow { .. } => Ok(well),
     }
 }
 

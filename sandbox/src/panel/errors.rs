@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::faults::FaultAction;
+
 pub(crate) const GENERIC: &str =
     "An unexpected error was encountered while processing this request, please try again.";
 const MISSING_MODEL: &str = "The requested resource could not be found on the server.";
@@ -34,6 +36,8 @@ pub(crate) enum Failure {
     Refused(Refusal),
     /// The PHP worker died in the middle: the connection closes without an answer.
     WorkerKilled,
+    /// A fault ended the work in the middle and answers in its place.
+    Struck(FaultAction),
 }
 
 impl From<Refusal> for Failure {

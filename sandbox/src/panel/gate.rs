@@ -14,8 +14,11 @@ use super::context::{Context, Reply};
 use super::errors::{Failure, Refusal, html_page, redirect_page};
 use super::include::Includes;
 use super::input::{is_json, leading_integer, parse_body, parse_query, text};
+use super::own_words;
 use super::routes::{Endpoint, Found, Route, find};
 use super::state::{Outage, Shared, State};
+use crate::faults::{Strike, instead};
+pub(crate) use crate::serving::Reply as Answer;
 
 /// A request as it arrived.
 #[derive(Debug)]
@@ -31,6 +34,8 @@ pub(crate) struct Arrival {
     pub content_type: Option<String>,
     pub peer: IpAddr,
     pub body: Vec<u8>,
+    /// The fault it ran into.
+    pub strike: Option<Strike>,
 }
 
 impl Arrival {
@@ -45,33 +50,6 @@ impl Arrival {
 
     fn base_url(&self) -> String {
         format!("http://{}", self.host)
-    }
-}
-
-/// What goes back over the wire.
-#[derive(Clone, Debug)]
-pub(crate) struct Answer {
-    pub status: u16,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    pub(crate) fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
-        let headers = vec![("Content-Type".to_owned(), content_type.to_owned())];
-        Self {
-            status,
-            headers,
-            body: body.into(),
-        }
-    }
-
-    pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self::new(status, "application/json", body.to_string())
-    }
-
-    fn push(&mut self, name: &str, value: impl Into<String>) {
-        self.headers.push((name.to_owned(), value.into()));
     }
 }
 
@@ -105,6 +83,7 @@ pub(crate) async fn answer(shared: &Shared, arrival: &Arrival) -> Option<Answer>
         },
         Err(Failure::Refused(refusal)) => refused(&refusal, arrival),
         Err(Failure::WorkerKilled) => return None,
+        Err(Failure::Struck(action)) => instead(&action, |action| own_words::reply(action, None))?,
     };
     if let Some((limit, remaining)) = charge {
         answer.push("X-RateLimit-Limit", limit.to_string());
@@ -185,6 +164,7 @@ fn admit(
         body: Value::Null,
         ids: Vec::new(),
         params,
+        strike: arrival.strike.clone(),
     };
     if route.endpoint != Endpoint::InstallReport {
         let key = authorise(state, arrival, route, now)?;

@@ -1,6 +1,7 @@
 //! The running panel as a test holds it: its address, its rows, its calls.
 
 mod meddling;
+mod trouble;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use super::http;
 use super::state::Shared;
 use super::views::{ServerView, UserView};
 
-pub use meddling::ServerSeed;
+pub use meddling::{Filling, ServerSeed};
 
 /// Starts stand-in panels.
 #[derive(Debug)]

@@ -100,6 +100,7 @@ pub(crate) enum Status {
     Installing,
     InstallFailed,
     ReinstallFailed,
+    RestoringBackup,
     Suspended,
 }
 
@@ -110,6 +111,7 @@ impl Status {
             Self::Installing => Some("installing"),
             Self::InstallFailed => Some("install_failed"),
             Self::ReinstallFailed => Some("reinstall_failed"),
+            Self::RestoringBackup => Some("restoring_backup"),
             Self::Suspended => Some("suspended"),
         }
     }
@@ -120,6 +122,7 @@ impl Status {
             Some("installing") => Some(Self::Installing),
             Some("install_failed") => Some(Self::InstallFailed),
             Some("reinstall_failed") => Some(Self::ReinstallFailed),
+            Some("restoring_backup") => Some(Self::RestoringBackup),
             Some("suspended") => Some(Self::Suspended),
             Some(_) => None,
         }

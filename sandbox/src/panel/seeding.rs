@@ -7,7 +7,10 @@ use std::ops::RangeInclusive;
 use time::OffsetDateTime;
 
 use super::config::{EggSpec, NodeSpec, PanelConfig, UserSpec};
-use super::rows::{Allocation, Egg, Location, Nest, Node, User, Variable};
+use super::handle::{Filling, ServerSeed};
+use super::rows::{
+    Allocation, Egg, FeatureLimits, Limits, Location, Nest, Node, Server, Status, User, Variable,
+};
 use super::state::State;
 
 pub(crate) fn fill(state: &mut State, config: &PanelConfig) {
@@ -171,4 +174,115 @@ pub(crate) fn add_egg(state: &mut State, spec: &EggSpec, now: OffsetDateTime) {
             created_at: now,
         },
     );
+}
+
+/// Puts a server into the database, without any request.
+pub(crate) fn add_server(state: &mut State, seed: &ServerSeed, now: OffsetDateTime) {
+    let uuid = seed.uuid.unwrap_or_else(|| state.new_uuid());
+    let node_id = state
+        .allocations
+        .get(&seed.allocation)
+        .map_or(0, |row| row.node_id);
+    if let Some(row) = state.allocations.get_mut(&seed.allocation) {
+        row.server_id = Some(seed.id);
+    }
+    let values = state.variables_of(seed.egg).iter();
+    let values = values
+        .map(|one| (one.id, one.default_value.clone()))
+        .collect();
+    let egg = state.eggs.get(&seed.egg);
+    let (startup, image) = egg
+        .map(|egg| (egg.startup.clone(), egg.docker_image.clone()))
+        .unwrap_or_default();
+    state.sequences.server = state.sequences.server.max(seed.id);
+    let server = Server {
+        id: seed.id,
+        external_id: seed.external_id.clone(),
+        uuid,
+        name: seed.name.clone(),
+        description: String::new(),
+        status: Status::from_word(seed.status.as_deref()).unwrap_or(Status::Normal),
+        owner_id: seed.user,
+        node_id,
+        allocation_id: seed.allocation,
+        egg_id: seed.egg,
+        startup: seed.startup.clone().unwrap_or(startup),
+        image,
+        limits: Limits {
+            memory: 1024,
+            swap: 0,
+            disk: 2048,
+            io: 500,
+            cpu: 100,
+            threads: None,
+            oom_disabled: true,
+        },
+        features: FeatureLimits {
+            databases: Some(0),
+            allocations: Some(1),
+            backups: 0,
+        },
+        values,
+        install: None,
+        transferring: false,
+        database_host_down: false,
+        created_at: now,
+        updated_at: now,
+    };
+    state.servers.insert(seed.id, server);
+}
+
+/// Rows of strangers in any number.
+pub(crate) fn strangers(state: &mut State, filling: &Filling, now: OffsetDateTime) {
+    for _ in 0..filling.users {
+        let number = state.sequences.user + 1;
+        let spec = UserSpec {
+            email: format!("stranger{number}@filled.example"),
+            username: format!("stranger{number}"),
+            first_name: "Some".to_owned(),
+            last_name: "Stranger".to_owned(),
+            external_id: None,
+            root_admin: false,
+        };
+        add_user(state, &spec, now);
+    }
+    let node = match filling.node {
+        0 => state.nodes.keys().next().copied().unwrap_or_default(),
+        node => node,
+    };
+    let ports = further_ports(state, node, filling.allocations + filling.servers);
+    let owner = state.users.keys().next().copied().unwrap_or_default();
+    let egg = state.eggs.keys().next().copied().unwrap_or_default();
+    for allocation in ports.into_iter().take(filling.servers) {
+        let seed = ServerSeed {
+            id: state.sequences.server + 1,
+            external_id: None,
+            uuid: None,
+            name: "A stranger's".to_owned(),
+            startup: None,
+            status: None,
+            user: owner,
+            egg,
+            allocation,
+        };
+        add_server(state, &seed, now);
+    }
+}
+
+/// So many new ports of a node, on addresses that nothing else uses.
+fn further_ports(state: &mut State, node: i64, count: usize) -> Vec<i64> {
+    const PORTS_PER_ADDRESS: usize = 60_000;
+    let mut ports = Vec::new();
+    for host in 1..=u8::MAX {
+        let left = count.saturating_sub(ports.len()).min(PORTS_PER_ADDRESS);
+        let Some(more) = u16::try_from(left)
+            .ok()
+            .and_then(|left| left.checked_sub(1))
+        else {
+            break;
+        };
+        let ip = IpAddr::from([10, 254, 0, host]);
+        ports.extend(add_allocations(state, node, ip, None, 2_000..=2_000 + more));
+    }
+    ports
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{Rng, RngCore, SeedableRng};
+use serde::Serialize;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -15,12 +16,13 @@ use super::auth::KeySpec;
 use super::calls::CallLog;
 use super::clock::PanelClock;
 use super::config::PanelConfig;
-use super::daemon::DaemonMode;
-use super::faults::Faults;
+use super::daemon::Script;
+use super::races::Races;
 use super::rate::RateLimiter;
 use super::rows::{
     Allocation, Egg, Location, Nest, Node, PendingInstall, Server, Status, User, Variable,
 };
+use crate::faults::Faults;
 
 /// A trouble of the panel itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,26 @@ pub(crate) struct Settings {
     pub race_window: Duration,
 }
 
+/// What became of the installs that daemons have begun.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct InstallCounts {
+    /// Reported well.
+    pub finished: usize,
+    /// Reported as failed.
+    pub failed: usize,
+    /// Over, but the report was lost: the server stays as it is.
+    pub lost: usize,
+    /// Forgotten by a daemon that restarted; the panel then calls the server normal.
+    pub cleared: usize,
+}
+
+/// Foreign writers that take additional ports away from new servers.
+#[derive(Debug, Default)]
+pub(crate) struct Thefts {
+    pub left: usize,
+    pub fired: usize,
+}
+
 /// The counters behind auto-increment ids. A failed insert uses one up.
 #[derive(Debug, Default)]
 pub(crate) struct Sequences {
@@ -66,10 +88,15 @@ pub(crate) struct State {
     pub allocations: BTreeMap<i64, Allocation>,
     pub servers: BTreeMap<i64, Server>,
     pub sequences: Sequences,
-    pub daemons: HashMap<i64, DaemonMode>,
+    pub daemons: HashMap<i64, Script>,
     pub settings: Settings,
     pub outage: Option<Outage>,
     pub failing_installs: HashSet<String>,
+    /// Servers whose install ends without the panel hearing of it.
+    pub lost_installs: HashSet<String>,
+    pub installs: InstallCounts,
+    pub thefts: Thefts,
+    pub races: Races,
     pub rate: RateLimiter,
     pub log: CallLog,
     pub faults: Faults,
@@ -100,9 +127,13 @@ impl State {
             },
             outage: None,
             failing_installs: HashSet::new(),
+            lost_installs: HashSet::new(),
+            installs: InstallCounts::default(),
+            thefts: Thefts::default(),
+            races: Races::default(),
             rate: RateLimiter::new(config.rate_limit),
             log: CallLog::default(),
-            faults: Faults::default(),
+            faults: Faults::new(super::calls::API),
             scripted_draws: VecDeque::new(),
             scripted_uuids: VecDeque::new(),
             rng: StdRng::seed_from_u64(config.seed),
@@ -170,15 +201,24 @@ impl State {
 
     /// Applies the reports of all installs that are over by now.
     pub(crate) fn settle(&mut self, now: OffsetDateTime) {
-        let failing = &self.failing_installs;
+        let among = |ids: &HashSet<String>, server: &Server| {
+            let id = server.external_id.as_ref();
+            id.is_some_and(|id| ids.contains(id))
+        };
         for server in self.servers.values_mut() {
             let Some(install) = server.install.filter(|install| install.due <= now) else {
                 continue;
             };
-            let failed = server
-                .external_id
-                .as_ref()
-                .is_some_and(|id| failing.contains(id));
+            if among(&self.lost_installs, server) {
+                server.install = None;
+                self.installs.lost += 1;
+                continue;
+            }
+            let failed = among(&self.failing_installs, server);
+            match failed {
+                true => self.installs.failed += 1,
+                false => self.installs.finished += 1,
+            }
             apply_report(server, !failed, install.reinstall, now);
         }
     }
@@ -190,10 +230,11 @@ impl State {
             .values_mut()
             .filter(|server| server.node_id == node)
         {
-            if server.status == Status::Installing {
+            if matches!(server.status, Status::Installing | Status::RestoringBackup) {
                 server.status = Status::Normal;
                 server.install = None;
                 server.updated_at = now;
+                self.installs.cleared += 1;
             }
         }
     }

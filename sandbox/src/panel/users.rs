@@ -7,10 +7,12 @@ use super::context::{Context, Handled, Reply, missing, ok};
 use super::errors::{Failure, Refusal};
 use super::input::{boolean, folded, text};
 use super::listing::{Filters, SortKey, page, sort};
+use super::races::{RaceLoss, RaceTable, meet};
 use super::render::Renderer;
 use super::rows::User;
 use super::state::{Outage, Shared, State};
 use super::validate::{Form, Rule};
+use crate::faults::Moment;
 
 const FILTERS: [&str; 4] = ["email", "uuid", "username", "external_id"];
 
@@ -71,19 +73,18 @@ pub(crate) async fn create(shared: &Shared, ctx: &Context) -> Handled {
         let uuid = state.new_uuid();
         Wanted::read(ctx, uuid)
     };
+    let turn = meet(shared, RaceTable::Users, RaceLoss::ModelCheck).await;
     shared.race_pause().await;
     if let Some(field) = wanted.taken(&shared.lock(), true) {
         return Err(Refusal::model_check("Pterodactyl\\Models\\User", field).into());
     }
+    drop(meet(shared, RaceTable::Users, RaceLoss::Insert).await);
     shared.race_pause().await;
-    let mut state = shared.lock();
-    state.sequences.user += 1;
-    if wanted.taken(&state, false).is_some() {
-        return Err(Refusal::internal("QueryException").into());
-    }
-    let id = state.sequences.user;
-    let user = wanted.row(id, ctx);
-    state.users.insert(id, user);
+    let reached = ctx.reach(shared, Moment::BeforeCommit).await;
+    let id = insert(&mut shared.lock(), &wanted, ctx, reached)?;
+    drop(turn);
+    ctx.reach(shared, Moment::AfterCommit).await?;
+    let state = shared.lock();
     if state.outage == Some(Outage::Mail) {
         return Err(Refusal::internal("TransportException").into());
     }
@@ -95,6 +96,24 @@ pub(crate) async fn create(shared: &Shared, ctx: &Context) -> Handled {
     .user(user, &ctx.includes);
     body["meta"] = json!({ "resource": format!("{}/api/application/users/{id}", ctx.base_url) });
     Ok(Reply::Json(201, body))
+}
+
+/// An insert that fails uses up an id, whether the database refuses it or it is rolled back.
+fn insert(
+    state: &mut State,
+    wanted: &Wanted,
+    ctx: &Context,
+    reached: Result<(), Failure>,
+) -> Result<i64, Failure> {
+    state.sequences.user += 1;
+    reached?;
+    if wanted.taken(state, false).is_some() {
+        return Err(Refusal::internal("QueryException").into());
+    }
+    let id = state.sequences.user;
+    let user = wanted.row(id, ctx);
+    state.users.insert(id, user);
+    Ok(id)
 }
 
 /// A full update of the required fields; optional ones that are left out stay.

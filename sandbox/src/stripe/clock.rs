@@ -31,6 +31,16 @@ impl Clock {
         }
     }
 
+    /// The present time in milliseconds since 1970.
+    pub(super) fn milliseconds(&self) -> i64 {
+        if self.frozen {
+            return self.value.saturating_mul(1_000);
+        }
+        let wall = OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+        let wall = i64::try_from(wall).unwrap_or(i64::MAX);
+        wall.saturating_add(self.value.saturating_mul(1_000))
+    }
+
     /// Moves the clock forward.
     pub(super) fn advance(&mut self, seconds: i64) {
         self.value = self.value.saturating_add(seconds.max(0));

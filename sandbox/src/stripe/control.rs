@@ -1,22 +1,24 @@
 //! The control calls under `/_sandbox/`: JSON, without a key, for people and for other languages.
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::{Json, Path, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
-use http::StatusCode;
+use axum::routing::{any, get, post};
+use http::{Method, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::time::Duration;
 
 use super::controls::Controls;
 use super::errors::Refusal;
-use super::faults::Fault;
 use super::prices::PriceSpec;
 use super::sessions::complete::PayMode;
 use super::subscriptions::SubscriptionStatus;
-use super::webhooks::ReleaseOrder;
+use super::subscriptions::lag::SubscriptionLag;
+use super::webhooks::{ReleaseOrder, Rendering};
 use super::world::App;
+use crate::faults;
 
 /// All control calls.
 pub(super) fn router() -> Router<App> {
@@ -42,8 +44,8 @@ pub(super) fn router() -> Router<App> {
             get(async |State(app): At| done(app.controls().deliveries())),
         )
         .route("/clock", get(clock).post(move_clock))
-        .route("/faults", post(inject).delete(clear_faults))
-        .route("/faults/{id}", get(fired))
+        .route("/faults", any(fault))
+        .route("/faults/{*rest}", any(fault))
         .route("/prices", post(add_price))
         .route("/sessions/{id}/pay", post(pay))
         .route("/sessions/{id}/settle", post(settle))
@@ -56,7 +58,10 @@ pub(super) fn router() -> Router<App> {
         )
         .route("/subscriptions/{id}/fail_payment", post(fail_payment))
         .route("/subscriptions/{id}/status", post(set_status))
+        .route("/subscriptions/lag", get(lag).post(set_lag))
+        .route("/subscriptions/reveal", post(reveal))
         .route("/webhooks", get(webhooks).post(set_webhooks))
+        .route("/webhooks/roll", post(roll))
         .route("/webhooks/release", post(release))
         .route("/webhooks/retry", post(retry))
         .route("/events/{id}/deliver", post(deliver))
@@ -107,17 +112,18 @@ async fn move_clock(State(app): At, Json(wanted): Json<ClockMove>) -> Response {
     result(moved.map(|()| json!({ "now": controls.now() })))
 }
 
-async fn inject(State(app): At, Json(fault): Json<Fault>) -> Response {
-    done(json!({ "id": app.controls().inject(fault) }))
-}
-
-async fn fired(State(app): At, Path(id): Path<u64>) -> Response {
-    done(json!({ "id": id, "fired": app.controls().fired(id) }))
-}
-
-async fn clear_faults(State(app): At) -> Response {
-    app.controls().clear_faults();
-    done(json!({}))
+async fn fault(State(app): At, method: Method, uri: Uri, body: Bytes) -> Response {
+    let path = uri.path().trim_end_matches('/');
+    let rest = path.rsplit_once("faults").map_or("", |(_, rest)| rest);
+    let rest: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+    let mut world = app.world();
+    match faults::control(&mut world.faults, method.as_str(), &rest, &body) {
+        Some(Ok(value)) => done(value),
+        Some(Err(error)) => {
+            (StatusCode::BAD_REQUEST, Json(json!({ "error": error }))).into_response()
+        }
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn add_price(State(app): At, Json(spec): Json<PriceSpec>) -> Response {
@@ -188,7 +194,13 @@ async fn set_status(State(app): At, Path(id): Path<String>, Json(body): Json<Sta
 
 async fn webhooks(State(app): At) -> Response {
     let controls = app.controls();
-    done(json!({ "switches": controls.webhooks(), "held": controls.held() }))
+    let withheld = controls.app.world().webhooks.withheld.clone();
+    done(json!({
+        "switches": controls.webhooks(),
+        "withheld": withheld,
+        "held": controls.held(),
+        "counts": controls.webhook_counts(),
+    }))
 }
 
 /// Only what is named changes.
@@ -201,6 +213,10 @@ struct SwitchPatch {
     hold: Option<bool>,
     extra_fields: Option<bool>,
     sandbox_time: Option<bool>,
+    late_seconds: Option<u64>,
+    former_first: Option<bool>,
+    rendering: Option<Rendering>,
+    withheld: Option<Vec<String>>,
     endpoint: Option<EndpointSpec>,
 }
 
@@ -227,6 +243,12 @@ async fn set_webhooks(State(app): At, Json(patch): Json<SwitchPatch>) -> Respons
     set(&mut switches.hold, patch.hold);
     set(&mut switches.extra_fields, patch.extra_fields);
     set(&mut switches.sandbox_time, patch.sandbox_time);
+    set(&mut switches.former_first, patch.former_first);
+    switches.late_seconds = patch.late_seconds.unwrap_or(switches.late_seconds);
+    switches.rendering = patch.rendering.unwrap_or(switches.rendering);
+    if let Some(types) = patch.withheld {
+        app.world().webhooks.withheld = types;
+    }
     controls.set_webhooks(switches);
     done(switches)
 }
@@ -252,6 +274,39 @@ async fn retry(State(app): At) -> Response {
     done(json!({ "retried": app.controls().retry_failed() }))
 }
 
-async fn deliver(State(app): At, Path(id): Path<String>) -> Response {
-    result(app.controls().deliver(&id))
+#[derive(Deserialize)]
+struct Form {
+    api_version: String,
+}
+
+/// With a body, in the form of the version it names.
+async fn deliver(State(app): At, Path(id): Path<String>, body: Bytes) -> Response {
+    match serde_json::from_slice::<Form>(&body) {
+        Ok(form) => result(app.controls().deliver_as(&id, &form.api_version)),
+        Err(_) => result(app.controls().deliver(&id)),
+    }
+}
+
+#[derive(Deserialize)]
+struct Secret {
+    secret: String,
+}
+
+async fn roll(State(app): At, Json(body): Json<Secret>) -> Response {
+    app.controls().roll_webhook_secret(&body.secret);
+    done(app.controls().webhooks())
+}
+
+async fn lag(State(app): At) -> Response {
+    let world = app.world();
+    done(json!({ "lag": world.lags.setting, "counts": world.lags.counts }))
+}
+
+async fn set_lag(State(app): At, Json(lag): Json<Option<SubscriptionLag>>) -> Response {
+    app.controls().lag_subscriptions(lag);
+    done(lag)
+}
+
+async fn reveal(State(app): At) -> Response {
+    done(json!({ "revealed": app.controls().reveal_subscriptions() }))
 }

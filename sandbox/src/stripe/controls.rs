@@ -8,15 +8,16 @@ use serde_json::Value;
 
 use super::calls::Call;
 use super::errors::Refusal;
-use super::faults::{Fault, FaultId};
 use super::prices::PriceSpec;
 use super::sessions::complete::{self, PayMode};
 use super::sessions::{self};
+use super::subscriptions::lag::{LagCounts, SubscriptionLag};
 use super::subscriptions::{self, SubscriptionStatus};
 use super::version::ApiVersion;
 use super::views::{EventView, SessionView, SubscriptionView};
-use super::webhooks::{Delivery, ReleaseOrder, WebhookSwitches};
+use super::webhooks::{Delivery, ReleaseOrder, WebhookCounts, WebhookSwitches};
 use super::world::{App, World};
+use crate::faults::{Fault, FaultId};
 
 /// A clonable handle on a running stand-in.
 #[derive(Clone)]
@@ -190,12 +191,47 @@ impl Controls {
         self.app.world().webhooks.release_all(order);
     }
 
+    /// Never delivers events of these types by themselves, as in `invoice.*`; none for all again.
+    pub fn withhold(&self, types: &[&str]) {
+        let types = types.iter().map(|kind| (*kind).to_owned());
+        self.app.world().webhooks.withheld = types.collect();
+    }
+
+    /// How often the switches of delivery had an effect.
+    pub fn webhook_counts(&self) -> WebhookCounts {
+        self.app.world().webhooks.counts
+    }
+
     /// Sends an event to every endpoint now, whatever the switches say.
     pub fn deliver(&self, event_id: &str) -> Result<(), Refusal> {
         let mut world = self.app.world();
         world.events.find(event_id)?;
-        world.webhooks.resend(event_id);
+        world.webhooks.resend(event_id, None);
         Ok(())
+    }
+
+    /// Sends an event to every endpoint now, in the form of this version.
+    pub fn deliver_as(&self, event_id: &str, api_version: &str) -> Result<(), Refusal> {
+        let version = ApiVersion::parse(api_version)?;
+        let mut world = self.app.world();
+        world.events.find(event_id)?;
+        world.webhooks.resend(event_id, Some(&version));
+        Ok(())
+    }
+
+    /// Lets the subscriptions of sessions that are paid from now on be seen late; none for at once.
+    pub fn lag_subscriptions(&self, lag: Option<SubscriptionLag>) {
+        self.app.world().lags.setting = lag;
+    }
+
+    /// Shows every subscription that is late; the answer is how many there were.
+    pub fn reveal_subscriptions(&self) -> usize {
+        self.look(World::reveal_all)
+    }
+
+    /// How often subscriptions came late, and reads found nothing because of that.
+    pub fn lag_counts(&self) -> LagCounts {
+        self.app.world().lags.counts
     }
 
     /// Sends failed deliveries once more, where the policy leaves that to hand.
@@ -241,6 +277,7 @@ impl Controls {
         let mut world = self.app.world();
         world.clock.advance(seconds);
         world.tick();
+        world.moved.notify_waiters();
     }
 
     /// Moves the clock to a second that is not in its past.
@@ -254,20 +291,34 @@ impl Controls {
     }
 
     /// Arms a fault.
-    pub fn inject(&self, fault: Fault) -> FaultId {
-        self.app.world().faults.inject(fault)
+    pub fn inject(&self, fault: impl Into<Fault>) -> FaultId {
+        self.app.world().faults.inject(fault.into())
     }
 
     /// How many calls a fault has struck.
     pub fn fired(&self, id: FaultId) -> u64 {
-        self.app.world().faults.fired(id)
+        self.app.world().faults.fired(id) as u64
     }
 
-    /// Disarms all faults, closes the calls that hang and lets the delayed ones go on.
+    /// How many late works of a fault have been done.
+    pub fn landed(&self, id: FaultId) -> usize {
+        self.app.world().faults.landings(id)
+    }
+
+    /// Ends the waits of the calls that a fault holds now; late work begins. The fault goes on.
+    pub fn release_fault(&self, id: FaultId) {
+        self.app.world().faults.release(id);
+    }
+
+    /// Disarms one fault and ends the waits of its calls; late work keeps its time.
+    pub fn remove_fault(&self, id: FaultId) {
+        self.app.world().faults.remove(id);
+    }
+
+    /// Disarms all faults, closes the calls that hang and lets the delayed ones go on; late work
+    /// keeps its time.
     pub fn clear_faults(&self) {
-        let mut world = self.app.world();
-        world.faults.clear();
-        std::mem::take(&mut world.unhang).cancel();
+        self.app.world().faults.clear();
     }
 
     fn look<T>(&self, read: impl FnOnce(&mut World) -> T) -> T {

@@ -133,6 +133,17 @@ impl Refusal {
         }
     }
 
+    /// The object is locked by another call.
+    pub(super) fn lock_timeout() -> Self {
+        Self {
+            status: 429,
+            ..Self::invalid(
+                "This object cannot be accessed right now, because another request is using it.",
+            )
+            .code("lock_timeout")
+        }
+    }
+
     /// Something broke on Stripe's side.
     pub(super) fn internal(status: u16) -> Self {
         Self {

@@ -167,7 +167,7 @@ pub(super) fn list_all(world: &mut World, ask: &Invocation) -> Result<Value, Ref
 }
 
 /// Whether a type fits a pattern in which `*` stands for any text.
-fn type_matches(pattern: &str, kind: &str) -> bool {
+pub(super) fn type_matches(pattern: &str, kind: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else {
         return pattern == kind;
     };

@@ -1,40 +1,22 @@
-//! Faults: which of the coming calls go wrong, and how.
+//! Shorthands for the troubles that tests of a till make most, in the words of `crate::faults`.
 //!
-//! A fault counts the calls it matches and strikes from the nth on, so many times
-//! as it was told. It knows nothing of what the calls do.
+//! Unlike the faults themselves, these strike the next call, once, unless told.
 
-use serde::{Deserialize, Serialize};
+use super::errors::Refusal;
+use crate::faults::{self, FOR_EVER, FaultAction, Moment};
 
 /// A fault to inject.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Fault {
-    /// HTTP method; `None` matches all.
-    #[serde(default)]
-    pub method: Option<String>,
-    /// Start of the path, such as `/v1/checkout/sessions`; only API calls are struck.
-    #[serde(rename = "path")]
-    pub path_prefix: String,
-    /// The first matching call that is struck; 1 is the next one.
-    #[serde(default = "one")]
-    pub nth: u64,
-    /// How many calls are struck from there on.
-    #[serde(default = "one")]
-    pub times: u64,
-    /// What happens to them.
-    #[serde(flatten)]
-    pub effect: Effect,
-}
+#[derive(Clone, Debug)]
+pub struct Fault(faults::Fault);
 
 /// What a fault does to a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
     /// This status instead of any work, not stored under the key. Without a body: an error of ours.
     Status {
         /// HTTP status.
         status: u16,
         /// The body as it is sent.
-        #[serde(default)]
         body: Option<String>,
     },
     /// 429 before any work, not stored.
@@ -75,18 +57,51 @@ pub enum Effect {
 }
 
 impl Effect {
-    /// Whether it takes the place of the work.
-    pub(super) fn instead_of_work(&self) -> bool {
+    fn parts(self) -> (FaultAction, Moment) {
+        let after = |after_work| match after_work {
+            true => Moment::AfterWork,
+            false => Moment::BeforeWork,
+        };
         match self {
-            Self::Status { .. } | Self::RateLimited { .. } | Self::DropBefore => true,
-            Self::Hang { after_work } => !after_work,
-            Self::InternalError { .. }
-            | Self::Delay { .. }
-            | Self::DelayAnswer { .. }
-            | Self::DropAfter
-            | Self::Garbage
-            | Self::Html
-            | Self::Truncated => false,
+            Self::Status { status, body } => {
+                let own = || {
+                    Refusal::internal(status)
+                        .body("req_fault", false)
+                        .to_string()
+                };
+                let action = FaultAction::Status {
+                    status,
+                    body: body.unwrap_or_else(own),
+                    content_type: None,
+                    headers: Vec::new(),
+                };
+                (action, Moment::BeforeWork)
+            }
+            Self::RateLimited { retry_after } => {
+                let retry_after = Some(retry_after);
+                (FaultAction::RateLimited { retry_after }, Moment::BeforeWork)
+            }
+            Self::InternalError { after_work: true } => {
+                (FaultAction::InternalError, Moment::AfterCommit)
+            }
+            Self::InternalError { after_work: false } => {
+                (FaultAction::InternalError, Moment::BeforeCommit)
+            }
+            Self::Delay {
+                millis: milliseconds,
+            } => (FaultAction::Delay { milliseconds }, Moment::BeforeCommit),
+            Self::DelayAnswer {
+                millis: milliseconds,
+            } => (FaultAction::Delay { milliseconds }, Moment::AfterWork),
+            Self::Hang { after_work } => {
+                let milliseconds = FOR_EVER;
+                (FaultAction::Hang { milliseconds }, after(after_work))
+            }
+            Self::DropBefore => (FaultAction::Drop, Moment::BeforeWork),
+            Self::DropAfter => (FaultAction::Drop, Moment::AfterWork),
+            Self::Garbage => (FaultAction::Garbage, Moment::AfterWork),
+            Self::Html => (FaultAction::HtmlPage { status: 200 }, Moment::AfterWork),
+            Self::Truncated => (FaultAction::Truncate, Moment::AfterWork),
         }
     }
 }
@@ -94,108 +109,29 @@ impl Effect {
 impl Fault {
     /// A fault that strikes the next call of `method` (`*` for any) under `path_prefix`, once.
     pub fn on(method: &str, path_prefix: &str, effect: Effect) -> Self {
-        Self {
-            method: Some(method.to_owned()).filter(|method| method != "*"),
-            path_prefix: path_prefix.to_owned(),
-            nth: 1,
-            times: 1,
-            effect,
-        }
+        let (action, moment) = effect.parts();
+        let fault = faults::Fault::on(method, path_prefix, action).when(moment);
+        Self(fault.nth(1).times(1))
     }
 
     /// Lets calls pass until the nth.
-    pub fn nth(mut self, nth: u64) -> Self {
-        self.nth = nth;
-        self
+    pub fn nth(self, nth: u64) -> Self {
+        Self(self.0.nth(usize::try_from(nth).unwrap_or(usize::MAX)))
     }
 
     /// Strikes this many calls.
-    pub fn times(mut self, times: u64) -> Self {
-        self.times = times;
-        self
+    pub fn times(self, times: u64) -> Self {
+        Self(self.0.times(usize::try_from(times).unwrap_or(usize::MAX)))
     }
 
     /// Strikes until it is cleared.
     pub fn always(self) -> Self {
         self.times(u64::MAX)
     }
-
-    fn matches(&self, method: &str, path: &str) -> bool {
-        let same_method = self
-            .method
-            .as_deref()
-            .is_none_or(|own| own.eq_ignore_ascii_case(method));
-        same_method && path.starts_with(&self.path_prefix)
-    }
 }
 
-/// Names an injected fault.
-pub type FaultId = u64;
-
-#[derive(Default)]
-struct Armed {
-    id: FaultId,
-    fault: Option<Fault>,
-    seen: u64,
-    fired: u64,
-}
-
-/// All faults, also the cleared ones, whose counts stay readable.
-#[derive(Default)]
-pub(super) struct Faults {
-    armed: Vec<Armed>,
-}
-
-impl Faults {
-    /// Adds a fault.
-    pub(super) fn inject(&mut self, fault: Fault) -> FaultId {
-        let id = self.armed.len() as FaultId + 1;
-        self.armed.push(Armed {
-            id,
-            fault: Some(fault),
-            seen: 0,
-            fired: 0,
-        });
-        id
+impl From<Fault> for faults::Fault {
+    fn from(fault: Fault) -> Self {
+        fault.0
     }
-
-    /// How many calls a fault has struck.
-    pub(super) fn fired(&self, id: FaultId) -> u64 {
-        self.armed
-            .iter()
-            .find(|armed| armed.id == id)
-            .map_or(0, |armed| armed.fired)
-    }
-
-    /// Disarms all.
-    pub(super) fn clear(&mut self) {
-        for armed in &mut self.armed {
-            armed.fault = None;
-        }
-    }
-
-    /// Counts a call and says what strikes it; of several faults the oldest strikes.
-    pub(super) fn strike(&mut self, method: &str, path: &str) -> Option<Effect> {
-        let mut effect = None;
-        for armed in &mut self.armed {
-            let Some(fault) = armed
-                .fault
-                .as_ref()
-                .filter(|fault| fault.matches(method, path))
-            else {
-                continue;
-            };
-            armed.seen += 1;
-            let end = fault.nth.saturating_add(fault.times);
-            if effect.is_none() && armed.seen >= fault.nth && armed.seen < end {
-                armed.fired += 1;
-                effect = Some(fault.effect.clone());
-            }
-        }
-        effect
-    }
-}
-
-fn one() -> u64 {
-    1
 }

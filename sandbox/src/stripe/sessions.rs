@@ -148,6 +148,7 @@ pub(super) fn percent_of(amount: i64, basis_points: i64) -> i64 {
 /// `GET /v1/checkout/sessions/{id}`.
 pub(super) fn get(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
     ask.params.allow(&Schema::of(&[]))?;
+    world.lags.session_read(ask.id());
     let session = world.sessions.find(ask.id())?.render(&ask.version);
     expand::answer(world, ask, session)
 }

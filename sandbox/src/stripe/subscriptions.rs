@@ -13,6 +13,7 @@ use super::table::Row;
 
 pub(super) mod calls;
 mod changes;
+pub(super) mod lag;
 mod render;
 
 pub(super) use changes::{announce_start, cancel, change, fail_payment, set_status, start, tick};

@@ -35,6 +35,11 @@ impl ApiVersion {
         }
     }
 
+    /// One of the versions named here.
+    pub(super) fn named(text: &'static str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// Whether objects are rendered with the paths of basil and later.
     pub fn is_new(&self) -> bool {
         self.date() >= BASIL

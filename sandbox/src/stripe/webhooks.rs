@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use super::errors::Refusal;
+use super::events::type_matches;
 use super::version::ApiVersion;
 
 pub(super) mod delivery;
@@ -33,6 +34,12 @@ pub struct WebhookSwitches {
     pub extra_fields: bool,
     /// Signatures carry the sandbox clock instead of the machine's.
     pub sandbox_time: bool,
+    /// Events are sent so many seconds of the sandbox clock after they were made.
+    pub late_seconds: u64,
+    /// Of two signatures the one with the former secret comes first.
+    pub former_first: bool,
+    /// In which version's form events are sent.
+    pub rendering: Rendering,
 }
 
 impl Default for WebhookSwitches {
@@ -44,8 +51,47 @@ impl Default for WebhookSwitches {
             hold: false,
             extra_fields: false,
             sandbox_time: false,
+            late_seconds: 0,
+            former_first: false,
+            rendering: Rendering::Endpoint,
         }
     }
+}
+
+/// The form in which events are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rendering {
+    /// As the endpoint wants it.
+    #[default]
+    Endpoint,
+    /// As before basil.
+    Old,
+    /// As since basil.
+    New,
+    /// The old and the new form in turns, one per attempt.
+    Alternating,
+}
+
+/// How often the switches had an effect.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct WebhookCounts {
+    /// Deliveries that were never begun: events made while delivery was off, or of a withheld type.
+    pub never: usize,
+    /// Second copies.
+    pub doubled: usize,
+    /// Deliveries that were held.
+    pub held: usize,
+    /// Deliveries that were let go in another order than the one they were made in.
+    pub shuffled: usize,
+    /// Deliveries that were sent late.
+    pub late: usize,
+    /// Attempts with two signatures.
+    pub two_signatures: usize,
+    /// Attempts in the old form.
+    pub old: usize,
+    /// Attempts in the new form.
+    pub new: usize,
 }
 
 /// In which order held events are let go.
@@ -87,14 +133,32 @@ pub(super) struct Job {
     pub event_id: String,
     endpoint: usize,
     attempt: u32,
+    /// The form it is sent in, if not by the switches.
+    version: Option<ApiVersion>,
+}
+
+impl Job {
+    fn first(event_id: &str, endpoint: usize) -> Self {
+        Self {
+            event_id: event_id.to_owned(),
+            endpoint,
+            attempt: 1,
+            version: None,
+        }
+    }
 }
 
 /// Endpoints, queues and what was sent.
 pub(super) struct Webhooks {
     pub switches: WebhookSwitches,
     pub deliveries: Vec<Delivery>,
+    pub counts: WebhookCounts,
+    /// Types, as in `invoice.*`, that are never delivered by themselves.
+    pub withheld: Vec<String>,
     endpoints: Vec<Endpoint>,
     held: Vec<Job>,
+    /// Events that are sent at their second.
+    late: Vec<(i64, Job)>,
     /// Failed attempts that wait to be retried by hand.
     failed: Vec<Job>,
     outbox: mpsc::UnboundedSender<Job>,
@@ -107,8 +171,11 @@ impl Webhooks {
         Self {
             switches: WebhookSwitches::default(),
             deliveries: Vec::new(),
+            counts: WebhookCounts::default(),
+            withheld: Vec::new(),
             endpoints: Vec::new(),
             held: Vec::new(),
+            late: Vec::new(),
             failed: Vec::new(),
             outbox,
             busy: watch::Sender::new(0),
@@ -151,33 +218,52 @@ impl Webhooks {
     }
 
     /// Queues a new event by the switches.
-    pub(super) fn announce(&mut self, event_id: &str) {
-        if !self.switches.enabled {
-            return;
-        }
+    pub(super) fn announce(&mut self, event_id: &str, kind: &str, now: i64) {
+        let mut withheld = self.withheld.iter();
+        let never = !self.switches.enabled || withheld.any(|pattern| type_matches(pattern, kind));
         for endpoint in self.active() {
-            for _ in 0..if self.switches.doubled { 2 } else { 1 } {
-                let job = Job {
-                    event_id: event_id.to_owned(),
-                    endpoint,
-                    attempt: 1,
-                };
-                if self.switches.hold {
-                    self.held.push(job);
-                } else {
-                    self.send(job);
-                }
+            if never {
+                self.counts.never += 1;
+                continue;
+            }
+            self.queue(Job::first(event_id, endpoint), now);
+            if self.switches.doubled {
+                self.counts.doubled += 1;
+                self.queue(Job::first(event_id, endpoint), now);
             }
         }
     }
 
-    /// Sends an event to every endpoint, whatever the switches say.
-    pub(super) fn resend(&mut self, event_id: &str) {
+    fn queue(&mut self, job: Job, now: i64) {
+        let late = i64::try_from(self.switches.late_seconds).unwrap_or(i64::MAX);
+        if self.switches.hold {
+            self.counts.held += 1;
+            self.held.push(job);
+        } else if late > 0 {
+            self.counts.late += 1;
+            self.late.push((now.saturating_add(late), job));
+        } else {
+            self.send(job);
+        }
+    }
+
+    /// Sends the late events whose second has come, the earliest first.
+    pub(super) fn send_due(&mut self, now: i64) {
+        let (mut due, left): (Vec<_>, Vec<_>) = std::mem::take(&mut self.late)
+            .into_iter()
+            .partition(|(at, _)| *at <= now);
+        self.late = left;
+        due.sort_by_key(|(at, _)| *at);
+        due.into_iter().for_each(|(_, job)| self.send(job));
+    }
+
+    /// Sends an event to every endpoint, whatever the switches say; in the form of a version, if
+    /// one is given.
+    pub(super) fn resend(&mut self, event_id: &str, version: Option<&ApiVersion>) {
         for endpoint in self.active() {
             self.send(Job {
-                event_id: event_id.to_owned(),
-                endpoint,
-                attempt: 1,
+                version: version.cloned(),
+                ..Job::first(event_id, endpoint)
             });
         }
     }
@@ -193,6 +279,7 @@ impl Webhooks {
             let Some(at) = self.held.iter().position(|job| job.event_id == *id) else {
                 return Err(Refusal::not_found("held event", id));
             };
+            self.counts.shuffled += usize::from(at > 0);
             let job = self.held.remove(at);
             self.send(job);
         }
@@ -202,11 +289,14 @@ impl Webhooks {
     /// Lets all held events go.
     pub(super) fn release_all(&mut self, order: ReleaseOrder) {
         let mut jobs = std::mem::take(&mut self.held);
+        let made: Vec<String> = jobs.iter().map(|job| job.event_id.clone()).collect();
         match order {
             ReleaseOrder::Created => {}
             ReleaseOrder::Reversed => jobs.reverse(),
             ReleaseOrder::Shuffled(seed) => jobs.shuffle(&mut StdRng::seed_from_u64(seed)),
         }
+        let moved = jobs.iter().zip(&made);
+        self.counts.shuffled += moved.filter(|(job, id)| job.event_id != **id).count();
         jobs.into_iter().for_each(|job| self.send(job));
     }
 

@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Call;
@@ -13,22 +14,27 @@ use super::clock::Clock;
 use super::config::StripeConfig;
 use super::customers::Customer;
 use super::events::{Event, Reached, Subject};
-use super::faults::Faults;
 use super::idempotency::Keys;
 use super::ids::Ids;
 use super::invoices::Invoice;
 use super::prices::{Price, PriceSpec};
 use super::sessions::{self, Session, SessionStatus};
+use super::subscriptions::lag::Lags;
 use super::subscriptions::{self, Subscription};
 use super::table::Table;
 use super::version::ApiVersion;
 use super::webhooks::Webhooks;
+use crate::faults::Faults;
 
 /// What the clock will bring.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Due {
     Session(String),
     Subscription(String),
+    /// A session's subscription is made.
+    Bill(String),
+    /// A subscription is to be seen.
+    Reveal(String),
 }
 
 /// All state.
@@ -49,9 +55,10 @@ pub(super) struct World {
     pub keys: Keys,
     pub calls: Vec<Call>,
     pub faults: Faults,
-    /// Ends the calls that hang or are delayed.
-    pub unhang: CancellationToken,
+    /// Wakes those who wait for a time on the clock.
+    pub moved: Arc<Notify>,
     pub webhooks: Webhooks,
+    pub lags: Lags,
     /// The call that runs now, for the events it makes.
     pub request: Option<(String, Option<String>)>,
     /// The second at which something due happens, while it does.
@@ -81,9 +88,10 @@ impl World {
             due: BTreeSet::new(),
             keys: Keys::default(),
             calls: Vec::new(),
-            faults: Faults::default(),
-            unhang: CancellationToken::new(),
+            faults: Faults::new(""),
+            moved: Arc::default(),
             webhooks,
+            lags: Lags::default(),
             request: None,
             due_now: None,
             config,
@@ -117,9 +125,12 @@ impl World {
             match due {
                 Due::Session(id) => self.end_session(&id),
                 Due::Subscription(id) => subscriptions::tick(self, &id, at),
+                Due::Bill(session) => self.bill_now(&session),
+                Due::Reveal(id) => self.reveal(&id),
             }
         }
         self.due_now = None;
+        self.webhooks.send_due(now);
     }
 
     /// Makes an event and queues its delivery.
@@ -139,7 +150,7 @@ impl World {
         };
         let id = event.id.clone();
         self.events.put(event);
-        self.webhooks.announce(&id);
+        self.webhooks.announce(&id, kind, self.clock.now());
     }
 
     fn end_session(&mut self, id: &str) {

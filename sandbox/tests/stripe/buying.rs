@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use sandbox::stripe::{PayMode, PaymentStatus, SessionStatus, StripeConfig, SubscriptionStatus};
+use sandbox::stripe::{
+    FaultId, PayMode, PaymentStatus, SessionStatus, StripeConfig, SubscriptionStatus,
+};
 use serde_json::json;
 
 use crate::support::{DAY, START, Shop, cart_with, config, until};
@@ -304,10 +306,14 @@ async fn the_control_calls_do_the_same_without_a_key() {
             .status,
         404
     );
-    let fault = json!({ "method": "GET", "path": "/v1/prices", "kind": "status", "status": 418 });
+    let fault = json!({
+        "method": "GET", "path": "/v1/prices", "times": 1,
+        "action": { "kind": "status", "status": 418, "body": "{}" },
+    });
     let fault = shop.control("faults", fault).await;
     assert_eq!(shop.get("/v1/prices").await.status, 418);
-    assert_eq!(shop.stripe.fired(fault.body["id"].as_u64().unwrap()), 1);
+    let fault = FaultId(fault.body["id"].as_u64().unwrap());
+    assert_eq!(shop.stripe.fired(fault), 1);
     let url = format!("{}/_sandbox/calls", shop.stripe.url());
     let calls: serde_json::Value = shop
         .http

@@ -2,6 +2,7 @@
 //! the others run under its lock.
 
 use super::Arrival;
+use crate::faults::Moment;
 use crate::panel::auth::bearer;
 use crate::panel::context::{Context, Handled};
 use crate::panel::errors::Refusal;
@@ -15,6 +16,28 @@ pub(super) async fn dispatch(
     ctx: &Context,
     arrival: &Arrival,
 ) -> Handled {
+    if !in_one_go(endpoint) {
+        return handle(shared, endpoint, ctx, arrival).await;
+    }
+    ctx.reach(shared, Moment::BeforeCommit).await?;
+    let reply = handle(shared, endpoint, ctx, arrival).await?;
+    ctx.reach(shared, Moment::AfterCommit).await?;
+    Ok(reply)
+}
+
+/// Writes that nobody else is told of: their inner moments lie around the whole of them.
+fn in_one_go(endpoint: Endpoint) -> bool {
+    matches!(
+        endpoint,
+        Endpoint::UpdateUser
+            | Endpoint::DeleteUser
+            | Endpoint::CreateAllocations
+            | Endpoint::DeleteAllocation
+            | Endpoint::UpdateStartup
+    )
+}
+
+async fn handle(shared: &Shared, endpoint: Endpoint, ctx: &Context, arrival: &Arrival) -> Handled {
     let state = || shared.lock();
     match endpoint {
         Endpoint::ListUsers => users::list(&state(), ctx),

@@ -1,35 +1,36 @@
-//! What a test does to a running panel behind its API's back: new rows, failing daemons, faults,
-//! outages, and the chance that decides uuids and ports.
+//! What a test does to the rows of a running panel behind its API's back, as an operator or a lost
+//! process would, and the chance that decides uuids and ports.
 
+use serde::Deserialize;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
-use std::time::Duration;
-
 use uuid::Uuid;
 
 use super::RunningPanel;
 use crate::panel::auth::KeySpec;
 use crate::panel::config::{EggSpec, NodeSpec, UserSpec};
-use crate::panel::daemon::DaemonMode;
-use crate::panel::faults::{Fault, FaultId};
-use crate::panel::rows::{FeatureLimits, Limits, Nest, Server, Status};
+use crate::panel::rows::Nest;
 use crate::panel::seeding;
-use crate::panel::state::Outage;
 
 /// A row put straight into the panel's database, without any request.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ServerSeed {
     /// The id.
     pub id: i64,
     /// The external id.
+    #[serde(default)]
     pub external_id: Option<String>,
     /// The uuid; a random one if absent.
+    #[serde(default)]
     pub uuid: Option<Uuid>,
     /// The name.
     pub name: String,
     /// The start command; the egg's if absent.
+    #[serde(default)]
     pub startup: Option<String>,
     /// The status as the API words it; unknown words count as normal.
+    #[serde(default)]
     pub status: Option<String>,
     /// The owner's id.
     pub user: i64,
@@ -37,6 +38,20 @@ pub struct ServerSeed {
     pub egg: i64,
     /// The default allocation, which decides the node.
     pub allocation: i64,
+}
+
+/// So many rows of strangers.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Filling {
+    /// Users, named `stranger1@filled.example` and so on.
+    pub users: usize,
+    /// Free ports of a node, on addresses of their own.
+    pub allocations: usize,
+    /// Servers without an external id, each on a further port of the node.
+    pub servers: usize,
+    /// The node; the first one if 0.
+    pub node: i64,
 }
 
 impl RunningPanel {
@@ -91,18 +106,6 @@ impl RunningPanel {
         self.shared.lock().keys.retain(|key| key.token != token);
     }
 
-    /// Sets how a node's daemon behaves.
-    pub fn set_daemon(&self, node: i64, mode: DaemonMode) {
-        self.shared.lock().daemons.insert(node, mode);
-    }
-
-    /// Restarts a node's daemon, which forgets what it was installing.
-    pub fn restart_daemon(&self, node: i64) {
-        self.shared
-            .lock()
-            .daemon_restarted(node, self.shared.clock.now());
-    }
-
     /// The token with which a node's daemon reports to the panel.
     pub fn daemon_token(&self, node: i64) -> Option<String> {
         self.shared
@@ -117,54 +120,6 @@ impl RunningPanel {
         if let Some(node) = self.shared.lock().nodes.get_mut(&node) {
             node.maintenance_mode = maintenance;
         }
-    }
-
-    /// Sets how long installs take from now on.
-    pub fn set_install_delay(&self, delay: Duration) {
-        self.shared.lock().settings.install_delay = Some(delay);
-    }
-
-    /// Makes installs of the server with this external id fail.
-    pub fn fail_install(&self, external_id: &str) {
-        self.shared
-            .lock()
-            .failing_installs
-            .insert(external_id.to_owned());
-    }
-
-    /// Lets installs of the server with this external id succeed again.
-    pub fn allow_install(&self, external_id: &str) {
-        self.shared.lock().failing_installs.remove(external_id);
-    }
-
-    /// Puts a fault in the way of requests.
-    pub fn inject(&self, fault: Fault) -> FaultId {
-        self.shared.lock().faults.inject(fault)
-    }
-
-    /// How often a fault has fired.
-    pub fn fired(&self, fault: FaultId) -> usize {
-        self.shared.lock().faults.fired(fault)
-    }
-
-    /// Ends every fault.
-    pub fn clear_faults(&self) {
-        self.shared.lock().faults.clear();
-    }
-
-    /// Gives the panel a trouble of its own, or ends it.
-    pub fn set_outage(&self, outage: Option<Outage>) {
-        self.shared.lock().outage = outage;
-    }
-
-    /// Sets the requests per 60 s and user.
-    pub fn set_rate_limit(&self, limit: u32) {
-        self.shared.lock().rate.limit = limit;
-    }
-
-    /// Forgets what was counted against the request limit.
-    pub fn reset_rate_limit(&self) {
-        self.shared.lock().rate.reset();
     }
 
     /// Opens or ends a transfer of a server.
@@ -193,60 +148,12 @@ impl RunningPanel {
 
     /// Puts a server into the database, as an operator's script or a lost process would.
     pub fn seed_server(&self, seed: &ServerSeed) {
-        let now = self.shared.clock.now();
-        let mut state = self.shared.lock();
-        let uuid = seed.uuid.unwrap_or_else(|| state.new_uuid());
-        let node_id = state
-            .allocations
-            .get(&seed.allocation)
-            .map_or(0, |row| row.node_id);
-        if let Some(row) = state.allocations.get_mut(&seed.allocation) {
-            row.server_id = Some(seed.id);
-        }
-        let values = state.variables_of(seed.egg).iter();
-        let values = values
-            .map(|one| (one.id, one.default_value.clone()))
-            .collect();
-        let egg = state.eggs.get(&seed.egg);
-        let (startup, image) = egg
-            .map(|egg| (egg.startup.clone(), egg.docker_image.clone()))
-            .unwrap_or_default();
-        state.sequences.server = state.sequences.server.max(seed.id);
-        let server = Server {
-            id: seed.id,
-            external_id: seed.external_id.clone(),
-            uuid,
-            name: seed.name.clone(),
-            description: String::new(),
-            status: Status::from_word(seed.status.as_deref()).unwrap_or(Status::Normal),
-            owner_id: seed.user,
-            node_id,
-            allocation_id: seed.allocation,
-            egg_id: seed.egg,
-            startup: seed.startup.clone().unwrap_or(startup),
-            image,
-            limits: Limits {
-                memory: 1024,
-                swap: 0,
-                disk: 2048,
-                io: 500,
-                cpu: 100,
-                threads: None,
-                oom_disabled: true,
-            },
-            features: FeatureLimits {
-                databases: Some(0),
-                allocations: Some(1),
-                backups: 0,
-            },
-            values,
-            install: None,
-            transferring: false,
-            database_host_down: false,
-            created_at: now,
-            updated_at: now,
-        };
-        state.servers.insert(seed.id, server);
+        seeding::add_server(&mut self.shared.lock(), seed, self.shared.clock.now());
+    }
+
+    /// Fills the panel with rows of strangers, so that its lists grow long.
+    pub fn fill(&self, filling: &Filling) {
+        seeding::strangers(&mut self.shared.lock(), filling, self.shared.clock.now());
     }
 
     /// Removes a server row without telling its daemon.

@@ -9,22 +9,33 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{deploy, environment, request};
+use crate::faults::Moment;
 use crate::panel::context::{Context, Handled, Reply, missing};
 use crate::panel::daemon;
 use crate::panel::errors::{Failure, Refusal};
 use crate::panel::input::{boolean, folded, integer, text};
+use crate::panel::races::{RaceLoss, RaceTable, meet};
 use crate::panel::render::Renderer;
 use crate::panel::rows::{FeatureLimits, Limits, Server, Status};
 use crate::panel::state::{Shared, State};
 
 pub(crate) async fn create(shared: &Shared, ctx: &Context) -> Handled {
     let plan = Plan::make(&mut shared.lock(), ctx)?;
+    let turn = meet(shared, RaceTable::Servers, RaceLoss::ModelCheck).await;
     shared.race_pause().await;
     if let Some(column) = plan.taken(&shared.lock()) {
         return Err(Refusal::model_check("Pterodactyl\\Models\\Server", column).into());
     }
+    drop(meet(shared, RaceTable::Servers, RaceLoss::Insert).await);
     shared.race_pause().await;
+    if let Err(failure) = ctx.reach(shared, Moment::BeforeCommit).await {
+        // What is rolled back has used up an id.
+        shared.lock().sequences.server += 1;
+        return Err(failure);
+    }
     let server = plan.insert(&mut shared.lock(), ctx)?;
+    drop(turn);
+    ctx.reach(shared, Moment::AfterCommit).await?;
     let starts = boolean(ctx.field("start_on_completion")).unwrap_or(false);
     install(shared, &server, starts).await?;
     let state = shared.lock();
@@ -61,6 +72,39 @@ async fn install(shared: &Shared, server: &Server, starts: bool) -> Result<(), F
     }
     let request_id = state.new_uuid().to_string();
     Err(failure.into_failure(&request_id))
+}
+
+/// Another writer of the panel takes an additional port away, if one is about: the last blanket
+/// update wins.
+fn steal(state: &mut State, port: i64, robbed: &Server) {
+    let Some(left) = state.thefts.left.checked_sub(1) else {
+        return;
+    };
+    state.thefts.left = left;
+    state.thefts.fired += 1;
+    state.sequences.server += 1;
+    let id = state.sequences.server;
+    let free = state.allocations.values();
+    let own = free
+        .filter(|row| row.node_id == robbed.node_id && row.server_id.is_none())
+        .map(|row| row.id)
+        .next();
+    let thief = Server {
+        id,
+        external_id: None,
+        uuid: state.new_uuid(),
+        name: "Somebody else's".to_owned(),
+        status: Status::Normal,
+        allocation_id: own.unwrap_or(port),
+        install: None,
+        ..robbed.clone()
+    };
+    for taken in [port, thief.allocation_id] {
+        if let Some(row) = state.allocations.get_mut(&taken) {
+            row.server_id = Some(id);
+        }
+    }
+    state.servers.insert(id, thief);
 }
 
 /// A create that passed both validations.
@@ -135,8 +179,12 @@ impl Plan {
                 row.server_id = Some(id);
             }
         }
+        let additional = self.additional.first().copied();
         let server = self.row(id, ctx);
         state.servers.insert(id, server.clone());
+        if let Some(port) = additional {
+            steal(state, port, &server);
+        }
         Ok(server)
     }
 

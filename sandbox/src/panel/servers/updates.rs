@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::{environment, request, show};
+use crate::faults::Moment;
 use crate::panel::context::{Context, Handled, missing};
 use crate::panel::daemon;
 use crate::panel::errors::{Failure, Refusal};
@@ -17,14 +18,18 @@ const LIMITS: [&str; 6] = ["memory", "swap", "io", "cpu", "threads", "disk"];
 /// Name, owner, external id, description: the optional ones are cleared when left out.
 pub(crate) async fn details(shared: &Shared, ctx: &Context) -> Handled {
     let id = ctx.id();
-    let revoke = {
-        let mut state = shared.lock();
+    {
+        let state = shared.lock();
         ctx.form()
             .field("external_id", request::external_id(&state, Some(id)))
             .field("name", request::name())
             .labelled("user", "User ID", request::owner(&state))
             .field("description", vec![Rule::Nullable, Rule::String])
             .check()?;
+    }
+    ctx.reach(shared, Moment::BeforeCommit).await?;
+    let revoke = {
+        let mut state = shared.lock();
         let server = state.servers.get_mut(&id).ok_or_else(missing)?;
         let owner = integer(ctx.field("user")).unwrap_or_default();
         let revoke = (owner != server.owner_id).then(|| {
@@ -40,6 +45,7 @@ pub(crate) async fn details(shared: &Shared, ctx: &Context) -> Handled {
         server.updated_at = ctx.now;
         revoke
     };
+    ctx.reach(shared, Moment::AfterCommit).await?;
     if let Some((node, path)) = revoke {
         // Best effort: the old owner's open consoles. It only costs time.
         drop(daemon::call(shared, node, "POST", &path).await);
@@ -50,9 +56,10 @@ pub(crate) async fn details(shared: &Shared, ctx: &Context) -> Handled {
 /// Limits and ports. The daemon is told afterwards, and its silence is swallowed.
 pub(crate) async fn build(shared: &Shared, ctx: &Context) -> Handled {
     let id = ctx.id();
+    validate_build(&shared.lock(), ctx)?;
+    ctx.reach(shared, Moment::BeforeCommit).await?;
     let (node, path) = {
         let mut state = shared.lock();
-        validate_build(&state, ctx)?;
         let default = move_ports(&mut state, ctx)?;
         let server = state.servers.get_mut(&id).ok_or_else(missing)?;
         server.allocation_id = default;
@@ -60,6 +67,7 @@ pub(crate) async fn build(shared: &Shared, ctx: &Context) -> Handled {
         server.updated_at = ctx.now;
         (server.node_id, format!("/api/servers/{}/sync", server.uuid))
     };
+    ctx.reach(shared, Moment::AfterCommit).await?;
     drop(daemon::call(shared, node, "POST", &path).await);
     show(&shared.lock(), ctx, id)
 }

@@ -63,7 +63,7 @@ pub(in super::super) fn pay(world: &mut World, id: &str, mode: PayMode) -> Resul
         PayMode::Unpaid => PaymentStatus::Unpaid,
     };
     if session.payment_status != PaymentStatus::Unpaid {
-        bill(world, &mut session, SubscriptionStatus::Active);
+        bill_in_time(world, &mut session, SubscriptionStatus::Active);
     } else if world.config.delayed_creates_subscription {
         bill(world, &mut session, SubscriptionStatus::Incomplete);
     }
@@ -88,7 +88,7 @@ pub(in super::super) fn settle(world: &mut World, id: &str, ok: bool) -> Result<
             invoices::mark_paid(world, session.invoice.as_deref());
             subscriptions::set_status(world, &subscription, SubscriptionStatus::Active)?;
         } else {
-            bill(world, &mut session, SubscriptionStatus::Active);
+            bill_in_time(world, &mut session, SubscriptionStatus::Active);
         }
         finish(world, session, "checkout.session.async_payment_succeeded");
     } else {
@@ -131,6 +131,21 @@ pub(in super::super) fn success_url(session: &Session) -> String {
     session.success_url.replace(SESSION_ID_PLACE, &session.id)
 }
 
+/// Makes the subscription now, or leaves that for later.
+fn bill_in_time(world: &mut World, session: &mut Session, status: SubscriptionStatus) {
+    if !world.bills_late(&session.id) {
+        bill(world, session, status);
+    }
+}
+
+/// Makes the subscription of a session that was complete without one.
+pub(in super::super) fn bill_late(world: &mut World, id: &str) {
+    if let Ok(mut session) = world.sessions.find(id).cloned() {
+        bill(world, &mut session, SubscriptionStatus::Active);
+        world.sessions.put(session);
+    }
+}
+
 /// Makes the subscription and its first invoice.
 fn bill(world: &mut World, session: &mut Session, status: SubscriptionStatus) {
     let subscription = subscriptions::start(world, session, status);
@@ -145,6 +160,7 @@ fn bill(world: &mut World, session: &mut Session, status: SubscriptionStatus) {
     if paid {
         invoices::announce_paid(world, &invoice);
     }
+    world.hide_for_a_while(&subscription);
     session.subscription = Some(subscription);
     session.invoice = Some(invoice);
 }

@@ -26,6 +26,7 @@ const STATUSES: [&str; 10] = [
 /// `GET /v1/subscriptions/{id}`.
 pub(in super::super) fn get(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
     ask.params.allow(&Schema::of(&[]))?;
+    world.shown(ask.id())?;
     answer(world, ask)
 }
 
@@ -55,6 +56,7 @@ pub(in super::super) fn list_all(world: &mut World, ask: &Invocation) -> Result<
             Some(word) => serde_json::to_value(row.status).is_ok_and(|own| own == word),
         };
         shown
+            && !world.lags.hides(&row.id)
             && price.is_none_or(|price| row.items.iter().any(|item| item.price.spec.id == price))
             && customer.is_none_or(|customer| row.customer == customer)
     })?;
@@ -112,6 +114,7 @@ pub(in super::super) fn update(world: &mut World, ask: &Invocation) -> Result<Va
     if matches!(cancel_at, Some(Some(end)) if end <= now) {
         return Err(Refusal::invalid("`cancel_at` must be in the future.").param("cancel_at"));
     }
+    world.shown(ask.id())?;
     if world.subscriptions.find(ask.id())?.status.is_final() {
         return Err(Refusal::invalid(
             "A canceled subscription can only update its cancellation_details and metadata.",
@@ -148,6 +151,7 @@ pub(in super::super) fn delete(world: &mut World, ask: &Invocation) -> Result<Va
     ]))?;
     params.boolean("invoice_now")?;
     params.boolean("prorate")?;
+    world.shown(ask.id())?;
     let subscription = world.subscriptions.find_mut(ask.id())?;
     if subscription.status.is_final() {
         return Err(Refusal::not_found(Subscription::OBJECT, ask.id()));

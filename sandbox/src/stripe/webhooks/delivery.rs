@@ -11,9 +11,10 @@ use tokio::sync::{Semaphore, mpsc};
 
 use super::super::clock::wall;
 use super::super::events::Reached;
+use super::super::version::ApiVersion;
 use super::super::world::{App, World};
 use super::signature::{digest, sign};
-use super::{Delivery, Job, Webhooks};
+use super::{Delivery, Endpoint, Job, Rendering, WebhookCounts, Webhooks};
 
 /// How patient delivery is.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +113,22 @@ async fn attempt(
     None
 }
 
+/// The version in whose form an attempt is made.
+fn form(rendering: Rendering, job: &Job, endpoint: &Endpoint, counts: WebhookCounts) -> ApiVersion {
+    let old = || ApiVersion::named(ApiVersion::OLD);
+    let new = || ApiVersion::named(ApiVersion::NEW);
+    if let Some(version) = &job.version {
+        return version.clone();
+    }
+    match rendering {
+        Rendering::Endpoint => endpoint.version.clone(),
+        Rendering::Old => old(),
+        Rendering::New => new(),
+        Rendering::Alternating if (counts.old + counts.new) % 2 == 0 => old(),
+        Rendering::Alternating => new(),
+    }
+}
+
 /// What goes over the wire for one attempt.
 struct Message {
     url: String,
@@ -121,28 +138,40 @@ struct Message {
 
 impl World {
     /// Renders and signs an event for the endpoint of a job.
-    fn message(&self, job: &Job) -> Option<Message> {
+    fn message(&mut self, job: &Job) -> Option<Message> {
+        let now = self.now();
         let event = self.events.get(&job.event_id)?;
-        let hooks = &self.webhooks;
+        let hooks = &mut self.webhooks;
         let endpoint = hooks
             .endpoints
             .get(job.endpoint)
             .filter(|endpoint| endpoint.active)?;
-        let mut rendered = event.render(&endpoint.version);
+        let version = form(hooks.switches.rendering, job, endpoint, hooks.counts);
+        match version.is_new() {
+            true => hooks.counts.new += 1,
+            false => hooks.counts.old += 1,
+        }
+        let mut rendered = event.render(&version);
         if hooks.switches.extra_fields {
             rendered["sandbox_extra"] = json!({ "nested": [1, { "deep": null }] });
             rendered["data"]["object"]["sandbox_extra"] = json!("a field of tomorrow");
         }
         let body = serde_json::to_vec_pretty(&rendered).ok()?;
         let sent_at = if hooks.switches.sandbox_time {
-            self.now()
+            now
         } else {
             wall()
         };
         let mut signature = sign(&endpoint.secret, sent_at, &body);
         if hooks.switches.two_signatures {
+            hooks.counts.two_signatures += 1;
+            let (first, second) = match hooks.switches.former_first {
+                true => (&endpoint.former_secret, &endpoint.secret),
+                false => (&endpoint.secret, &endpoint.former_secret),
+            };
+            signature = sign(first, sent_at, &body);
             signature.push_str(",v1=");
-            signature.push_str(&digest(&endpoint.former_secret, sent_at, &body));
+            signature.push_str(&digest(second, sent_at, &body));
         }
         Some(Message {
             url: endpoint.url.clone(),
