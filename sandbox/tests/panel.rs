@@ -1,6 +1,21 @@
 //! The panel stand-in by itself: races, failing daemons, stolen ports, the clock and faults.
 
 #[cfg(test)]
+#[path = "panel/answers.rs"]
+mod answers;
+#[cfg(test)]
+#[path = "panel/installs.rs"]
+mod installs;
+#[cfg(test)]
+#[path = "panel/lists.rs"]
+mod lists;
+#[cfg(test)]
+#[path = "panel/pipeline.rs"]
+mod pipeline;
+#[cfg(test)]
+#[path = "panel/races.rs"]
+mod races;
+#[cfg(test)]
 #[path = "panel/world.rs"]
 mod world;
 
@@ -10,9 +25,7 @@ use reqwest::{Method, StatusCode};
 use sandbox::panel::{DaemonMode, Fault, FaultAction, PanelClock, PanelConfig};
 use serde_json::{Value, json};
 
-use world::{World, code, minecraft};
-
-const PATIENCE: Duration = Duration::from_secs(10);
+use world::{PATIENCE, World, code, minecraft};
 
 #[tokio::test]
 async fn of_many_creates_for_one_port_one_wins_and_losers_leave_nothing() {
@@ -268,20 +281,7 @@ async fn faults_strike_before_or_after_the_work_and_are_counted() {
 #[tokio::test]
 async fn the_control_api_does_what_the_handle_does() {
     let world = World::start(PanelConfig::shop()).await;
-    let control = async |method: Method, path: &str, body: Value| {
-        let url = format!("{}/_sandbox/{path}", world.panel.url());
-        let response = world
-            .client
-            .request(method, url)
-            .json(&body)
-            .send()
-            .await
-            .unwrap();
-        (
-            response.status().as_u16(),
-            response.json::<Value>().await.unwrap(),
-        )
-    };
+    let control = async |method, path, body| world.try_control(method, path, body).await;
     let fault = json!({
         "method": "GET", "path": "/locations", "times": 1,
         "action": { "kind": "status", "status": 503, "body": "{}" },

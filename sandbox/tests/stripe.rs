@@ -19,6 +19,12 @@ mod idempotency;
 #[path = "stripe/support.rs"]
 mod support;
 #[cfg(test)]
+#[path = "stripe/switches.rs"]
+mod switches;
+#[cfg(test)]
+#[path = "stripe/unkind.rs"]
+mod unkind;
+#[cfg(test)]
 #[path = "stripe/validation.rs"]
 mod validation;
 #[cfg(test)]

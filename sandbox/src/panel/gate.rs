@@ -63,12 +63,14 @@ enum Admitted {
 /// The limit and what remains of it, once a request was counted.
 type Charge = Option<(u32, u32)>;
 
-/// Answers a request; nothing if the panel's worker died over it.
-pub(crate) async fn answer(shared: &Shared, arrival: &Arrival) -> Option<Answer> {
+/// Answers a request, and says with which status its work ended; nothing if the panel's worker
+/// died over it.
+pub(crate) async fn answer(shared: &Shared, arrival: &Arrival) -> Option<(Answer, u16)> {
     let mut charge = None;
+    let mut ended = None;
     let admitted = admit(&mut shared.lock(), shared, arrival, &mut charge);
     let handled = match admitted {
-        Ok(Admitted::Methods(methods)) => return Some(preflight(&methods)),
+        Ok(Admitted::Methods(methods)) => return Some((preflight(&methods), 200)),
         Ok(Admitted::Handler(endpoint, ctx)) => {
             dispatch::dispatch(shared, endpoint, &ctx, arrival).await
         }
@@ -83,14 +85,19 @@ pub(crate) async fn answer(shared: &Shared, arrival: &Arrival) -> Option<Answer>
         },
         Err(Failure::Refused(refusal)) => refused(&refusal, arrival),
         Err(Failure::WorkerKilled) => return None,
-        Err(Failure::Struck(action)) => instead(&action, |action| own_words::reply(action, None))?,
+        Err(Failure::Struck(action)) => {
+            // Whatever the caller is told, the work has failed.
+            ended = Some(500);
+            instead(&action, |action| own_words::reply(action, None))?
+        }
     };
     if let Some((limit, remaining)) = charge {
         answer.push("X-RateLimit-Limit", limit.to_string());
         answer.push("X-RateLimit-Remaining", remaining.to_string());
     }
     answer.push("Cache-Control", "no-cache, private");
-    Some(answer)
+    let ended = ended.unwrap_or(answer.status);
+    Some((answer, ended))
 }
 
 fn preflight(methods: &[&str]) -> Answer {

@@ -93,14 +93,15 @@ async fn work(shared: Arc<Shared>, mut arrival: Arrival) -> Option<Answer> {
         _ => None,
     };
     let answered = answer(&shared, &arrival).await;
-    let status = answered.as_ref().map(|answer| answer.status);
+    let status = answered.as_ref().map(|(_, status)| *status);
     shared
         .lock()
         .log
         .update(arrival.sequence, |call| call.status = status);
+    let (answer, _) = answered?;
     Some(match (bent, asked) {
-        (Some(action), Some(asked)) => list_faults::bend(&action, &asked, answered?),
-        _ => answered?,
+        (Some(action), Some(asked)) => list_faults::bend(&action, &asked, answer),
+        _ => answer,
     })
 }
 

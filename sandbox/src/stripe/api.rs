@@ -75,6 +75,8 @@ struct Ticket {
     request_id: String,
     key: Option<String>,
     strike: Option<Strike>,
+    /// The strike was counted when the call came in.
+    counted: bool,
 }
 
 /// Serves one call.
@@ -234,6 +236,9 @@ impl World {
             query: &received.query,
             body: &received.body,
         });
+        let counted = strike
+            .as_ref()
+            .is_some_and(|strike| strike.when == Moment::AfterWork);
         if let Some(strike) = &mut strike {
             // Nobody is told of what Stripe writes, and an error of its own is kept under the key.
             strike.when = match (&strike.action, strike.when) {
@@ -251,6 +256,7 @@ impl World {
             request_id: self.ids.make("req_"),
             key: received.key(),
             strike,
+            counted,
         };
         self.calls.push(Call {
             method: received.method.clone(),
@@ -324,7 +330,9 @@ impl World {
         let result = match broken {
             Some((_, Moment::BeforeCommit)) => Err(Refusal::internal(500)),
             Some((id, Moment::AfterCommit)) => {
-                self.faults.reached(id);
+                if !ticket.counted {
+                    self.faults.reached(id);
+                }
                 run(self, ask).and(Err(Refusal::internal(500)))
             }
             _ => run(self, ask),

@@ -1,10 +1,14 @@
 //! A running stand-in and a client that calls it with its key.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, StatusCode};
 use sandbox::panel::{Panel, PanelConfig, RunningPanel};
 use serde_json::{Value, json};
+
+/// How long a test waits for what must happen.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A panel and a client with its key.
 pub(crate) struct World {
@@ -55,6 +59,56 @@ impl World {
         body: Option<&Value>,
     ) -> (StatusCode, Value) {
         self.try_call(method, path, body).await.unwrap()
+    }
+
+    /// A control call that must be understood.
+    pub(crate) async fn control(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.try_control(method, path, body).await;
+        assert_eq!(status, 200, "{path}: {answer}");
+        answer
+    }
+
+    pub(crate) async fn try_control(
+        &self,
+        method: Method,
+        path: &str,
+        body: Value,
+    ) -> (u16, Value) {
+        let url = format!("{}/_sandbox/{path}", self.panel.url());
+        let request = self.client.request(method, url).json(&body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
+    pub(crate) async fn post_control(&self, path: &str, body: Value) -> Value {
+        self.control(Method::POST, path, body).await
+    }
+
+    /// Injects a fault over HTTP; the answer is its id.
+    pub(crate) async fn fault(&self, fault: Value) -> u64 {
+        self.post_control("faults", fault).await["id"]
+            .as_u64()
+            .unwrap()
+    }
+
+    /// One of the counts of a fault, asked over HTTP.
+    pub(crate) async fn count(&self, fault: u64, count: &str) -> u64 {
+        let path = format!("faults/{fault}");
+        let report = self.control(Method::GET, &path, Value::Null).await;
+        report[count].as_u64().unwrap()
+    }
+
+    pub(crate) async fn fired(&self, fault: u64) -> u64 {
+        self.count(fault, "fired").await
+    }
+
+    /// Waits until a count of a fault has come so far.
+    pub(crate) async fn until(&self, fault: u64, count: &str, wanted: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.count(fault, count).await < wanted {
+            assert!(Instant::now() < deadline, "{count} never was {wanted}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {

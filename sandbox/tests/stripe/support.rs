@@ -139,6 +139,38 @@ impl Shop {
         read(self.http.post(url).json(&body)).await
     }
 
+    /// Reads over HTTP without changing anything.
+    pub async fn read_control(&self, path: &str) -> Value {
+        let url = format!("{}/_sandbox/{path}", self.stripe.url());
+        read(self.http.get(url)).await.body
+    }
+
+    /// Injects a fault over HTTP; the answer is its id.
+    pub async fn fault(&self, fault: Value) -> u64 {
+        let reply = self.control("faults", fault).await;
+        assert_eq!(reply.status, 200, "{:?}", reply.body);
+        reply.body["id"].as_u64().unwrap()
+    }
+
+    /// One of the counts of a fault, asked over HTTP.
+    pub async fn count(&self, fault: u64, count: &str) -> u64 {
+        let report = self.read_control(&format!("faults/{fault}")).await;
+        report[count].as_u64().unwrap()
+    }
+
+    pub async fn fired(&self, fault: u64) -> u64 {
+        self.count(fault, "fired").await
+    }
+
+    /// Waits until a count of a fault has come so far.
+    pub async fn until(&self, fault: u64, count: &str, wanted: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.count(fault, count).await < wanted {
+            assert!(Instant::now() < deadline, "{count} never was {wanted}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// An open session for one plan.
     pub async fn session(&self) -> String {
         let reply = self.post("/v1/checkout/sessions", &cart()).await;

@@ -124,7 +124,7 @@ fn form(rendering: Rendering, job: &Job, endpoint: &Endpoint, counts: WebhookCou
         Rendering::Endpoint => endpoint.version.clone(),
         Rendering::Old => old(),
         Rendering::New => new(),
-        Rendering::Alternating if (counts.old + counts.new) % 2 == 0 => old(),
+        Rendering::Alternating if (counts.old + counts.new).is_multiple_of(2) => old(),
         Rendering::Alternating => new(),
     }
 }
