@@ -80,7 +80,7 @@ impl Stage {
 
     /// Plays a case; the answer is what differed.
     pub(crate) async fn play(&mut self, case: &Case) -> Vec<String> {
-        let race = case.name.starts_with("race-");
+        let race = is_race(case);
         self.set_scene(case);
         if let Some(before) = case
             .database
@@ -256,6 +256,11 @@ impl Stage {
         let known = case.daemon.mode.is_some();
         (known && theirs != ours).then(|| format!("daemon calls {theirs:?} are {ours:?} here"))
     }
+}
+
+/// Whether the requests of a case were sent at once, so that chance decided between them.
+pub(crate) fn is_race(case: &Case) -> bool {
+    case.name.starts_with("race-")
 }
 
 /// A daemon call without the uuid, which for a failed create nobody knows.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::case::{Case, Exchange};
 use super::client::{Answer, Message, begin, send};
-use super::replay::Stage;
+use super::replay::{Stage, is_race};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How many requests the recorder sent at once.
@@ -25,7 +25,7 @@ pub(crate) async fn play(stage: &Stage, case: &Case) -> Option<Vec<String>> {
             overlapping(stage, case, 1, "/servers/1", "suspended").await
         }
         "rate-limit-429" => rate_limit(stage, case).await,
-        name if name.starts_with("race-") => race(stage, case).await,
+        _ if is_race(case) => race(stage, case).await,
         _ => return None,
     })
 }
