@@ -107,9 +107,9 @@ impl db::tx::BodyError for ApplyError {
     }
 }
 
-/// Everything that a file says, or that the shop has.
+/// Everything that a file says, or that the shop has. Shown as a file that says the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Catalog {
+pub struct Catalog {
     games: Vec<Game>,
     plans: Vec<Plan>,
     addons: Vec<Addon>,
@@ -117,6 +117,17 @@ struct Catalog {
 }
 
 impl Catalog {
+    /// Reads a file by itself. What only the shop knows, such as whose a price is already,
+    /// is checked when it is applied.
+    pub fn parse(text: &str) -> Result<Self, Vec<Fault>> {
+        let (catalog, faults) = read::catalog(text);
+        if faults.is_empty() {
+            Ok(catalog)
+        } else {
+            Err(faults)
+        }
+    }
+
     /// Every price with the key of its row.
     fn priced(&self) -> impl Iterator<Item = (String, &Price)> {
         let plans = self.plans.iter().flat_map(|plan| {
@@ -131,6 +142,12 @@ impl Catalog {
                 .map(|price| (format!("addons.{}", addon.id), price))
         });
         plans.chain(addons)
+    }
+}
+
+impl fmt::Display for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&export::text(self))
     }
 }
 
@@ -150,7 +167,7 @@ pub async fn apply(db: &Db, text: &str) -> Result<Applied, ApplyError> {
 pub async fn export(db: &Db) -> Result<String, db::Error> {
     // One transaction, so that a write in between does not tear the file.
     let catalog = db.tx(|tx| async move { stored(&tx).await }).await?;
-    Ok(export::text(&catalog))
+    Ok(catalog.to_string())
 }
 
 async fn stored(tx: &Tx) -> Result<Catalog, db::Error> {
