@@ -19,8 +19,9 @@ mod sort;
 mod wire;
 
 pub use error::{Error, Trouble, Violation};
-pub use exchange::KeySource;
+pub use exchange::{KeySource, Transport};
 pub use http::{HttpPanel, Settings, SetupError};
+pub use paging::Walk;
 
 /// The calls of the Application API that Spawnpoint makes.
 ///

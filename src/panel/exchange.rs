@@ -2,7 +2,8 @@
 //!
 //! Owns the connections, the key's header, the rate budget's two questions, the
 //! size cap and the log line. Knows what kind of call it carries, never its meaning.
-//! The log names a path template, status and time; no address, query or body.
+//! The log names a path template, status and time; no address, query or body, but for
+//! how an answer begins that is not JSON at all: it tells whose page it is.
 
 use std::{
     error::Error as StdError,
@@ -12,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use async_trait::async_trait;
 use reqwest::{
     Client, Method, Request, Response,
     header::{
@@ -29,9 +31,24 @@ use super::{
 /// Gives the panel's key; asked before every request, so that it can be rotated.
 pub type KeySource = Arc<dyn Fn() -> SecretString + Send + Sync>;
 
+/// How a request reaches the panel: over the network, or answered on the spot by whoever
+/// has answers and no panel.
+#[async_trait]
+pub trait Transport: Send + Sync {
+    /// Sends it, and gives the answer as soon as its head is there.
+    async fn send(&self, request: Request) -> reqwest::Result<Response>;
+}
+
+#[async_trait]
+impl Transport for Client {
+    async fn send(&self, request: Request) -> reqwest::Result<Response> {
+        self.execute(request).await
+    }
+}
+
 /// The way to one panel: shared by all clones of the client.
 pub(super) struct Link {
-    pub(super) client: Client,
+    pub(super) transport: Box<dyn Transport>,
     /// `.../api/application`, without a slash at the end.
     pub(super) root: Url,
     pub(super) key: KeySource,
@@ -58,6 +75,9 @@ enum Lost {
     BrokenOff,
 }
 
+/// How much is logged of an answer that is not JSON.
+const SHOWN: usize = 200;
+
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
 const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 
@@ -75,7 +95,7 @@ impl Link {
             return Err(Error::RateLimited { after });
         }
         let started = Instant::now();
-        let response = match self.client.execute(request).await {
+        let response = match self.transport.send(request).await {
             Ok(response) => response,
             Err(error) => {
                 let sorted = never_answered(call, &error);
@@ -92,6 +112,11 @@ impl Link {
         let retry_after = number(response.headers(), &RETRY_AFTER).map(Duration::from_secs);
         let content = self.content(response).await;
         line.answered(started, status, seen.remaining);
+        if let Ok(content) = &content
+            && foreign(content)
+        {
+            line.foreign(status, content);
+        }
 
         let charged = seen.limit.is_some() || seen.remaining.is_some();
         let sorted = |content: &[u8]| {
@@ -176,6 +201,12 @@ impl Link {
     }
 }
 
+/// Whether it cannot even be the beginning of a panel's answer, whose JSON may hold secrets.
+fn foreign(content: &[u8]) -> bool {
+    let first = content.trim_ascii_start().first();
+    first.is_some_and(|byte| !matches!(byte, b'{' | b'['))
+}
+
 /// No status at all: was the request on its way already?
 fn never_answered(call: Call, error: &reqwest::Error) -> Error {
     if error.is_connect() {
@@ -219,6 +250,12 @@ impl Line {
         let Self { method, template } = self;
         let elapsed_ms = started.elapsed().as_millis();
         tracing::debug!(%method, path = template, status, elapsed_ms, remaining, "panel call");
+    }
+
+    fn foreign(&self, status: u16, content: &[u8]) {
+        let Self { method, template } = self;
+        let begins = content[..content.len().min(SHOWN)].escape_ascii();
+        tracing::warn!(%method, path = template, status, %begins, "not the panel's JSON");
     }
 }
 

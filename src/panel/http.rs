@@ -9,7 +9,7 @@ use reqwest::{Client, Method, redirect, retry};
 
 use super::{
     Budget, Class, Error, Page,
-    exchange::{Ask, Link},
+    exchange::{Ask, Link, Transport},
     paging::Walk,
     sort::Call,
     wire::{self, Flaw, Resource},
@@ -44,7 +44,6 @@ impl HttpPanel {
     ///
     /// A rustls crypto provider must have been installed: reqwest panics without one.
     pub fn new(settings: Settings, budget: Arc<dyn Budget>) -> Result<Self, SetupError> {
-        let root = settings.root()?;
         let mut client = Client::builder()
             .user_agent(concat!("spawnpoint/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
@@ -58,6 +57,16 @@ impl HttpPanel {
             client = client.no_proxy();
         }
         let client = client.build().map_err(SetupError::Client)?;
+        Self::over(Box::new(client), settings, budget)
+    }
+
+    /// As [`HttpPanel::new`], over another transport. Time-outs are the transport's own.
+    pub fn over(
+        transport: Box<dyn Transport>,
+        settings: Settings,
+        budget: Arc<dyn Budget>,
+    ) -> Result<Self, SetupError> {
+        let root = settings.root()?;
         let Settings {
             key,
             body_max,
@@ -68,7 +77,7 @@ impl HttpPanel {
         } = settings;
         Ok(Self {
             link: Arc::new(Link {
-                client,
+                transport,
                 root,
                 key,
                 budget,
@@ -144,12 +153,12 @@ impl HttpPanel {
         mut look: impl FnMut(R) -> Option<T> + Send,
     ) -> Result<Option<T>, Error> {
         let path = [template.trim_start_matches('/')];
-        let mut walk = Walk::new();
+        let mut walk = Walk::default();
         loop {
             let page: Page<R> = self.one_page(template, &path, query, walk.page()).await?;
-            let ids = page.data.iter().map(R::id).collect();
+            let ids: Vec<i64> = page.data.iter().map(R::id).collect();
             let found = page.data.into_iter().find_map(&mut look);
-            if found.is_some() || !walk.go_on(ids, page.pages)? {
+            if found.is_some() || !walk.go_on(&ids, page.pages)? {
                 return Ok(found);
             }
         }

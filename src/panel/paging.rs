@@ -1,7 +1,14 @@
 //! Walking a list of the panel page by page, to an end for sure.
 //!
 //! Pure. The panel's own links are not followed, as they drop every parameter; and
-//! its word on the number of pages is not trusted to be true or to stay.
+//! its word on the number of pages is not trusted to be true or to stay. A list that
+//! shifts while it is walked may show a row twice or not at all, and at worst looks
+//! like one that goes in circles: the walk fails, and another one succeeds.
+
+use std::{
+    collections::HashSet,
+    hash::{BuildHasher, RandomState},
+};
 
 use super::Error;
 
@@ -10,33 +17,37 @@ const PAGES_MAX: u32 = 1000;
 
 /// Where a walk through a list is.
 #[derive(Debug)]
-pub(super) struct Walk {
+pub struct Walk {
     page: u32,
-    last: Vec<i64>,
+    /// Fingerprints of the pages so far: of a few bytes each, whatever the pages hold.
+    seen: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self {
+            page: 1,
+            seen: HashSet::new(),
+            hasher: RandomState::new(),
+        }
+    }
 }
 
 impl Walk {
-    /// Before the first page.
-    pub(super) fn new() -> Self {
-        Self {
-            page: 1,
-            last: Vec::new(),
-        }
-    }
-
     /// The page to ask for.
-    pub(super) fn page(&self) -> u32 {
+    pub fn page(&self) -> u32 {
         self.page
     }
 
     /// Takes note of a page's ids and how many pages there are; tells whether to go on.
-    pub(super) fn go_on(&mut self, ids: Vec<i64>, pages: u32) -> Result<bool, Error> {
+    pub fn go_on(&mut self, ids: &[i64], pages: u32) -> Result<bool, Error> {
         if ids.is_empty() || self.page >= pages {
             return Ok(false);
         }
-        if ids == self.last {
+        if !self.seen.insert(self.hasher.hash_one(ids)) {
             return Err(Error::Garbage {
-                what: format!("page {} repeats itself", self.page),
+                what: format!("page {} repeats an earlier one", self.page),
             });
         }
         if self.page >= PAGES_MAX {
@@ -44,7 +55,6 @@ impl Walk {
                 what: format!("more than {PAGES_MAX} pages"),
             });
         }
-        self.last = ids;
         self.page += 1;
         Ok(true)
     }
@@ -56,36 +66,44 @@ mod tests {
 
     #[test]
     fn ends_with_the_last_page() {
-        let mut walk = Walk::new();
-        assert_eq!(walk.go_on(vec![1, 2], 2), Ok(true));
+        let mut walk = Walk::default();
+        assert_eq!(walk.go_on(&[1, 2], 2), Ok(true));
         assert_eq!(walk.page(), 2);
-        assert_eq!(walk.go_on(vec![3], 2), Ok(false));
+        assert_eq!(walk.go_on(&[3], 2), Ok(false));
     }
 
     #[test]
     fn ends_with_an_empty_page_whatever_is_promised() {
-        let mut walk = Walk::new();
-        assert_eq!(walk.go_on(vec![1], 9), Ok(true));
-        assert_eq!(walk.go_on(vec![], 9), Ok(false));
+        let mut walk = Walk::default();
+        assert_eq!(walk.go_on(&[1], 9), Ok(true));
+        assert_eq!(walk.go_on(&[], 9), Ok(false));
     }
 
     #[test]
     fn a_page_that_comes_again_is_an_error() {
-        let mut walk = Walk::new();
-        assert_eq!(walk.go_on(vec![1, 2], 9), Ok(true));
-        assert!(matches!(
-            walk.go_on(vec![1, 2], 9),
-            Err(Error::Garbage { .. })
-        ));
+        let mut walk = Walk::default();
+        assert_eq!(walk.go_on(&[1, 2], 9), Ok(true));
+        assert!(matches!(walk.go_on(&[1, 2], 9), Err(Error::Garbage { .. })));
+    }
+
+    /// P-19: page 3 links back to page 1 and says that more follow.
+    #[test]
+    fn pages_that_come_in_a_circle_are_an_error() {
+        let mut walk = Walk::default();
+        for ids in [[1, 2], [3, 4], [5, 6]] {
+            assert_eq!(walk.go_on(&ids, u32::MAX), Ok(true));
+        }
+        let round = walk.go_on(&[1, 2], u32::MAX);
+        assert!(matches!(round, Err(Error::Garbage { .. })), "{round:?}");
     }
 
     #[test]
     fn a_list_that_grows_for_ever_is_an_error() {
-        let mut walk = Walk::new();
+        let mut walk = Walk::default();
         let mut steps = 0;
         let end = loop {
             steps += 1;
-            match walk.go_on(vec![steps], u32::MAX) {
+            match walk.go_on(&[steps], u32::MAX) {
                 Ok(true) => {}
                 end => break end,
             }

@@ -252,6 +252,8 @@ fn violation(error: &Value) -> Option<Violation> {
     })
 }
 
+/// Names are logged and stored: no control characters, and no more than a name's length.
 fn name(text: &str) -> String {
-    text.chars().take(NAME_MAX).collect()
+    let shown = text.chars().filter(|c| !c.is_control());
+    shown.take(NAME_MAX).collect()
 }

@@ -4,6 +4,8 @@
 //! fields stays readable. Knows nothing of HTTP. Says what was wrong by field and
 //! position only: a body may hold a customer's secrets.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::Page;
@@ -69,6 +71,7 @@ pub(super) fn page<R: Resource>(content: &[u8], asked: u32) -> Result<Page<R>, F
 }
 
 fn read<T: DeserializeOwned>(content: &[u8], object: &'static str) -> Result<T, Flaw> {
+    let content = &without_nul(content);
     let Ok(head) = serde_json::from_slice::<Head>(content) else {
         return Err(Flaw::NotThePanel);
     };
@@ -76,6 +79,26 @@ fn read<T: DeserializeOwned>(content: &[u8], object: &'static str) -> Result<T, 
         return Err(Flaw::Content(format!("not a {object}")));
     }
     serde_json::from_slice(content).map_err(|error| Flaw::Content(describe(object, &error)))
+}
+
+/// The document with every NUL in its texts replaced by the character that stands for an
+/// unreadable one. PostgreSQL stores no NUL: one in the name that a customer gave to a
+/// server would keep us from storing anything that is listed along with it.
+fn without_nul(content: &[u8]) -> Cow<'_, [u8]> {
+    const NUL: &[u8] = b"\\u0000";
+    if !content.windows(NUL.len()).any(|part| part == NUL) {
+        return Cow::Borrowed(content);
+    }
+    let mut clean = content.to_vec();
+    let mut at = 0;
+    while at < clean.len() {
+        if clean[at..].starts_with(NUL) {
+            clean[at..at + NUL.len()].copy_from_slice(b"\\ufffd");
+        }
+        // A backslash and what it escapes go together: `\\u0000` is a text of six letters.
+        at += if clean[at] == b'\\' { 2 } else { 1 };
+    }
+    Cow::Owned(clean)
 }
 
 /// Tells what was wrong without quoting the value, which serde's own text does.

@@ -122,11 +122,40 @@ impl SharedBudget {
             let until_us = self.db.now().await? + super::micros(after);
             self.leased().count = 0;
             budget::block(&self.db, until_us).await?;
-        } else if seen.remaining.is_some() && seen.remaining.map(|r| r + 1) == seen.limit {
+        } else if seen.remaining.is_some()
+            && seen.remaining.and_then(|r| r.checked_add(1)) == seen.limit
+        {
             // The panel's window began with this very request: ours must not end before it.
             let until_us = self.db.now().await? + WINDOW_US;
             budget::extend_window(&self.db, until_us).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::testing;
+
+    /// P-17: figures that no panel gives, but a proxy may.
+    #[tokio::test]
+    async fn no_figure_of_a_rate_header_breaks_the_budget() {
+        let store = testing::open().await;
+        let budget = SharedBudget::new(Db::clone(&store));
+        let figures = [None, Some(0), Some(1), Some(u32::MAX - 1), Some(u32::MAX)];
+        for limit in figures {
+            for remaining in figures {
+                let seen = RateSeen {
+                    limit,
+                    remaining,
+                    retry_after: None,
+                };
+                budget.observe(seen).await;
+                if let Err(wait) = budget.take(Class::Purchase).await {
+                    assert!(wait <= Duration::from_secs(60), "{seen:?}: {wait:?}");
+                }
+            }
+        }
     }
 }

@@ -364,3 +364,18 @@ proptest! {
         }
     }
 }
+
+/// P-17: what is stored with an order must be storable.
+#[test]
+fn names_hold_no_control_characters() {
+    let body = r#"{"errors":[{"code":"ValidationException","meta":
+        {"source_field":"na\u0000me\u001b[31m","rule":"re\nquired"}}]}"#;
+    let answer = Answer {
+        status: 422,
+        charged: true,
+        retry_after: None,
+        content: body.as_bytes(),
+    };
+    let sorted = sort(Call::CreateUser, &answer);
+    assert!(sorted.violates("name[31m", "required"), "{sorted:?}");
+}

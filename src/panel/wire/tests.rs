@@ -331,3 +331,20 @@ proptest! {
         }
     }
 }
+
+/// P-17: a NUL in a text, as any customer can put into the name of a server, would be
+/// refused by PostgreSQL together with all that is stored along with it.
+#[test]
+fn no_text_holds_a_nul() {
+    let named = |name: &str| SERVER.replace(r#""name":"n""#, &format!(r#""name":"{name}""#));
+    for (written, read) in [
+        (r"a\u0000b", "a\u{fffd}b"),
+        (r"\u0000\u0000", "\u{fffd}\u{fffd}"),
+        (r"\\\u0000", "\\\u{fffd}"),
+        // A backslash, and then five letters and digits.
+        (r"\\u0000", r"\u0000"),
+    ] {
+        let server = item::<Server>(named(written).as_bytes()).unwrap();
+        assert_eq!(server.name, read, "{written}");
+    }
+}

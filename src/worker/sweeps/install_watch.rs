@@ -11,20 +11,17 @@ use crate::{
         servers::{self, Observed},
     },
     domain::OrderId,
-    panel::Server,
+    panel::{Server, Walk},
 };
-
-/// Pages of 1,000 servers; more than any shop's panel.
-const PAGES: u32 = 1_000;
 
 pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
     let mut waiting = servers::installing(app.db.read()).await?;
     let mut finds = 0;
-    let mut page = 1;
+    let mut walk = Walk::default();
     // Newest first: the look ends as soon as nothing is left that waits.
-    while waiting > 0 && page <= PAGES {
+    while waiting > 0 {
         let began_us = app.db.now().await?;
-        let listed = match app.panel_housekeeping.servers(page).await {
+        let listed = match app.panel_housekeeping.servers(walk.page()).await {
             Ok(listed) => listed,
             Err(error) => {
                 tracing::warn!(%error, "the panel's servers could not be listed");
@@ -46,10 +43,14 @@ pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
                 waiting = waiting.saturating_sub(1);
             }
         }
-        if page >= listed.pages {
-            break;
+        match walk.go_on(&ids, listed.pages) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                tracing::warn!(%error, "the panel's list of servers has no end");
+                break;
+            }
         }
-        page += 1;
     }
     Ok(Found {
         finds,

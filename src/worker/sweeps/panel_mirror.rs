@@ -1,7 +1,7 @@
 //! Mirrors what sales and placement need of the panel: its nodes, their ports, and
 //! the eggs of the games that are sold.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::Found;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
         self, SECOND_US,
         egg::{Egg, Variable},
     },
-    panel,
+    panel::{self, Walk},
 };
 
 /// A node whose ports were read longer ago than this is read again.
@@ -27,6 +27,10 @@ const FEW_PORTS: i32 = 20;
 const EGG_BELIEVED_US: i64 = 1_800 * SECOND_US;
 /// An egg that the panel did not have is asked for again this often.
 const MISSING_EGG_US: i64 = 60 * SECOND_US;
+
+/// A panel may give longer pages than it was asked for, and a statement has only so many
+/// parameters.
+const ROWS_AT_ONCE: usize = 1_000;
 
 pub(super) async fn run(app: &Arc<App>, _cursor: &str) -> Result<Found, Error> {
     let mut finds = 0;
@@ -86,31 +90,32 @@ async fn mirror_ports(
     panel_id: i64,
     began_us: i64,
 ) -> Result<bool, Error> {
-    let mut page = 1;
+    let mut walk = Walk::default();
     loop {
-        let listed = match app.panel_housekeeping.allocations(panel_id, page).await {
-            Ok(listed) => listed,
+        let listed = app
+            .panel_housekeeping
+            .allocations(panel_id, walk.page())
+            .await;
+        let read = listed.and_then(|listed| {
+            let ids: Vec<i64> = listed.data.iter().map(|port| port.id).collect();
+            let last = walk.page() >= listed.pages;
+            let more = walk.go_on(&ids, listed.pages)?;
+            Ok((last, more, listed.data))
+        });
+        let (last, more, ports) = match read {
+            Ok(read) => read,
             Err(error) => {
                 tracing::warn!(node_id, %error, "ports could not be listed");
                 return Ok(false);
             }
         };
-        let seen: Vec<Seen> = listed
-            .data
-            .iter()
-            .map(|port| Seen {
-                panel_id: port.id,
-                ip: port.ip.clone(),
-                alias: port.alias.clone().unwrap_or_default(),
-                port: i32::from(port.port),
-                assigned: port.assigned,
-            })
-            .collect();
-        let (seen, last) = (&seen, page >= listed.pages);
+        let seen = &seen(ports);
         app.db
             .tx(|tx| async move {
                 let now_us = app.db.now_in(&tx).await?;
-                allocations::mirror(&tx, node_id, seen, now_us).await?;
+                for part in seen.chunks(ROWS_AT_ONCE) {
+                    allocations::mirror(&tx, node_id, part, now_us).await?;
+                }
                 if last {
                     allocations::mark_gone(&tx, node_id, began_us).await?;
                     node_sightings::set_ports_read(&tx, node_id, now_us).await?;
@@ -118,11 +123,26 @@ async fn mirror_ports(
                 Ok::<_, Error>(())
             })
             .await?;
-        if last {
-            return Ok(true);
+        if !more {
+            // An empty page that promises more is no end: what it hides is not gone.
+            return Ok(last);
         }
-        page += 1;
     }
+}
+
+/// What a page says of ports that can be used: each once, and none numbered 0.
+fn seen(ports: Vec<panel::Allocation>) -> Vec<Seen> {
+    let by_id: BTreeMap<i64, panel::Allocation> =
+        ports.into_iter().map(|port| (port.id, port)).collect();
+    let usable = by_id.into_values().filter(|port| port.port > 0);
+    let seen = usable.map(|port| Seen {
+        panel_id: port.id,
+        ip: port.ip,
+        alias: port.alias.unwrap_or_default(),
+        port: i32::from(port.port),
+        assigned: port.assigned,
+    });
+    seen.collect()
 }
 
 async fn refresh_eggs(app: &Arc<App>) -> Result<i32, Error> {

@@ -92,6 +92,25 @@ async fn nodes_are_gathered_from_all_pages() {
     assert_eq!(nodes, [(1, false), (2, true), (3, false)]);
 }
 
+/// P-19: whatever is promised about further pages, a walk ends: at the first page that
+/// comes again, or at the thousandth.
+#[tokio::test]
+async fn a_list_without_an_end_is_an_error() {
+    for (round, most) in [(1, 2), (7, 8), (u32::MAX, 1_000)] {
+        let stand_in = StandIn::start(move |request| {
+            let page = page_of(request);
+            let node = json!({"object": "node", "attributes": {"id": page % round, "uuid": "u",
+                "name": "n", "fqdn": "f", "memory": 1, "disk": 2}});
+            charged(200, list(&[node], page, page + 1))
+        })
+        .await;
+        let panel = client(settings(&stand_in));
+        let outcome = panel.nodes().await.unwrap_err();
+        assert!(matches!(outcome, Error::Garbage { .. }), "{outcome:?}");
+        assert_eq!(stand_in.received().len(), most);
+    }
+}
+
 #[tokio::test]
 async fn another_spelling_of_an_external_id_is_another_object() {
     let stand_in = StandIn::start(|request| match request.target.contains("/users/") {

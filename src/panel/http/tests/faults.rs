@@ -53,6 +53,8 @@ async fn without_a_connection_nothing_was_done() {
     }
 }
 
+/// P-29: the time-out is that of the whole call, so an answer of one byte now and then, in
+/// its head or in its body, does not keep a call alive.
 #[tokio::test]
 async fn an_answer_that_drips_is_cut_off_by_the_time_of_the_whole_call() {
     let head = "HTTP/1.1 201 Created\r\nContent-Length: 100000\r\n\r\n{";
@@ -61,11 +63,22 @@ async fn an_answer_that_drips_is_cut_off_by_the_time_of_the_whole_call() {
         _ => Script::Drip(head.to_owned()),
     })
     .await;
+    let began = std::time::Instant::now();
     let [read, create, act, delete] = four(&client(hasty(&stand_in))).await;
     assert_eq!(read, Err(not_done(Trouble::NoAnswer)));
     assert!(matches!(create, Err(Error::Garbage { .. })), "{create:?}");
     assert_eq!(act, Err(unknown(Trouble::NoAnswer)));
     assert_eq!(delete, Err(unknown(Trouble::NoAnswer)));
+    // A head that never ends, too.
+    let stand_in = StandIn::start(|_| Script::Drip("HTTP/1.1 200 OK\r\nX-Slow:".into())).await;
+    assert_eq!(
+        four(&client(hasty(&stand_in))).await,
+        all_fail_with(Trouble::NoAnswer, Trouble::NoAnswer)
+    );
+    assert!(
+        began.elapsed() < Duration::from_secs(15),
+        "the time-outs are 1 s"
+    );
 }
 
 #[tokio::test]
@@ -87,6 +100,7 @@ async fn a_body_cut_after_its_status() {
     }
 }
 
+/// P-16: what a proxy's page says of a call is its own kind of trouble.
 #[tokio::test]
 async fn a_proxys_error_page_may_hide_what_was_done() {
     for status in [502, 504, 520] {
@@ -99,6 +113,8 @@ async fn a_proxys_error_page_may_hide_what_was_done() {
     }
 }
 
+/// P-16: a page with a good status makes nobody believe that something was done, and how
+/// it begins is logged, without line breaks or other control characters of its own.
 #[tokio::test]
 async fn a_page_with_a_good_status_is_no_success() {
     let stand_in = StandIn::start(|_| Script::Answer(200, vec![], HTML.into())).await;

@@ -223,3 +223,35 @@ async fn the_log_holds_no_values() {
         assert!(!text.contains(secret), "{secret} in {text}");
     }
 }
+
+/// P-16: whose page it was that answered, in one line of the log; JSON never, broken or not.
+#[tokio::test]
+async fn a_foreign_page_is_logged_by_how_it_begins() {
+    let page = format!("\n<html>\u{1b}[2J\"<p>\u{e9}{}END", "x".repeat(500));
+    let stand_in = StandIn::start(move |request| match request.method.as_str() {
+        "GET" => Script::Answer(200, vec![], page.clone()),
+        "DELETE" => Script::Answer(502, vec![], page.clone()),
+        _ => charged(201, " {\"attributes\": \"geheim"),
+    })
+    .await;
+    let log = log::Log::default();
+    let _second = tracing::Dispatch::new(log::Log::default());
+    let guard = tracing::subscriber::set_default(log.clone());
+    let panel = client(settings(&stand_in));
+    panel.server(7).await.unwrap_err();
+    panel.delete_server(7).await.unwrap_err();
+    panel.create_server(&new_server()).await.unwrap_err();
+    drop(guard);
+    let text = log.text();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| line.contains("not the panel's JSON"))
+        .collect();
+    assert_eq!(lines.len(), 2, "{text}");
+    for (line, status) in lines.iter().zip(["status=200", "status=502"]) {
+        assert!(line.contains(status), "{line}");
+        let begins = r#"begins=\n<html>\x1b[2J\"<p>\xc3\xa9xxx"#;
+        assert!(line.contains(begins) && !line.contains("END"), "{line}");
+    }
+    assert!(!text.contains("geheim"), "{text}");
+}
