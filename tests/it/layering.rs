@@ -8,7 +8,7 @@ use crate::support::{
 };
 
 /// Every folder with sources of ours.
-const FOLDERS: [&str; 7] = [
+const FOLDERS: [&str; 8] = [
     "src",
     "migrations/src",
     "gateway/src",
@@ -16,6 +16,7 @@ const FOLDERS: [&str; 7] = [
     "sandbox/src",
     "sandbox/tests",
     "tests",
+    "fuzz/src",
 ];
 
 fn root() -> &'static Path {
