@@ -14,6 +14,9 @@ use crate::support::{
     wire::{Api, call, delimited},
 };
 
+mod damaged;
+
+/// G-05: too large, of no method, of another wire type, without an end, nested deeply.
 /// One connection through all of this: SQLite only, because no row is concerned.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn what_no_method_reads_is_refused_and_the_connection_lives() {
@@ -80,6 +83,28 @@ async fn what_no_method_reads_is_refused_and_the_connection_lives() {
         );
         assert!(lives().await);
     }
+    // A newer client's messages may be nested, but not without an end.
+    for (levels, taken) in [(64, true), (10_000, false)] {
+        let group = [
+            &[0x9b, 0x06].repeat(levels)[..],
+            &[0x9c, 0x06].repeat(levels),
+        ]
+        .concat();
+        let nested = (0..levels).fold(Vec::new(), |inner, _| delimited(99, &inner));
+        for (unknown, taken) in [(group, taken), (nested, true)] {
+            let mut message = delimited(1, b"mc-2gb");
+            message.extend(unknown);
+            let answer = send(&path("CatalogService/GetPlan"), message).await;
+            match answer {
+                Ok(_) => assert!(taken, "{levels} levels"),
+                Err(status) => {
+                    assert!(!taken, "{levels} levels: {status:?}");
+                    assert_eq!(reason(&status), "MESSAGE_MALFORMED", "{status:?}");
+                }
+            }
+            assert!(lives().await, "after {levels} levels");
+        }
+    }
     // Unknown fields are a newer client's.
     let mut newer = proto::GetPlanRequest {
         plan_id: "mc-2gb".to_owned(),
@@ -93,11 +118,21 @@ async fn what_no_method_reads_is_refused_and_the_connection_lives() {
 /// Calls GetPlan over plain HTTP/2: a gRPC client would keep the deadline itself, and would
 /// never end a message too early.
 async fn plain(live: &Live, frame: Vec<u8>, timeout: Option<&str>) -> Status {
-    let client = reqwest::Client::builder()
-        .http2_prior_knowledge()
-        .no_proxy()
-        .build()
-        .unwrap();
+    let answered = posted(&plain_client(), live, frame, timeout).await;
+    Status::from_header_map(answered.headers()).expect("a refusal")
+}
+
+fn plain_client() -> reqwest::Client {
+    let client = reqwest::Client::builder().http2_prior_knowledge();
+    client.no_proxy().build().unwrap()
+}
+
+async fn posted(
+    client: &reqwest::Client,
+    live: &Live,
+    frame: Vec<u8>,
+    timeout: Option<&str>,
+) -> reqwest::Response {
     let url = format!(
         "http://{}/spawnpoint.v1.CatalogService/GetPlan",
         live.world.grpc_addr
@@ -112,7 +147,7 @@ async fn plain(live: &Live, frame: Vec<u8>, timeout: Option<&str>) -> Status {
         request = request.header("grpc-timeout", timeout);
     }
     let answer = tokio::time::timeout(Duration::from_secs(20), request.send()).await;
-    Status::from_header_map(answer.unwrap().unwrap().headers()).expect("a refusal")
+    answer.unwrap().unwrap()
 }
 
 fn framed(message: &[u8], length: usize) -> Vec<u8> {
@@ -122,6 +157,7 @@ fn framed(message: &[u8], length: usize) -> Vec<u8> {
     frame
 }
 
+/// G-05: frames that are cut short, lie about their length or about being compressed.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_deadline_of_nothing_and_a_frame_that_ends_early_are_refused() {
     let live = Live::open(Engine::Sqlite).await;
