@@ -38,6 +38,8 @@ pub trait Stripe: Send + Sync {
     fn livemode(&self) -> bool;
     /// `POST /v1/customers`.
     async fn create_customer(&self, form: &Form, key: &str) -> Result<Customer, Error>;
+    /// `GET /v1/customers` with exactly this address, newest first, at most 100.
+    async fn customers(&self, email: &str) -> Result<Vec<Customer>, Error>;
     /// `POST /v1/checkout/sessions`.
     async fn create_session(&self, form: &Form, key: &str) -> Result<Session, Error>;
     /// `GET /v1/checkout/sessions/{id}` with its line items.
@@ -83,6 +85,8 @@ pub struct Customer {
     pub id: String,
     /// Whether it belongs to the live mode.
     pub livemode: bool,
+    /// `metadata.user_id`.
+    pub user_id: Option<String>,
 }
 
 /// A Checkout Session.

@@ -8,6 +8,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use sha2::{Digest, Sha256};
+use tokio::time::{Instant, timeout_at};
 use uuid::Uuid;
 
 use super::{App, Caller, Error, Scope, requests::Request};
@@ -27,7 +28,9 @@ use crate::{
 };
 
 mod cart;
+mod customer;
 pub mod form;
+pub mod openings;
 pub mod prices;
 pub mod session;
 
@@ -112,11 +115,14 @@ impl Command {
     }
 }
 
-/// Makes an order with its session, or returns the one that an earlier call made.
+/// Makes an order with its session, or returns the one that an earlier call made. What
+/// Stripe does not answer by `answer_by` is told as unavailable: the opening goes on, and
+/// the same call finds it.
 pub async fn create_checkout_session(
     app: &Arc<App>,
     caller: &Caller,
     command: &Command,
+    answer_by: Instant,
 ) -> Result<Opened, Error> {
     if let Scope::User(user) = caller.may(METHOD)?
         && user != command.told.user_id
@@ -138,11 +144,13 @@ pub async fn create_checkout_session(
         Some(id) => id,
         None => {
             let cart = cart::check(app, command).await?;
-            prices::check(app, &cart).await?;
+            timeout_at(answer_by, prices::check(app, &cart))
+                .await
+                .map_err(|_| prices::unavailable())??;
             make(app, command, &cart, &request, &note).await?
         }
     };
-    let facts = open(app, id, &note).await?;
+    let facts = open(app, id, &note, answer_by).await?;
     Ok(Opened { facts })
 }
 
@@ -285,18 +293,20 @@ async fn hold(app: &App, tx: &Tx, id: OrderId, cart: &Cart, now_us: i64) -> Resu
 }
 
 /// Opens the session where there is none yet, and reads the order as it is now.
-async fn open(app: &Arc<App>, id: OrderId, note: &Note) -> Result<Facts, Error> {
+async fn open(
+    app: &Arc<App>,
+    id: OrderId,
+    note: &Note,
+    answer_by: Instant,
+) -> Result<Facts, Error> {
     let facts = orders::find_whole(app.db.read(), id).await?;
     let facts = facts.ok_or_else(|| Error::Internal(format!("order {id} was not found")))?;
     if facts.billing.session_id.is_some() || facts.billing.over() {
         return Ok(facts);
     }
-    // Its own task: a caller that hangs up does not leave Stripe half asked.
-    let (task_app, task_note) = (Arc::clone(app), note.clone());
-    let task = tokio::spawn(async move { session::open(&task_app, id, &task_note).await });
-    let outcome = task
+    let outcome = timeout_at(answer_by, session::open(app, id, note))
         .await
-        .map_err(|error| Error::Internal(format!("opening a session: {error}")))??;
+        .map_err(|_| stripe_unavailable())??;
     app.nudge.order(id);
     match outcome {
         session::Outcome::Open(facts) => Ok(*facts),

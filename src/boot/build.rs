@@ -6,7 +6,10 @@ use async_trait::async_trait;
 
 use super::Error;
 use crate::{
-    app::{self, App, Nudge, checkout::prices::PriceCache},
+    app::{
+        self, App, Nudge,
+        checkout::{openings::Openings, prices::PriceCache},
+    },
     config::Config,
     db::{Db, budget},
     domain::step::Timing,
@@ -26,6 +29,7 @@ pub(super) async fn app(config: &Config, db: Db) -> Result<App, Error> {
         panel: Arc::new(panel),
         nudge: Nudge::default(),
         prices: PriceCache::default(),
+        openings: Openings::default(),
         settings: app_settings(config),
     })
 }

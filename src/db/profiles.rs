@@ -125,6 +125,23 @@ pub async fn customer_request(
     ))
 }
 
+/// Gives the user's customer request another key in place of this one, under which
+/// nothing can be learned any more.
+pub async fn replace_customer_key(
+    tx: &Tx,
+    user_id: UserId,
+    key: &str,
+    another: &str,
+) -> Result<(), Error> {
+    profiles::Entity::update_many()
+        .col_expr(profiles::Column::StripeCustomerKey, Expr::value(another))
+        .filter(profiles::Column::UserId.eq(user_id.0))
+        .filter(profiles::Column::StripeCustomerKey.eq(key))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
 /// Forgets a customer request that Stripe refused, or a customer that Stripe no longer
 /// has: the next checkout makes a new one, under a key that was never used.
 pub async fn forget_customer(

@@ -1,14 +1,17 @@
 //! What every service does with a call: who calls, which page, which resource.
 
-use std::future::Future;
+use std::{future::Future, time::Duration};
 
+use tokio::time::Instant;
 use tonic::{Request, Response, Status};
 
-use super::{auth, page, status::status};
+use super::{auth, door::AnswerBy, page, status::status};
 use crate::{
     app::{Caller, Error},
     domain::{self, Violation, error::Violations},
 };
+
+const ROUND_THE_DOOR: Duration = Duration::from_secs(5);
 
 /// One call from message to answer.
 pub(super) async fn answer<M, A, F>(
@@ -25,6 +28,12 @@ where
         .await
         .map(Response::new)
         .map_err(status)
+}
+
+/// When the call should be answered; a call that came round the door has a moment.
+pub(super) fn answer_by<M>(request: &Request<M>) -> Instant {
+    let known = request.extensions().get::<AnswerBy>();
+    known.map_or_else(|| Instant::now() + ROUND_THE_DOOR, |known| known.0)
 }
 
 /// Reads size and token of a page. A wrong size is noted with what else is wrong.

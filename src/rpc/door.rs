@@ -33,7 +33,7 @@ mod record;
 
 pub use admission::Admission;
 use body::{CallBody, Ending};
-pub use limit::Limit;
+pub use limit::{AnswerBy, Limit};
 use record::Record;
 
 /// Names the trace in the answer to a call that failed, for whoever asks the operator about it.
@@ -153,6 +153,8 @@ where
     if Instant::now() >= until {
         return refuse(record, status::deadline(limit), shown);
     }
+    let answer_by = AnswerBy::of(began, limit);
+    request.extensions_mut().insert(answer_by);
     let handled = AssertUnwindSafe(async {
         if !method.open {
             let caller = rules.auth.find(request.headers(), trace_id).await?;

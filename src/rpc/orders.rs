@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status};
 
 use super::{
     auth,
-    call::{answer, page},
+    call::{self, answer, page},
     convert::orders::{event_to, order_status_from, order_to, profile_to},
     page::next,
     proto::{self, order_service_server::OrderService},
@@ -36,10 +36,11 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<proto::CreateCheckoutSessionRequest>,
     ) -> Result<Response<proto::CreateCheckoutSessionResponse>, Status> {
+        let answer_by = call::answer_by(&request);
         answer(
             "OrderService/CreateCheckoutSession",
             request,
-            |caller, message| checkout::create(&self.app, caller, message),
+            |caller, message| checkout::create(&self.app, caller, message, answer_by),
         )
         .await
     }

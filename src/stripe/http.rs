@@ -226,6 +226,14 @@ impl Stripe for HttpStripe {
         Ok(customer.into())
     }
 
+    async fn customers(&self, email: &str) -> Result<Vec<Customer>, Error> {
+        let mut url = self.url(&["customers"]);
+        url.query_pairs_mut()
+            .extend_pairs([("limit", "100"), ("email", email)]);
+        let page: wire::Page<wire::Customer> = self.get("/v1/customers", url).await?;
+        Ok(Page::from(page).data)
+    }
+
     async fn create_session(&self, form: &Form, key: &str) -> Result<Session, Error> {
         let url = self.url(SESSIONS);
         let session: wire::Session = self.post("/v1/checkout/sessions", url, form, key).await?;

@@ -28,6 +28,7 @@ impl<W, T: From<W>> From<Page<W>> for super::Page<T> {
 pub(super) struct Customer {
     id: String,
     livemode: bool,
+    metadata: Option<Metadata>,
 }
 
 impl From<Customer> for super::Customer {
@@ -35,6 +36,7 @@ impl From<Customer> for super::Customer {
         Self {
             id: customer.id,
             livemode: customer.livemode,
+            user_id: customer.metadata.and_then(|metadata| metadata.user_id),
         }
     }
 }
@@ -216,6 +218,8 @@ impl From<Line> for super::Line {
 struct Metadata {
     #[serde(default, deserialize_with = "text")]
     order_id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    user_id: Option<String>,
 }
 
 fn order_id(metadata: Option<Metadata>) -> Option<String> {

@@ -53,6 +53,7 @@ async fn assert_ended(live: &Live, all: i32) {
     assert_eq!(till::rows(live, "holds").await, 0);
 }
 
+/// G-10: the connection broke after Stripe had committed.
 async fn a_lost_answer_of_stripe_leads_to_the_same_session(engine: Engine) {
     let live = Live::open(engine).await;
     let stripe = &live.world.stripe;
@@ -99,7 +100,7 @@ async fn a_lost_answer_of_stripe_leads_to_the_same_session(engine: Engine) {
     live.close().await;
 }
 
-/// Stripe did the work, failed after it, and replays that failure for a day.
+/// G-10: Stripe did the work, failed after it, and replays that failure for a day.
 async fn a_session_behind_a_stored_error_is_found(engine: Engine) {
     let live = Live::open(engine).await;
     let stripe = &live.world.stripe;

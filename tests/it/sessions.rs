@@ -1,9 +1,13 @@
 //! Sessions and what they hold: one per purchase however often it is asked for, and at
 //! most three open ones per user.
 
+use std::cell::RefCell;
+
 use futures_util::future::join_all;
-use sandbox::stripe::{SessionStatus, SessionView};
-use spawnpoint::rpc::proto::{CreateCheckoutSessionRequest, Order, OrderStatus};
+use sandbox::stripe::{Effect, Fault, SessionStatus, SessionView};
+use spawnpoint::rpc::proto::{
+    CreateCheckoutSessionRequest, CreateCheckoutSessionResponse, Order, OrderStatus,
+};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -42,12 +46,41 @@ async fn waiting(live: &Live, cart: CreateCheckoutSessionRequest) -> Order {
     .await
 }
 
+/// As a client does that is told to come back: the same request again.
+async fn checked_out(
+    live: &Live,
+    cart: &CreateCheckoutSessionRequest,
+) -> CreateCheckoutSessionResponse {
+    let answer = RefCell::new(None);
+    wait::until("the cart is taken", PATIENCE, || async {
+        match live.checkout(cart.clone()).await {
+            Ok(opened) => answer.replace(Some(opened)).is_none(),
+            Err(status) => {
+                assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                false
+            }
+        }
+    })
+    .await;
+    answer.into_inner().unwrap()
+}
+
+/// G-09: one request id, fifty times at once while Stripe is slow, then once more after
+/// success: one order, one answer, one call of Stripe.
 async fn one_request_id_is_one_order_however_often_it_comes(engine: Engine) {
     let live = Live::open(engine).await;
     let wanted = cart(Uuid::new_v4());
     let before = till::remaining(&live, "mc-2gb", "us-east").await;
-    let opened = join_all((0..20).map(|_| live.checkout(wanted.clone()))).await;
-    let opened: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+    let slow = Effect::Delay { millis: 500 };
+    let fault = live
+        .world
+        .stripe
+        .inject(Fault::on("POST", "/v1/", slow).times(2));
+    let opened = join_all((0..50).map(|_| checked_out(&live, &wanted))).await;
+    assert_eq!(live.world.stripe.fired(fault), 2);
+    for path in ["/v1/customers", "/v1/checkout/sessions"] {
+        assert_eq!(till::stripe_calls(&live, "POST", path).len(), 1, "{path}");
+    }
     let first = opened[0].order.as_ref().unwrap();
     for again in &opened {
         assert_eq!(again.order.as_ref().unwrap().id, first.id);
@@ -81,6 +114,7 @@ async fn one_request_id_is_one_order_however_often_it_comes(engine: Engine) {
     live.close().await;
 }
 
+/// G-09, with another body.
 async fn a_request_id_belongs_to_one_cart_of_one_user(engine: Engine) {
     let live = Live::open(engine).await;
     let wanted = cart(Uuid::new_v4());

@@ -18,6 +18,12 @@ pub fn customer(told: &Told) -> Form {
     form
 }
 
+/// The address in a stored body of a customer.
+pub fn email_of(customer: &Form) -> &str {
+    let email = customer.iter().find(|(key, _)| key == "email");
+    email.map_or("", |(_, email)| email.as_str())
+}
+
 /// The body that opens a session, but for the customer. `metadata` is on the session
 /// and on the subscription: Stripe does not copy it, and later events of the
 /// subscription carry only its own.

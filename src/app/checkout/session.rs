@@ -2,7 +2,12 @@
 //! by the worker. Both send the same stored bodies under the same keys, so it does
 //! not matter who, nor how often.
 
-use super::form;
+use std::sync::Arc;
+
+use super::{
+    customer, form,
+    openings::{Ends, Turn},
+};
 use crate::{
     app::{App, Error},
     db::{
@@ -23,7 +28,7 @@ const KEY_LIFE_US: i64 = 23 * 3600 * SECOND_US;
 const PAGES: usize = 10;
 
 /// What came of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Outcome {
     /// The session exists.
     Open(Box<Facts>),
@@ -49,8 +54,36 @@ pub enum Cause {
     Other(String),
 }
 
+/// Opens the session, or waits for whoever is opening it already.
+pub async fn open(app: &Arc<App>, id: OrderId, note: &Note) -> Result<Outcome, Error> {
+    let tell = match app.openings.turn(id) {
+        Turn::Ours(tell) => tell,
+        Turn::Theirs(told) => {
+            return Ok(told.await.unwrap_or_else(|_| Outcome::Later {
+                error: "another call tried in vain".to_owned(),
+            }));
+        }
+    };
+    let note = note.clone();
+    let ends = Ends {
+        app: Arc::clone(app),
+        id,
+    };
+    // Its own task: a caller that hangs up does not leave Stripe half asked.
+    let task = tokio::spawn(async move {
+        let outcome = send(&ends.app, id, &note).await;
+        if let Ok(outcome) = &outcome {
+            // Nobody else may have waited.
+            let _ = tell.send(outcome.clone());
+        }
+        outcome
+    });
+    let opened = task.await;
+    opened.map_err(|error| Error::Internal(format!("opening a session: {error}")))?
+}
+
 /// Sends the stored requests: the customer's first where the user has none.
-pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error> {
+async fn send(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error> {
     let facts = orders::find(app.db.read(), id).await?;
     let facts = facts.ok_or_else(|| Error::Internal(format!("order {id} was not found")))?;
     if facts.billing.session_id.is_some() {
@@ -58,7 +91,7 @@ pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error>
     }
     let customer_id = match &facts.billing.customer_id {
         Some(customer_id) => customer_id.clone(),
-        None => match customer(app, &facts).await? {
+        None => match customer::of(app, facts.order.user_id).await? {
             Ok(customer_id) => customer_id,
             Err(stripe::Error::Invalid {
                 code,
@@ -118,26 +151,6 @@ pub async fn open(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error>
             error: error.to_string(),
         }),
     }
-}
-
-/// One customer per user, made under one key and stored once.
-async fn customer(app: &App, facts: &Facts) -> Result<Result<String, stripe::Error>, Error> {
-    let user_id = facts.order.user_id;
-    let profile = profiles::find(app.db.read(), user_id).await?;
-    if let Some(known) = profile.and_then(|profile| profile.stripe_customer_id) {
-        return Ok(Ok(known));
-    }
-    let (request, key) = profiles::customer_request(app.db.read(), user_id).await?;
-    let made = match app.stripe.create_customer(&request, &key).await {
-        Ok(made) => made.id,
-        Err(error) => return Ok(Err(error)),
-    };
-    let made = &made;
-    let stored = app
-        .db
-        .tx(|tx| async move { profiles::set_customer(&tx, user_id, made).await })
-        .await?;
-    Ok(Ok(stored))
 }
 
 /// Stripe does not take the customer: the order ends, and the user's next checkout

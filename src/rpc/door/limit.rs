@@ -7,9 +7,23 @@
 use std::time::Duration;
 
 use http::HeaderMap;
+use tokio::time::Instant;
 
 const HEADER: &str = "grpc-timeout";
 const AHEAD: Duration = Duration::from_millis(1);
+/// Enough for an answer to be written and to arrive.
+const LAST_WORD: Duration = Duration::from_millis(500);
+
+/// When a handler that only waits for others should answer, so that its own word reaches
+/// the caller and not our DEADLINE_EXCEEDED.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerBy(pub Instant);
+
+impl AnswerBy {
+    pub(super) fn of(began: Instant, limit: Duration) -> Self {
+        Self(began + limit - (limit / 10).min(LAST_WORD))
+    }
+}
 
 /// The cap.
 #[derive(Clone, Copy, Debug)]

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use crate::{
     app::{
         App, Caller, Error,
@@ -29,9 +31,10 @@ pub(super) async fn create(
     app: &Arc<App>,
     caller: Caller,
     message: proto::CreateCheckoutSessionRequest,
+    answer_by: Instant,
 ) -> Result<proto::CreateCheckoutSessionResponse, Error> {
     let command = command(message)?;
-    let opened = checkout::create_checkout_session(app, &caller, &command).await?;
+    let opened = checkout::create_checkout_session(app, &caller, &command, answer_by).await?;
     let order = order_to(&opened.facts);
     Ok(proto::CreateCheckoutSessionResponse {
         checkout_url: order.checkout_url.clone(),

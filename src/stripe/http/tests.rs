@@ -85,7 +85,18 @@ async fn every_call_goes_to_its_own_path() {
     let subscription = r#"{"id":"sub_1","status":"active","livemode":false}"#;
     let price = r#"{"id":"price_1","active":true,"livemode":false,"currency":"eur"}"#;
     let page = format!(r#"{{"object":"list","has_more":true,"data":[{SESSION},{SESSION}]}}"#);
-    let answers = [SESSION, SESSION, SESSION, &page, &page, subscription, price];
+    let known = r#"{"id":"cus_1","livemode":false,"metadata":{"user_id":"7"}}"#;
+    let customers = format!(r#"{{"data":[{known},{CUSTOMER}],"has_more":false}}"#);
+    let answers = [
+        SESSION,
+        SESSION,
+        SESSION,
+        &page,
+        &page,
+        subscription,
+        price,
+        &customers,
+    ];
     let server = Server::start(answers.map(|body| json(200, &[], body))).await;
     let stripe = client(&server);
     stripe.create_session(&form(), "o-1").await.unwrap();
@@ -104,6 +115,9 @@ async fn every_call_goes_to_its_own_path() {
         .unwrap();
     stripe.subscription("sub_1").await.unwrap();
     stripe.price("price_1").await.unwrap();
+    let found = stripe.customers("a+b@c.de").await.unwrap();
+    let users: Vec<_> = found.into_iter().map(|found| found.user_id).collect();
+    assert_eq!(users, [Some("7".to_owned()), None]);
     let seen = server.seen();
     let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
     assert_eq!(
@@ -117,13 +131,14 @@ async fn every_call_goes_to_its_own_path() {
             "GET /v1/checkout/sessions?limit=100",
             "GET /v1/subscriptions/sub_1",
             "GET /v1/prices/price_1",
+            "GET /v1/customers?limit=100&email=a%2Bb%40c.de",
         ]
     );
     assert_eq!(seen[2].header("idempotency-key"), Some("exp:1"));
     assert!(seen[2].body.is_empty());
     assert_eq!(seen[1].header("idempotency-key"), None, "a read has no key");
     let connections: Vec<_> = seen.iter().map(|seen| seen.connection).collect();
-    assert_eq!(connections, [1; 7], "one connection serves all calls");
+    assert_eq!(connections, [1; 8], "one connection serves all calls");
 }
 
 #[tokio::test]
