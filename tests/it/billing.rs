@@ -219,14 +219,17 @@ async fn trouble_of_stripe_is_waited_out(engine: Engine) {
             .await;
         assert_eq!(now.status(), OrderStatus::Pending);
         assert_eq!(
-            (now.attempts, now.error_reason.as_str()),
+            (live.tries(&now.id).await, now.error_reason.as_str()),
             (0, ""),
             "{effect:?}"
         );
         assert!(stripe.fired(fault) > 0);
         stripe.clear_faults();
         let done = live.wait_running(&order.id).await;
-        assert_eq!((done.attempts, done.waiting_reason.as_str()), (0, ""));
+        assert_eq!(
+            (live.tries(&done.id).await, done.waiting_reason.as_str()),
+            (0, "")
+        );
     }
     assert_eq!(live.world.panel.servers().len(), 4);
     live.close().await;

@@ -174,7 +174,7 @@ async fn a_purchase_is_told_from_the_session_to_the_running_server(engine: Engin
         (done.waiting_reason.as_str(), done.error_reason.as_str()),
         ("", "")
     );
-    assert_eq!(done.attempts, 0);
+    assert_eq!(live.tries(&done.id).await, 0);
     assert!(done.version > order.version);
 
     let server = live.world.panel.server(&order.id).unwrap();

@@ -11,12 +11,14 @@ use tokio::sync::Barrier;
 
 use crate::support::{
     db::{Engine, TestDb},
+    effort,
     shop::{BIG, NEED, Shop, Size},
     sql,
 };
 
 both_engines!(
     forty_takes_of_room_for_25_end_with_25,
+    the_last_gigabyte_has_one_winner,
     ports_are_never_given_twice,
     a_refused_take_leaves_no_trace,
     giving_back_twice_is_giving_back_once,
@@ -108,6 +110,59 @@ async fn forty_takes_of_room_for_25_end_with_25(engine: Engine) {
         ),
         (0, 0, 60)
     );
+}
+
+/// P-23: the last room of a node, for which several orders race on three replicas, round
+/// after round (a thousand in the long mode). Each time one wins it, the others hold
+/// nothing, and what nodes count as held is what orders hold (I5).
+async fn the_last_gigabyte_has_one_winner(engine: Engine) {
+    let test = TestDb::new(engine).await;
+    let shop = Shop::open(&test.db).await;
+    let node = shop.node_for(3).await;
+    let orders = shop.orders(2 + 4, i64::MAX).await;
+    let (holders, racers) = orders.split_at(2);
+    for id in holders {
+        assert!(take(&test.db, *id, node, NEED).await);
+    }
+    let replicas = [
+        test.replica().await,
+        test.replica().await,
+        test.replica().await,
+    ];
+    let held = "SELECT CAST(held_ram_gb - (SELECT sum(ram_gb) FROM holds) AS bigint)
+        + CAST(held_disk_gb - (SELECT sum(disk_gb) FROM holds) AS bigint) FROM ptero_nodes";
+    for round in 0..effort::runs(40, 1_000) {
+        let barrier = Arc::new(Barrier::new(racers.len()));
+        let races = racers.iter().zip(replicas.iter().cycle()).map(|(id, db)| {
+            let (id, db, barrier) = (*id, db.clone(), Arc::clone(&barrier));
+            tokio::spawn(async move {
+                barrier.wait().await;
+                take(&db, id, node, NEED).await
+            })
+        });
+        let races: Vec<_> = races.collect();
+        let won = join_all(races).await.into_iter().map(Result::unwrap);
+        let won: Vec<bool> = won.collect();
+        let winners: Vec<OrderId> = racers
+            .iter()
+            .zip(&won)
+            .filter_map(|(id, won)| won.then_some(*id))
+            .collect();
+        assert_eq!(winners.len(), 1, "round {round}: {won:?}");
+        let stored = nodes::find(test.db.read(), node).await.unwrap().unwrap();
+        assert_eq!(
+            (
+                stored.held_ram_gb,
+                stored.held_disk_gb,
+                stored.free_allocations
+            ),
+            (3 * NEED.ram_gb, 3 * NEED.disk_gb, 0),
+            "round {round}"
+        );
+        assert_eq!(sql::count(&test.db, held).await, 0, "round {round}");
+        assert_eq!(sql::count(&test.db, "SELECT count(*) FROM holds").await, 3);
+        release(&test.db, winners[0]).await;
+    }
 }
 
 async fn ports_are_never_given_twice(engine: Engine) {

@@ -61,6 +61,7 @@ mod sessions;
 mod status;
 mod stripe_events;
 mod stripe_troubles;
+mod timed_out_creates;
 mod upstream_texts;
 mod watch;
 mod webhooks;

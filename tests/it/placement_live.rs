@@ -124,7 +124,10 @@ async fn another_node_of_the_region_takes_over(engine: Engine) {
         (order.node_id, made.node),
         (second.id, second.pterodactyl_node_id)
     );
-    assert_eq!((live.creates(&order.id).len(), order.attempts), (2, 0));
+    assert_eq!(
+        (live.creates(&order.id).len(), live.tries(&order.id).await),
+        (2, 0)
+    );
     let (first, second) = (live.node(first.id).await, live.node(second.id).await);
     assert_eq!(
         (

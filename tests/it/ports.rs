@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use sandbox::panel::DaemonMode;
+use sandbox::panel::{Call, DaemonMode};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -17,19 +17,20 @@ use crate::{
         db::Engine,
         live::{Live, PATIENCE, cart, reason},
         provisioning::{EAST, cart_of},
-        wait,
+        till, wait,
     },
 };
 
 both_engines!(
     a_port_taken_behind_our_back_is_a_new_choice,
+    a_free_port_is_found_behind_any_number_of_taken_ones,
     without_any_port_nothing_is_sold_and_a_paid_order_waits,
     a_port_stolen_during_the_create_is_noticed,
     ports_beyond_the_first_page_are_sold,
     ports_of_one_server_are_on_one_address,
 );
 
-/// Finding 24: the panel refused a port that somebody else had, and the order died.
+/// P-20, and finding 24: the panel refused a port that somebody else had, and the order died.
 async fn a_port_taken_behind_our_back_is_a_new_choice(engine: Engine) {
     let live = Live::open(engine).await;
     let panel = &live.world.panel;
@@ -44,7 +45,7 @@ async fn a_port_taken_behind_our_back_is_a_new_choice(engine: Engine) {
         let creates = live.creates(&order.id);
         let statuses: Vec<_> = creates.iter().map(|call| call.status).collect();
         assert_eq!(statuses, [Some(422), Some(201)], "{plan}");
-        assert_eq!(order.attempts, 0, "a new choice is not a try");
+        assert_eq!(live.tries(&order.id).await, 0, "a new choice is not a try");
         let made = live.made(&order.id);
         assert_eq!(made.allocations.len(), held.len());
         assert!(!made.allocations.contains(&stolen));
@@ -69,6 +70,43 @@ async fn a_port_taken_behind_our_back_is_a_new_choice(engine: Engine) {
             .count(),
         2
     );
+    live.close().await;
+}
+
+/// P-20: an administrator took the first thirty ports since we read them. Each refusal is a
+/// new choice and none a try, so the order gets the first that is really free.
+async fn a_free_port_is_found_behind_any_number_of_taken_ones(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
+        // The mirror is read at the start and then as seldom as with many ports in stock.
+        let seldom = |(name, _): &(String, String)| name != "SWEEP_PORTS_SECONDS";
+        options.variables.retain(seldom);
+        let seldom = ("SWEEP_PORTS_SECONDS".to_owned(), till::NEVER.to_owned());
+        options.variables.push(seldom);
+    })
+    .await;
+    let panel = &live.world.panel;
+    panel.set_rate_limit(100_000);
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    let mut free = panel.free_allocations(EAST.0);
+    free.sort_unstable();
+    let (taken, left) = free.split_at(30);
+    for port in taken {
+        live.occupy(*port);
+    }
+    live.pay(&order);
+    let order = live.wait_running(&order.id).await;
+    assert_eq!(
+        (live.made(&order.id).allocation, live.tries(&order.id).await),
+        (left[0], 0)
+    );
+    let creates = live.creates(&order.id);
+    assert_eq!(creates.len(), taken.len() + 1);
+    let made = |call: &&Call| call.status == Some(201);
+    assert_eq!(creates.iter().filter(made).count(), 1);
+    assert_eq!(live.ports(EAST.1, "foreign").await.len(), taken.len());
+    assert_eq!(live.ports_of(EAST.1, &order.id).await.len(), 1);
+    let held = live.node(EAST.1).await;
+    assert_eq!((held.held_ram_gb, held.free_allocations), (2, 169));
     live.close().await;
 }
 
@@ -166,13 +204,19 @@ async fn without_any_port_nothing_is_sold_and_a_paid_order_waits(engine: Engine)
     // The order's own port is gone too: it waits, and takes the first that comes free.
     live.pay(&order);
     let waiting = live.wait_for_reason(&order.id, "NO_PORTS").await;
-    assert_eq!((waiting.attempts, live.creates(&order.id).len()), (0, 1));
+    assert_eq!(
+        (live.tries(&waiting.id).await, live.creates(&order.id).len()),
+        (0, 1)
+    );
     let freed = panel.server(&order.id).map_or(thief, |made| made.id);
     assert_eq!(freed, thief, "nothing was made on a port of another");
     let port = live.ports(EAST.1, "foreign").await[77].pterodactyl_allocation_id;
     panel.assign_allocation(port, None);
     let order = live.wait_running(&order.id).await;
-    assert_eq!((live.made(&order.id).allocation, order.attempts), (port, 0));
+    assert_eq!(
+        (live.made(&order.id).allocation, live.tries(&order.id).await),
+        (port, 0)
+    );
     live.close().await;
 }
 

@@ -155,7 +155,7 @@ async fn every_game_is_delivered_with_its_own_egg_and_all_its_variables(engine: 
     for (order, plan, egg, secret) in &bought {
         let order = live.wait_running(&order.id).await;
         let made = live.made(&order.id);
-        assert_eq!((order.attempts, made.egg), (0, *egg), "{plan}");
+        assert_eq!((live.tries(&order.id).await, made.egg), (0, *egg), "{plan}");
         let creates = live.creates(&order.id);
         assert_eq!(creates.len(), 1, "{plan}");
         assert_names_every_variable(&made.environment, creates[0].body.as_ref().unwrap());

@@ -27,7 +27,10 @@ async fn restart(live: &mut Live) {
 
 async fn assert_one_server(live: &Live, order_id: &str) {
     let order = live.wait_running(order_id).await;
-    assert_eq!((live.creates(order_id).len(), order.attempts), (1, 0));
+    assert_eq!(
+        (live.creates(order_id).len(), live.tries(&order.id).await),
+        (1, 0)
+    );
     assert_eq!(live.world.panel.servers().len(), 1);
     assert_eq!(order.pterodactyl_server_id, live.made(order_id).id);
     let believed = live.events(order_id).await;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::created;
 use crate::{
     app::Error,
-    db::{allocations, nodes, servers},
+    db::{allocations, node_sightings, nodes, servers},
     domain::{
         self,
         order::{ErrorReason, Facts, WaitingReason},
@@ -52,7 +52,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             created::store(work, Step::CreateServer, &server).await?;
             Ok(Outcome::Again)
         }
-        Err(error) => failed(work, &request, node_id, error).await,
+        Err(error) => failed(work, facts, &request, node_id, error).await,
     }
 }
 
@@ -97,6 +97,7 @@ async fn clear(work: &Work, keep_request: bool) -> Result<(), Error> {
 
 async fn failed(
     work: &Work,
+    facts: &Facts,
     request: &NewServer,
     node_id: i32,
     error: panel::Error,
@@ -112,12 +113,17 @@ async fn failed(
     if !taken.is_empty() {
         let (id, taken) = (work.id(), &taken);
         work.store(Step::CreateServer, |tx, _| async move {
+            // What we know of the node's ports is old: the next sweep reads them again.
+            node_sightings::set_ports_read(&tx, node_id, 0).await?;
             allocations::mark_foreign(&tx, taken).await?;
             Ok(servers::clear_create(&tx, id, false).await?)
         })
         .await?;
-        // A taken port is a new choice, not a try.
-        return Ok(Outcome::Again);
+        // A taken port is a new choice, not a try, and however many there are it is no circle.
+        return Ok(Outcome::Later {
+            after: Duration::ZERO,
+            waiting: facts.order.waiting_reason,
+        });
     }
     if error
         == (panel::Error::NotDone {

@@ -128,6 +128,14 @@ impl Live {
         answer.into_inner().events
     }
 
+    /// How often a definite refusal was ever counted. The order itself forgets it as soon
+    /// as its server is made.
+    pub async fn tries(&self, order_id: &str) -> usize {
+        let events = self.events(order_id).await;
+        let counted = |event: &&proto::OrderEvent| event.what == "attempts" && event.to != "0";
+        events.iter().filter(counted).count()
+    }
+
     /// Our mirror of a node's ports in one state.
     pub async fn ports(&self, node_id: i32, state: &str) -> Vec<proto::Allocation> {
         let (mut ports, mut page_token) = (Vec::new(), String::new());
