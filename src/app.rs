@@ -41,6 +41,8 @@ pub struct App {
     pub nudge: Nudge,
     /// Prices that Stripe has confirmed.
     pub prices: checkout::prices::PriceCache,
+    /// Sessions that are being opened.
+    pub openings: checkout::openings::Openings,
     /// What the shop's owner chose.
     pub settings: Settings,
 }

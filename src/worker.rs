@@ -3,8 +3,9 @@
 //! A step re-reads, acts, records. It carries nothing from one to the next, so a
 //! crash is only an expired lease. No step retries inside: the next claim does.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::app::App;
@@ -66,6 +67,9 @@ impl Default for Settings {
     }
 }
 
+/// A loop that panics again and again must not fill the log.
+const AFTER_PANIC: Duration = Duration::from_secs(1);
+
 /// A running worker.
 #[derive(Debug)]
 pub struct Handle {
@@ -91,10 +95,25 @@ pub fn start(app: Arc<App>, settings: Settings, cancel: CancellationToken) -> Ha
         settings: Arc::clone(&settings),
         cancel: cancel.clone(),
     };
-    tasks.spawn(driver.run());
+    tasks.spawn(lasting("driver", cancel.clone(), async move || {
+        driver.run().await;
+    }));
     sweeps::spawn(&tasks, &app, &settings, &cancel);
     listen(&tasks, &app, &cancel);
     Handle { tasks, cancel }
+}
+
+/// Begins a loop again that panicked. A worker that is gone in silence would let orders be
+/// paid that nobody works on.
+async fn lasting(name: &'static str, cancel: CancellationToken, run: impl AsyncFn()) {
+    while AssertUnwindSafe(run()).catch_unwind().await.is_err() {
+        metrics::counter!("spawnpoint_worker_panics_total", "loop" => name).increment(1);
+        tracing::error!(name, "a loop of the worker panicked and begins again");
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep(jittered(AFTER_PANIC)) => {}
+        }
+    }
 }
 
 /// Carries nudges between replicas; needed also where only the RPC services run.

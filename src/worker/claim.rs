@@ -38,6 +38,16 @@ pub(super) struct Work {
     trace_id: String,
 }
 
+/// Renews a lease until it is dropped: also by a panic, else nobody could go on with the
+/// order as long as the process lives.
+pub(super) struct Keeper(AbortHandle);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// How much of a trace id is the same for all claims of one worker.
 const OWNER_DIGITS: usize = 8;
 
@@ -86,8 +96,8 @@ impl Work {
         }
     }
 
-    /// Renews the lease in the background until aborted or lost.
-    pub(super) fn keep_lease(&self) -> AbortHandle {
+    /// Renews the lease in the background until it is lost or its keeper dropped.
+    pub(super) fn keep_lease(&self) -> Keeper {
         let (app, settings, claim) = (
             Arc::clone(&self.app),
             Arc::clone(&self.settings),
@@ -114,7 +124,7 @@ impl Work {
                 }
             }
         });
-        task.abort_handle()
+        Keeper(task.abort_handle())
     }
 
     /// Whether the lease outlasts the longest call and its margin.

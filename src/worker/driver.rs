@@ -60,7 +60,7 @@ pub(super) enum Outcome {
 }
 
 impl Driver {
-    pub(super) async fn run(self) {
+    pub(super) async fn run(&self) {
         let slots = Arc::new(Semaphore::new(self.settings.concurrency));
         let tasks = TaskTracker::new();
         while !self.cancel.is_cancelled() {
@@ -149,8 +149,13 @@ impl Driver {
 /// Takes an order's steps until it waits, rests, or is somebody else's.
 pub(super) async fn drive(work: Work, cancel: &CancellationToken) {
     let keeper = work.keep_lease();
-    let ended = take_steps(&work, cancel).await;
-    keeper.abort();
+    let ended = AssertUnwindSafe(take_steps(&work, cancel)).catch_unwind();
+    let ended = match ended.await {
+        Ok(ended) => ended,
+        // Between two steps, where only we can be at fault; it must come to light as well.
+        Err(_) => panicked(&work).await,
+    };
+    drop(keeper);
     match ended {
         Ok(()) => {}
         Err(Error::Store(db::Error::ClaimLost)) => {
@@ -224,6 +229,16 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
         return Ok(());
     };
     let message = "its steps go in circles".to_owned();
+    work.tried(&facts, Step::Rest(None), ErrorReason::Internal, message)
+        .await
+}
+
+/// A panic while the next step was planned or the claim closed counts as a try too.
+async fn panicked(work: &Work) -> Result<(), Error> {
+    let Some(facts) = work.read().await? else {
+        return Ok(());
+    };
+    let message = "its planning failed; the log tells why".to_owned();
     work.tried(&facts, Step::Rest(None), ErrorReason::Internal, message)
         .await
 }

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{Settings, driver::chain, jittered, micros};
+use super::{Settings, driver::chain, jittered, lasting, micros};
 use crate::{
     app::{App, Error},
     db,
@@ -68,7 +68,8 @@ pub(super) fn spawn(
     let periods = &settings.periods;
     for (name, period, run) in timed(periods) {
         let (app, settings, cancel) = (Arc::clone(app), Arc::clone(settings), cancel.clone());
-        tasks.spawn(async move {
+        let lasts = cancel.clone();
+        tasks.spawn(lasting(name, lasts, async move || {
             // The timer is finer than the period: another replica may have stopped in its turn.
             let tick = (period / 4).max(Duration::from_millis(20));
             loop {
@@ -80,10 +81,13 @@ pub(super) fn spawn(
                     () = tokio::time::sleep(jittered(tick)) => {}
                 }
             }
-        });
+        }));
     }
     let (app, period, cancel) = (Arc::clone(app), periods.sequencer, cancel.clone());
-    tasks.spawn(async move { sequencer::run(&app, period, &cancel).await });
+    let lasts = cancel.clone();
+    tasks.spawn(lasting("sequencer", lasts, async move || {
+        sequencer::run(&app, period, &cancel).await;
+    }));
 }
 
 /// The sweeps that a timer starts.

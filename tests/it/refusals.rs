@@ -30,7 +30,7 @@ fn egg(id: i64) -> EggSpec {
 const PAPER: i64 = 39;
 const TERRARIA: &str = "terraria-1gb";
 
-/// Findings 14 and 23: poisoned orders were tried for ever, or stuck in provisioning.
+/// P-24, and findings 14 and 23: poisoned orders were tried for ever, or stuck in provisioning.
 async fn a_refused_order_is_parked_after_ten_tries_and_delays_nobody(engine: Engine) {
     let live = Live::open_with(engine, |options| {
         options
