@@ -1,0 +1,348 @@
+//! Creates that land late: the panel gets the request long after we gave it up, when
+//! look-ups have already said that there is no such server. One server for an order that
+//! goes on, none for one that has ended; and until it is settled, its room and its ports
+//! are nobody else's.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use sandbox::panel::{Fault, FaultAction};
+use spawnpoint::{
+    db::servers,
+    domain::{OrderId, step::StepKind},
+    panel::NewServer,
+    probe::{Moment, Probe, Struck},
+    rpc::proto,
+};
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    effort,
+    live::{Live, PATIENCE, cart},
+    provisioning::{EAST, cart_of},
+    sql, wait,
+};
+
+both_engines!(
+    a_create_that_lands_between_the_looks_is_adopted,
+    a_create_that_lands_after_the_looks_is_met_by_its_repeat,
+    a_create_that_lands_beside_its_repeat_makes_one_server,
+    a_create_that_lands_after_its_order_ended_is_deleted,
+    an_ended_order_whose_create_never_lands_gives_its_room_back,
+);
+
+/// Long enough that nothing is settled before time is moved.
+const SETTLE: Duration = Duration::from_secs(360);
+/// Between two looks at the panel for an order that goes on.
+const AGAIN: Duration = Duration::from_secs(41);
+const MINUTE: Duration = Duration::from_secs(60);
+const DELETE: &str = "/servers/{server}";
+
+/// Stands before creates: so many may pass, the others wait until they are let go.
+#[derive(Debug)]
+struct Gate {
+    passes: AtomicUsize,
+    arrived: Semaphore,
+    go: Semaphore,
+}
+
+impl Gate {
+    /// Lets the first create of each order pass.
+    fn after(creates: usize) -> Arc<Self> {
+        Arc::new(Self {
+            passes: AtomicUsize::new(creates),
+            arrived: Semaphore::new(0),
+            go: Semaphore::new(0),
+        })
+    }
+
+    async fn wait(&self) {
+        let arrived = tokio::time::timeout(PATIENCE, self.arrived.acquire()).await;
+        arrived.expect("a repeat is on its way").unwrap().forget();
+    }
+}
+
+#[async_trait::async_trait]
+impl Probe for Gate {
+    async fn at(&self, moment: Moment) -> Result<(), Struck> {
+        if !matches!(moment, Moment::StepBegins(_, StepKind::CreateServer)) {
+            return Ok(());
+        }
+        let pass = |left: usize| left.checked_sub(1);
+        let order = Ordering::SeqCst;
+        if self.passes.fetch_update(order, order, pass).is_err() {
+            self.arrived.add_permits(1);
+            self.go.acquire().await.unwrap().forget();
+        }
+        Ok(())
+    }
+}
+
+async fn open(engine: Engine, gate: &Arc<Gate>, install: Duration) -> Live {
+    let probe = Arc::clone(gate) as Arc<dyn Probe>;
+    Live::open_with(engine, |options| {
+        let variables = &mut options.variables;
+        variables.retain(|(name, _)| name != "SETTLE_SECONDS");
+        let settle = SETTLE.as_secs().to_string();
+        variables.push(("SETTLE_SECONDS".to_owned(), settle));
+        options.install = install;
+        options.probe = Some(probe);
+    })
+    .await
+}
+
+/// An order whose create is stuck on its way: the panel has not got it, we have given up.
+struct Stuck {
+    order: proto::Order,
+    request: NewServer,
+    ports: Vec<i64>,
+}
+
+impl Stuck {
+    async fn order(live: &Live, plan: &str) -> Self {
+        let panel = &live.world.panel;
+        let lost = panel.inject(Fault::on("POST", "/servers", FaultAction::Drop).times(1));
+        let order = live.purchase(cart_of(Uuid::new_v4(), plan)).await;
+        let order = live.wait_for_reason(&order.id, "OUTCOME_UNKNOWN").await;
+        assert_eq!(panel.fired(lost), 1);
+        let request = servers::create_request(live.store.db.read(), id(&order)).await;
+        let stuck = Self {
+            ports: ports(live, &order).await,
+            request: request.unwrap().expect("a create in doubt is kept"),
+            order,
+        };
+        assert_eq!(stuck.ports[0], stuck.request.allocation);
+        stuck.assert_held(live).await;
+        stuck
+    }
+
+    /// The very request, byte for byte, arrives at the panel after all.
+    async fn lands(&self, live: &Live) -> i64 {
+        let panel = Arc::clone(&live.world.cores[0].app.panel);
+        panel.create_server(&self.request).await.unwrap().id
+    }
+
+    /// Room and ports are its own still, whatever the look-ups said.
+    async fn assert_held(&self, live: &Live) {
+        let held = live.hold(&self.order.id).await;
+        assert_eq!(held.map(|(node, _)| node), Some(EAST.1));
+        assert_eq!(ports(live, &self.order).await, self.ports);
+    }
+
+    async fn looks(&self, live: &Live) -> i64 {
+        let id = sql::id(&live.store.db, id(&self.order).0);
+        let query =
+            format!("SELECT CAST(settle_looks AS bigint) FROM servers WHERE order_id = {id}");
+        sql::count(&live.store.db, &query).await
+    }
+
+    /// Moves time until one more look has said that there is no such server.
+    async fn look_in_vain(&self, live: &Live, after: Duration) {
+        let before = self.looks(live).await;
+        live.skip(after);
+        wait::until("one more look", PATIENCE, || async {
+            self.looks(live).await == before + 1
+        })
+        .await;
+        self.assert_held(live).await;
+    }
+
+    /// The order runs on the one server there is, on the ports that it always had.
+    async fn assert_one_server(&self, live: &Live, server: i64) {
+        let order = live.wait_running(&self.order.id).await;
+        assert_eq!(order.pterodactyl_server_id, server);
+        let made = live.made(&order.id);
+        assert_eq!((made.id, &made.allocations), (server, &self.ports));
+        self.assert_held(live).await;
+        assert_eq!(live.tries(&order.id).await, 0);
+        let events = live.events(&order.id).await;
+        assert!(
+            events.iter().all(|event| event.what != "note"),
+            "{events:?}"
+        );
+    }
+}
+
+fn id(order: &proto::Order) -> OrderId {
+    OrderId(order.id.parse().unwrap())
+}
+
+async fn ports(live: &Live, order: &proto::Order) -> Vec<i64> {
+    let ports = live.ports_of(EAST.1, &order.id).await;
+    ports
+        .iter()
+        .map(|port| port.pterodactyl_allocation_id)
+        .collect()
+}
+
+/// The late create: it lands after the first look-up said 404, and the second finds it.
+async fn a_create_that_lands_between_the_looks_is_adopted(engine: Engine) {
+    let live = open(engine, &Gate::after(9), Duration::ZERO).await;
+    for plan in ["mc-1gb", "rust-3gb"] {
+        let stuck = Stuck::order(&live, plan).await;
+        stuck.look_in_vain(&live, SETTLE).await;
+        let server = stuck.lands(&live).await;
+        live.skip(AGAIN);
+        stuck.assert_one_server(&live, server).await;
+        assert_eq!(
+            live.creates(&stuck.order.id).len(),
+            1,
+            "{plan}: never repeated"
+        );
+    }
+    assert_eq!(live.world.panel.servers().len(), 2);
+    live.close().await;
+}
+
+/// The late create: it lands after both look-ups said 404, a moment before the same request
+/// is sent again. The panel refuses the repeat, which is no word about the order.
+async fn a_create_that_lands_after_the_looks_is_met_by_its_repeat(engine: Engine) {
+    let gate = Gate::after(1);
+    let live = open(engine, &gate, Duration::ZERO).await;
+    let stuck = Stuck::order(&live, "rust-3gb").await;
+    stuck.look_in_vain(&live, SETTLE).await;
+    live.skip(AGAIN);
+    gate.wait().await;
+    stuck.assert_held(&live).await;
+    let server = stuck.lands(&live).await;
+    gate.go.add_permits(9);
+    live.wait_for_reason(&stuck.order.id, "OUTCOME_UNKNOWN")
+        .await;
+    stuck.assert_held(&live).await;
+    live.skip(SETTLE);
+    stuck.assert_one_server(&live, server).await;
+    let creates = live.creates(&stuck.order.id);
+    let statuses: Vec<_> = creates.iter().map(|call| call.status).collect();
+    assert_eq!(statuses, [Some(201), Some(422)]);
+    assert_eq!(creates[0].body, creates[1].body, "the same request again");
+    assert_eq!(live.world.panel.servers().len(), 1);
+    live.close().await;
+}
+
+/// The late create: it lands at the same time as its repeat, and the panel locks nothing:
+/// whichever it takes, there is one server.
+async fn a_create_that_lands_beside_its_repeat_makes_one_server(engine: Engine) {
+    let rounds = usize::try_from(effort::runs(3, 50)).unwrap();
+    let gate = Gate::after(0);
+    let live = open(engine, &gate, Duration::ZERO).await;
+    live.world.panel.set_rate_limit(100_000);
+    let mut refused = 0;
+    for round in 1..=rounds {
+        gate.passes.store(1, Ordering::SeqCst);
+        let stuck = Stuck::order(&live, "mc-1gb").await;
+        stuck.look_in_vain(&live, SETTLE).await;
+        live.skip(AGAIN);
+        gate.wait().await;
+        let panel = Arc::clone(&live.world.cores[0].app.panel);
+        let request = stuck.request.clone();
+        let late = tokio::spawn(async move { panel.create_server(&request).await });
+        gate.go.add_permits(1);
+        // One of them is refused, or both are told of a broken unique key.
+        let _ = late.await.unwrap();
+        wait::until("the repeat was answered", PATIENCE, || async {
+            let creates = live.creates(&stuck.order.id);
+            creates.len() == 2 && creates.iter().all(|call| call.status.is_some())
+        })
+        .await;
+        let told = |order: &proto::Order| {
+            order.pterodactyl_server_id > 0 || order.waiting_reason == "OUTCOME_UNKNOWN"
+        };
+        let order = live.wait_order(&stuck.order.id, "its outcome", told).await;
+        if order.pterodactyl_server_id == 0 {
+            refused += 1;
+            live.skip(SETTLE);
+        }
+        let server = live.made(&stuck.order.id).id;
+        stuck.assert_one_server(&live, server).await;
+        assert_eq!(live.world.panel.servers().len(), round);
+    }
+    println!("of {rounds} repeats {refused} met the late one");
+    live.close().await;
+}
+
+fn cancel(live: &Live, order: &proto::Order) {
+    let subscription = live.subscription(order);
+    live.world
+        .stripe
+        .cancel_subscription(&subscription)
+        .unwrap();
+}
+
+/// An order that ended while its create was stuck.
+async fn ended_while_stuck(live: &Live) -> Stuck {
+    let stuck = Stuck::order(live, "rust-3gb").await;
+    cancel(live, &stuck.order);
+    live.wait_order(&stuck.order.id, "it is over", |order| {
+        order.status() == proto::OrderStatus::Canceled
+    })
+    .await;
+    stuck.assert_held(live).await;
+    stuck
+}
+
+async fn wait_free(live: &Live, stuck: &Stuck) {
+    wait::until("its room is free", PATIENCE, || async {
+        live.hold(&stuck.order.id).await.is_none() && ports(live, &stuck.order).await.is_empty()
+    })
+    .await;
+    let node = live.node(EAST.1).await;
+    assert_eq!((node.held_ram_gb, node.free_allocations), (0, 200));
+    assert_eq!(live.world.panel.servers(), []);
+}
+
+/// The late create, for an order that has ended: it lands after the look of the first
+/// minute, or of the tenth, said 404. The next look finds it, and it is deleted.
+async fn a_create_that_lands_after_its_order_ended_is_deleted(engine: Engine) {
+    let long = Duration::from_secs(1_000_000);
+    let live = open(engine, &Gate::after(9), long).await;
+    let panel = &live.world.panel;
+    for looks in [1, 2] {
+        let stuck = ended_while_stuck(&live).await;
+        // Never before a create of a live order would be settled.
+        stuck.look_in_vain(&live, SETTLE).await;
+        if looks == 2 {
+            stuck.look_in_vain(&live, 10 * MINUTE).await;
+        }
+        let server = stuck.lands(&live).await;
+        assert_eq!(live.made(&stuck.order.id).id, server);
+        stuck.assert_held(&live).await;
+        live.skip(50 * MINUTE);
+        wait_free(&live, &stuck).await;
+        assert_eq!(panel.succeeded_route("DELETE", DELETE), looks);
+        assert_eq!(live.creates(&stuck.order.id).len(), 1, "never repeated");
+        let order = live.order(&stuck.order.id).await;
+        assert_eq!(order.server_state(), proto::ServerState::Deleted);
+    }
+    // What was held for them can be sold again.
+    live.purchase(cart(Uuid::new_v4())).await;
+    live.close().await;
+}
+
+/// The late create that never lands: held through the looks of the first, the tenth and the
+/// sixtieth minute, then free.
+async fn an_ended_order_whose_create_never_lands_gives_its_room_back(engine: Engine) {
+    let live = open(engine, &Gate::after(9), Duration::ZERO).await;
+    let stuck = ended_while_stuck(&live).await;
+    stuck.look_in_vain(&live, SETTLE).await;
+    stuck.look_in_vain(&live, 10 * MINUTE).await;
+    live.skip(40 * MINUTE);
+    live.buy_cart(cart(Uuid::new_v4())).await;
+    stuck.assert_held(&live).await;
+    assert_eq!(stuck.looks(&live).await, 2, "the third look is not due yet");
+    live.skip(10 * MINUTE);
+    wait::until("its room is free", PATIENCE, || async {
+        live.hold(&stuck.order.id).await.is_none() && ports(&live, &stuck.order).await.is_empty()
+    })
+    .await;
+    assert_eq!(live.creates(&stuck.order.id).len(), 0);
+    assert_eq!(live.world.panel.count_route("DELETE", DELETE), 0);
+    assert_eq!(live.world.panel.servers().len(), 1, "the other customer's");
+    live.close().await;
+}
