@@ -14,7 +14,7 @@ use crate::support::{
 both_engines!(a_burst_of_carts_never_oversells_a_node);
 
 /// P-23, through the checkout: forty carts race for the last room of a node.
-/// Finding 26: only orders that had their node counted, so a burst of carts oversold it;
+/// Findings 26 and 30: only orders that had their node counted, so a burst of carts oversold it;
 /// disk never counted at all.
 async fn a_burst_of_carts_never_oversells_a_node(engine: Engine) {
     let live = Live::open_with(engine, |options| {

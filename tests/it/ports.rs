@@ -169,8 +169,8 @@ async fn ports_beyond_the_first_page_are_sold(engine: Engine) {
     live.close().await;
 }
 
-/// Finding 31: without a free port an assigned one was handed out. And 30: nothing kept
-/// a cart from being paid for which there was no room.
+/// Findings 30 and 31: nothing kept a cart from being paid for which there was no room; and
+/// without a free port an assigned one was handed out.
 async fn without_any_port_nothing_is_sold_and_a_paid_order_waits(engine: Engine) {
     let live = Live::open(engine).await;
     let panel = &live.world.panel;
