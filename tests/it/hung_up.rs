@@ -200,7 +200,7 @@ async fn a_checkout_left_at_any_await_made_nothing_or_an_order_to_be_found(engin
         nothing += before;
         made += after;
     }
-    println!("left {nothing} times before the commit and {made} times after it");
+    eprintln!("left {nothing} times before the commit and {made} times after it");
     assert!(nothing > 5 && made > 0, "{nothing} before, {made} after");
     let orders = assert_whole(&live).await;
     assert_eq!(till::rows(&live, "holds").await, orders);

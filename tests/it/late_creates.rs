@@ -263,7 +263,7 @@ async fn a_create_that_lands_beside_its_repeat_makes_one_server(engine: Engine) 
         stuck.assert_one_server(&live, server).await;
         assert_eq!(live.world.panel.servers().len(), round);
     }
-    println!("of {rounds} repeats {refused} met the late one");
+    eprintln!("of {rounds} repeats {refused} met the late one");
     live.close().await;
 }
 

@@ -185,7 +185,7 @@ async fn poisoned_orders_do_not_slow_the_others(engine: Engine) {
         }
     }
     let ratio = throughput(&alone, &beside);
-    println!("{orders} orders: {alone:?} alone, {beside:?} beside poisoned ones: {ratio:.2}");
+    eprintln!("{orders} orders: {alone:?} alone, {beside:?} beside poisoned ones: {ratio:.2}");
     assert!(
         ratio >= 0.95,
         "the rest came to {ratio:.2} of its throughput"

@@ -1,6 +1,6 @@
 //! What is proven, and where: the cases of the fault catalogue, each named by the doc
 //! comment of a test that runs. The table is read from the sources, so that it cannot be
-//! older than they are: `cargo test --test it proofs -- --nocapture` prints it.
+//! older than they are: `cargo test --test it proofs:: -- --nocapture` prints it.
 
 mod named;
 
@@ -97,7 +97,7 @@ fn every_case_is_proven_by_a_test_that_names_it() {
     for (case, proofs) in &table {
         for proof in proofs {
             let said = proof.said_of(case);
-            println!("{case} | {said} | {}::{}", proof.path, proof.name);
+            eprintln!("{case} | {said} | {}::{}", proof.path, proof.name);
         }
     }
     let unproven: Vec<_> = table

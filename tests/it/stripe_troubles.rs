@@ -144,7 +144,7 @@ async fn a_customer_behind_a_stored_error_is_found_or_made_anew(engine: Engine) 
         let order = live.reserve(wanted.clone()).await;
         assert_eq!(stripe.fired(fault), 1);
         let known = customers(&live, &wanted.email).await;
-        assert_eq!(known, [order.stripe_customer_id.clone()], "{after_work}");
+        assert_eq!(known, [order.stripe_customer_id.as_str()], "{after_work}");
         let next = live
             .reserve(CreateCheckoutSessionRequest {
                 request_id: Uuid::new_v4().to_string(),
