@@ -155,7 +155,9 @@ impl Config {
             ca_pem,
             deadline,
             connect_timeout: Duration::from_secs(2),
-            keep_alive_interval: Duration::from_secs(3),
+            // Together the longest that a dead connection, made in the last moment of an
+            // outage, can hold up what comes after it.
+            keep_alive_interval: Duration::from_secs(2),
             keep_alive_timeout: Duration::from_secs(2),
         };
         Ok(Self {

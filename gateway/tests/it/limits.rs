@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+use crate::support::effort::runs;
 use crate::support::http::{read_to_close, request};
 use crate::support::*;
 
@@ -27,6 +28,7 @@ fn chunked(body: &[u8], signature: &str) -> Vec<u8> {
     bytes
 }
 
+/// W-12: one byte over the cap, with and without a declared length.
 #[tokio::test]
 async fn the_cap_is_exact_declared_or_chunked() {
     let core = FakeCore::start().await;
@@ -78,6 +80,7 @@ async fn the_cap_is_exact_declared_or_chunked() {
     assert_eq!(core.calls().len(), 2);
 }
 
+/// W-12: 100 MB announced is refused without one byte of it.
 #[tokio::test]
 async fn a_huge_body_is_refused_before_it_is_sent() {
     let core = FakeCore::start().await;
@@ -93,6 +96,7 @@ async fn a_huge_body_is_refused_before_it_is_sent() {
     );
 }
 
+/// W-12: a body without a length and without an end.
 #[tokio::test]
 async fn an_endless_chunked_body_is_cut_off() {
     let core = FakeCore::start().await;
@@ -118,6 +122,7 @@ async fn an_endless_chunked_body_is_cut_off() {
     assert_eq!(gateway.deliver().await.status, 200);
 }
 
+/// W-13: a head may take five seconds in all, however it dribbles.
 #[tokio::test]
 async fn slow_heads_are_cut_off_even_when_they_dribble() {
     let core = FakeCore::start().await;
@@ -151,6 +156,7 @@ async fn slow_heads_are_cut_off_even_when_they_dribble() {
     );
 }
 
+/// W-13: a body may take ten seconds in all, however it dribbles.
 #[tokio::test]
 async fn a_slow_body_gets_408_even_when_it_dribbles() {
     let core = FakeCore::start().await;
@@ -204,12 +210,15 @@ async fn a_body_that_breaks_off_reaches_nobody() {
     assert_eq!(core.calls().len(), 1);
 }
 
+/// W-13: senders that hold a connection each, half of them in the head and half in the
+/// body; good requests are served all the while.
 #[tokio::test]
-async fn two_hundred_slow_senders_do_not_delay_a_good_one() {
+async fn slow_senders_do_not_delay_a_good_one() {
+    let senders = runs(200, 2_000);
     let core = FakeCore::start().await;
     let gateway = Gateway::start(core.addr, |_| {}).await;
     let mut slow = Vec::new();
-    for index in 0..200 {
+    for index in 0..senders {
         let mut stream = TcpStream::connect(gateway.addr).await.unwrap();
         let head: &[u8] = if index % 2 == 0 {
             b"POST /stripe-webhook HTTP/1.1\r\nHo"
@@ -220,11 +229,15 @@ async fn two_hundred_slow_senders_do_not_delay_a_good_one() {
         slow.push(stream);
     }
     let began = Instant::now();
+    let mut slowest = Duration::ZERO;
     for _ in 0..10 {
+        let sent = Instant::now();
         assert_eq!(gateway.deliver().await.status, 200);
+        slowest = slowest.max(sent.elapsed());
     }
+    println!("W-13: {senders} slow senders, slowest good answer {slowest:?}");
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-    assert!(gateway.metric("gateway_connections").await >= 100.0);
+    assert!(gateway.metric("gateway_connections").await >= f64::from(senders / 2));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod answers;
 mod lifecycle;
 mod limits;
 mod logs;
+mod memory;
 mod outages;
 mod program;
 mod rotation;

@@ -104,6 +104,7 @@ async fn a_connection_that_breaks_in_mid_call_means_503_and_no_alarm() {
     }
 }
 
+/// W-14: a core that takes the call and never answers.
 #[tokio::test]
 async fn a_core_that_hangs_means_503_at_the_deadline() {
     let core = FakeCore::start().await;
@@ -134,6 +135,7 @@ async fn a_listener_that_never_speaks_means_503_in_time() {
     assert_eq!(get(gateway.addr, "/readyz").await.status, 503);
 }
 
+/// W-14: a half-open connection to the core, in short time.
 #[tokio::test]
 async fn a_dead_wire_is_noticed_and_replaced() {
     let core = FakeCore::start().await;
@@ -160,6 +162,7 @@ async fn a_dead_wire_is_noticed_and_replaced() {
     );
 }
 
+/// W-15: the core has stored it and said so, and nobody heard.
 #[tokio::test]
 async fn an_answer_lost_after_the_commit_is_never_an_acknowledgement() {
     let core = FakeCore::start().await;

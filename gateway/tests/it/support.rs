@@ -2,6 +2,8 @@
 //! with a deadline instead of sleeps.
 
 pub mod core;
+#[path = "../../../tests/it/support/effort.rs"]
+pub mod effort;
 pub mod http;
 pub mod process;
 pub mod proxy;

@@ -50,6 +50,11 @@ impl Program {
         }
     }
 
+    /// The system's number of it.
+    pub fn id(&self) -> u32 {
+        self.child.id().expect("it still runs")
+    }
+
     /// Everything it has written.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()
@@ -89,10 +94,18 @@ fn listening(log: &Path) -> Option<SocketAddr> {
 
 /// A header signed by the machine's clock, which is the program's.
 pub fn signed_now(secret: &str, body: &[u8]) -> String {
+    signed_now_by(&[secret], body)
+}
+
+/// As [`signed_now`], with a signature by each of these secrets.
+pub fn signed_now_by(secrets: &[&str], body: &[u8]) -> String {
     let now = gateway::Clock::system()
         .now()
         .duration_since(UNIX_EPOCH)
         .unwrap();
     let now = now.as_secs().to_string();
-    format!("t={now},v1={}", sign(secret, &now, body))
+    let list = secrets.iter().map(|secret| sign(secret, &now, body));
+    list.fold(format!("t={now}"), |header, digest| {
+        format!("{header},v1={digest}")
+    })
 }
