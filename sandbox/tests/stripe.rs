@@ -16,6 +16,9 @@ mod faults;
 #[path = "stripe/idempotency.rs"]
 mod idempotency;
 #[cfg(test)]
+#[path = "stripe/independent_signer.rs"]
+mod independent_signer;
+#[cfg(test)]
 #[path = "stripe/support.rs"]
 mod support;
 #[cfg(test)]

@@ -7,6 +7,7 @@
 )]
 
 mod answers;
+mod independent_signer;
 mod lifecycle;
 mod limits;
 mod logs;
