@@ -156,9 +156,10 @@ impl Config {
             deadline,
             connect_timeout: Duration::from_secs(2),
             // Together the longest that a dead connection, made in the last moment of an
-            // outage, can hold up what comes after it.
-            keep_alive_interval: Duration::from_secs(2),
-            keep_alive_timeout: Duration::from_secs(2),
+            // outage, can hold up what comes after it. Most of it is patience: a core that
+            // is only slow must not lose every call under way.
+            keep_alive_interval: Duration::from_secs(1),
+            keep_alive_timeout: Duration::from_secs(3),
         };
         Ok(Self {
             listen_addr,

@@ -67,4 +67,5 @@ mod stripe_troubles;
 mod timed_out_creates;
 mod upstream_texts;
 mod watch;
+mod webhook_faults;
 mod webhooks;

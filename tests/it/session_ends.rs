@@ -129,6 +129,8 @@ async fn a_session_that_stripe_keeps_open_is_ended(engine: Engine) {
     live.close().await;
 }
 
+/// W-07: complete but unpaid makes no server, however long it takes; a later success makes
+/// one, a later failure gives everything back.
 async fn a_delayed_payment_keeps_its_hold_until_it_is_settled(engine: Engine) {
     let live = Live::open(engine).await;
     let all = till::remaining(&live, "mc-2gb", "us-east").await;
@@ -180,6 +182,7 @@ async fn a_delayed_payment_keeps_its_hold_until_it_is_settled(engine: Engine) {
     live.close().await;
 }
 
+/// W-07: the same with not one event delivered.
 async fn with_no_webhook_a_delayed_payment_is_asked_for(engine: Engine) {
     let live = open_deaf(engine).await;
     let order = pending(&live).await;

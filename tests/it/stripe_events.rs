@@ -43,6 +43,7 @@ async fn pending(live: &Live) -> Order {
 }
 
 /// Finding 3: a redelivered event made a second order and a second server.
+/// W-03: in one process; on four replicas see `webhook_faults`.
 async fn an_event_that_comes_twenty_times_has_one_effect(engine: Engine) {
     let live = open(engine).await;
     let order = pending(&live).await;
@@ -203,6 +204,7 @@ async fn a_webhook_is_acknowledged_before_anything_is_made(engine: Engine) {
     live.close().await;
 }
 
+/// W-06: the event is about a session that we do not know yet, of an order that we do.
 async fn an_event_may_come_before_its_session_is_known(engine: Engine) {
     let live = open(engine).await;
     // Stripe has opened the session; the answer is lost for as long as the test runs.

@@ -235,7 +235,7 @@ async fn slow_senders_do_not_delay_a_good_one() {
         assert_eq!(gateway.deliver().await.status, 200);
         slowest = slowest.max(sent.elapsed());
     }
-    println!("W-13: {senders} slow senders, slowest good answer {slowest:?}");
+    eprintln!("W-13: {senders} slow senders, slowest good answer {slowest:?}");
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
     assert!(gateway.metric("gateway_connections").await >= f64::from(senders / 2));
 }

@@ -174,7 +174,7 @@ async fn no_body_costs_the_program_more_than_two_mebibytes() {
 
     let peak = status_kib(&program, "VmHWM:");
     let grown = peak.saturating_sub(before);
-    println!("W-12: {SENDERS} senders at once: {before} KiB at rest, peak {peak} KiB");
+    eprintln!("W-12: {SENDERS} senders at once: {before} KiB at rest, peak {peak} KiB");
     assert!(
         grown <= SENDERS * PER_SENDER_KIB + SLACK_KIB,
         "grown by {grown} KiB for {SENDERS} senders"
@@ -205,7 +205,7 @@ async fn the_largest_bodies_are_handed_on_within_three_mebibytes() {
     }
     let peak = status_kib(&program, "VmHWM:");
     let grown = peak.saturating_sub(before);
-    println!("W-12: {SENDERS} bodies of 1 MiB at once: {before} KiB at rest, peak {peak} KiB");
+    eprintln!("W-12: {SENDERS} bodies of 1 MiB at once: {before} KiB at rest, peak {peak} KiB");
     assert!(
         grown <= SENDERS * (PER_SENDER_KIB + 1024) + SLACK_KIB,
         "grown by {grown} KiB for {SENDERS} senders"

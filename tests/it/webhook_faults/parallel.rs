@@ -1,0 +1,70 @@
+//! One event, many deliveries at the same moment, many replicas.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use uuid::Uuid;
+
+use super::sending::{Reply, Sender, assert_processed_once, pay_silently, percentile, rendered};
+use crate::support::{
+    db::Engine,
+    effort::runs,
+    live::Live,
+    postgres,
+    processes::{CoreProcess, GatewayProcess},
+    provisioning::cart_of,
+    till,
+};
+
+const REPLICAS: usize = 4;
+const DELIVERIES: usize = 100;
+/// The bar of a release build on an idle machine is 300 ms; this holds on any.
+const SLOWEST: Duration = Duration::from_secs(8);
+
+/// W-03: one event arrives a hundred times at once on four replicas, each with its
+/// gateway, all real processes: every delivery is answered 200, there is one row, and it
+/// has one effect.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_event_a_hundred_times_at_once_on_four_replicas() {
+    if postgres::skipped() {
+        return;
+    }
+    let variables = [("SWEEP_PENDING_SECONDS", till::NEVER)];
+    let mut live = Live::open_with(Engine::Postgres, |options| {
+        options.webhooks = false;
+        let ours = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        options.variables.extend(ours);
+    })
+    .await;
+    live.world.panel.set_rate_limit(100_000);
+    live.world.stop_cores().await;
+    let mut cores = vec![CoreProcess::start_all(&live, &variables).await];
+    while cores.len() < REPLICAS {
+        cores.push(CoreProcess::start_replica(&live, &variables).await);
+    }
+    let mut gateways = Vec::new();
+    for core in &cores {
+        let url = format!("http://{}", core.grpc);
+        gateways.push(GatewayProcess::start(&live, &[("SPAWNPOINT_URL", &url)]).await);
+    }
+    let senders: Vec<Sender> = gateways.iter().map(|one| Sender::to(one.addr)).collect();
+
+    let mut times = Vec::new();
+    let events = runs(2, 20);
+    for _ in 0..events {
+        let order = live.reserve(cart_of(Uuid::new_v4(), "mc-1gb")).await;
+        let paid = pay_silently(&live, &order);
+        let body = serde_json::to_vec(&rendered(&live, &paid.id)).unwrap();
+        let all = (0..DELIVERIES).map(|at| senders[at % REPLICAS].signed(&body));
+        let replies: Vec<Reply> = join_all(all).await;
+        let refused: Vec<&Reply> = replies.iter().filter(|reply| reply.status != 200).collect();
+        assert!(refused.is_empty(), "{refused:?}");
+        assert_processed_once(&live, &order, &paid.id).await;
+        times.extend(replies.iter().map(|reply| reply.took));
+    }
+    assert_eq!(till::rows(&live, "stripe_events").await, i64::from(events));
+    let (median, p99) = (percentile(&mut times, 50), percentile(&mut times, 99));
+    eprintln!("W-03: {events} x {DELIVERIES} deliveries at once: median {median:?}, p99 {p99:?}");
+    assert!(p99 < SLOWEST, "{p99:?}");
+    live.close().await;
+}
