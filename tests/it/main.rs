@@ -31,6 +31,7 @@ mod harness;
 mod hostile;
 mod hung_up;
 mod installs;
+mod kill;
 mod late_creates;
 mod layering;
 mod leases;

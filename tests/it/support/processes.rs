@@ -9,7 +9,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -72,7 +72,7 @@ pub enum Signal {
 
 /// A running program; killed when dropped.
 pub struct Program {
-    child: Mutex<Child>,
+    child: Arc<Mutex<Child>>,
     folder: TempDir,
 }
 
@@ -92,7 +92,7 @@ impl Program {
             .spawn()
             .unwrap();
         Self {
-            child: Mutex::new(child),
+            child: Arc::new(Mutex::new(child)),
             folder,
         }
     }
@@ -118,20 +118,18 @@ impl Program {
     /// Sends a signal. A process that has ended already takes none: whoever sends one
     /// relies on its effect.
     pub fn signal(&self, signal: Signal) {
-        let mut child = self.child.lock().unwrap();
-        // Not reaped before this line, its id cannot have become another's.
-        if let Some(status) = child.try_wait().unwrap() {
-            drop(child);
-            panic!("{signal:?}, but it had ended: {status}\n{}", self.log());
+        if let Err(ended) = send(&self.child, signal) {
+            panic!("{signal:?}, but it had ended: {ended}\n{}", self.log());
         }
-        let pid = Pid::from_child(&child);
-        let signal = match signal {
-            Signal::Kill => rustix::process::Signal::KILL,
-            Signal::Stop => rustix::process::Signal::STOP,
-            Signal::Cont => rustix::process::Signal::CONT,
-            Signal::Term => rustix::process::Signal::TERM,
-        };
-        kill_process(pid, signal).unwrap();
+    }
+
+    /// Kills it from wherever the moment is known, such as inside a proxy. Whether it was
+    /// alive until then shows in [`Program::killed`].
+    pub fn killer(&self) -> impl Fn() + Send + Sync + 'static {
+        let child = Arc::clone(&self.child);
+        move || {
+            let _ = send(&child, Signal::Kill);
+        }
     }
 
     /// How it ended, if it has.
@@ -150,9 +148,14 @@ impl Program {
 
     /// Kills it and waits until it is gone: nothing of it happens after this.
     pub async fn kill(&self) {
-        const SIGKILL: i32 = 9;
         self.signal(Signal::Kill);
-        let status = self.exited(Duration::from_secs(10)).await;
+        self.killed(Duration::from_secs(10)).await;
+    }
+
+    /// Waits until somebody kills it.
+    pub async fn killed(&self, deadline: Duration) {
+        const SIGKILL: i32 = 9;
+        let status = self.exited(deadline).await;
         assert_eq!(
             status.signal(),
             Some(SIGKILL),
@@ -186,9 +189,26 @@ impl Program {
     }
 }
 
+/// Sends a signal, or tells how the process has ended.
+fn send(child: &Mutex<Child>, signal: Signal) -> Result<(), ExitStatus> {
+    let mut child = child.lock().unwrap();
+    // Not reaped before this line, its id cannot have become another's.
+    if let Some(status) = child.try_wait().unwrap() {
+        return Err(status);
+    }
+    let signal = match signal {
+        Signal::Kill => rustix::process::Signal::KILL,
+        Signal::Stop => rustix::process::Signal::STOP,
+        Signal::Cont => rustix::process::Signal::CONT,
+        Signal::Term => rustix::process::Signal::TERM,
+    };
+    kill_process(Pid::from_child(&child), signal).unwrap();
+    Ok(())
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
-        let child = self.child.get_mut().unwrap();
+        let mut child = self.child.lock().unwrap();
         let _ = child.kill();
         let _ = child.wait();
     }

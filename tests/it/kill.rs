@@ -1,0 +1,13 @@
+//! The control plane as real processes that are killed, stopped and told to end at the
+//! worst moments. Whatever was under way, the next process brings it to the same end:
+//! one server, one account, one customer, one session for each order.
+
+// mod customers;
+// mod ends;
+mod scene;
+// mod session;
+// mod statements;
+mod steps;
+// mod stops;
+// mod storm;
+// mod writes;
