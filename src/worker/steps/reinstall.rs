@@ -18,13 +18,15 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     };
     match work.app.panel.server(panel_id).await {
         Ok(Some(server)) if server.external_id.as_deref() == Some(&id.to_string()) => {
-            // Our earlier try may have come through, or the install ended meanwhile.
-            let failed = matches!(
-                server.status.as_deref(),
-                Some("install_failed" | "reinstall_failed")
-            );
-            if !failed && server.status.as_deref() != Some("installing") {
+            let installing = server.status.as_deref() == Some("installing");
+            if !failed(server.status.as_deref()) && !installing {
+                // It ended meanwhile: the poll of all servers tells how.
                 return Ok(work.later(WaitingReason::Installing));
+            }
+            if installing && failed(facts.server.observed_status.as_deref()) {
+                // An earlier try came through and nobody noted it: once more would cut
+                // short the install that runs.
+                return noted(work).await;
             }
         }
         Ok(_) => return missing(work).await,
@@ -36,6 +38,15 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         Err(panel::Error::Unknown { .. }) => {}
         Err(error) => return Ok(work.panel_failed(&error)),
     }
+    noted(work).await
+}
+
+fn failed(status: Option<&str>) -> bool {
+    matches!(status, Some("install_failed" | "reinstall_failed"))
+}
+
+async fn noted(work: &Work) -> Result<Outcome, Error> {
+    let id = work.id();
     work.store(Step::Reinstall, |tx, now_us| async move {
         Ok(servers::set_reinstalled(&tx, id, now_us).await?)
     })
