@@ -3,11 +3,13 @@
 //! one server, one account, one customer, one session for each order.
 
 // mod customers;
-// mod ends;
+mod ends;
+mod freeze;
 mod scene;
-// mod session;
+mod session;
 // mod statements;
 mod steps;
 // mod stops;
 // mod storm;
+mod transactions;
 // mod writes;

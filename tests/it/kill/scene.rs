@@ -11,10 +11,6 @@ use sandbox::{
     stripe::{Effect, Fault as StripeFault},
     world::Options,
 };
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
 use serde_json::Value;
 use spawnpoint::rpc::proto;
 use tonic::Code;
@@ -148,21 +144,6 @@ impl Scene {
         self.live.world.stripe.clear_faults();
     }
 
-    /// Keeps everybody else from writing to any order.
-    pub async fn lock_orders(&self) -> DatabaseTransaction {
-        let db = &self.live.store.db;
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let tx = db.read().begin_with_options(options).await.unwrap();
-        if db.is_postgres() {
-            let lock = "SELECT id FROM orders ORDER BY id FOR UPDATE";
-            tx.execute_unprepared(lock).await.unwrap();
-        }
-        tx
-    }
-
     /// Checks a cart out as often as the shop's pages would: until it is open. A call that
     /// the death of a process cut off is one of those that are repeated.
     pub async fn reserve(&self, cart: proto::CreateCheckoutSessionRequest) -> proto::Order {
@@ -200,6 +181,22 @@ impl Scene {
     pub async fn wait_until_delivered(&self) {
         let query = "SELECT count(*) FROM orders WHERE NOT (status = 'provisioned'
             AND server_state = 'running' AND lease_owner IS NULL AND due_us IS NULL)";
+        self.wait_for_none(query).await;
+    }
+
+    /// Ends an order's subscription at once, as its customer would.
+    pub fn cancel(&self, order: &proto::Order) {
+        let subscription = self.live.subscription(order);
+        let stripe = &self.live.world.stripe;
+        stripe.cancel_subscription(&subscription).unwrap();
+    }
+
+    /// Waits until every order of the shop is over, nothing is held and nobody has
+    /// anything to do.
+    pub async fn wait_until_over(&self) {
+        let query = "SELECT count(*) FROM orders WHERE NOT (status = 'canceled'
+            AND lease_owner IS NULL AND due_us IS NULL
+            AND NOT EXISTS (SELECT 1 FROM holds WHERE order_id = orders.id))";
         self.wait_for_none(query).await;
     }
 

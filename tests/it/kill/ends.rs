@@ -1,0 +1,117 @@
+//! SIGKILL around the calls that come after a create: a second install, and the end of a
+//! server whose order is over.
+
+use std::time::Duration;
+
+use sandbox::panel::{Fault, FaultAction};
+use spawnpoint::rpc::proto;
+use uuid::Uuid;
+
+use super::scene::{Armed, Hang, Scene};
+use crate::support::{
+    db::Engine,
+    effort,
+    live::{PATIENCE, cart},
+    wait,
+};
+
+both_engines!(
+    killed_around_a_reinstall,
+    killed_around_a_delete,
+    killed_before_room_is_given_back,
+);
+
+const LONG_INSTALL: Duration = Duration::from_secs(600);
+const REINSTALL: &str = "/servers/{server}/reinstall";
+const DELETE: &str = "/servers/{server}";
+const SEEDS: u32 = 20;
+
+/// P-07: killed before the panel took a reinstall, and after it did: the install script
+/// is run again once, not once for each process.
+async fn killed_around_a_reinstall(engine: Engine) {
+    let quick = Duration::from_millis(200);
+    let mut scene = Scene::open_with(engine, |options| options.install = quick, &[]).await;
+    let runs = effort::runs(1, SEEDS);
+    for run in 0..runs {
+        for after_work in [false, true] {
+            let panel = &scene.live.world.panel;
+            panel.set_install_delay(quick);
+            let order = scene.reserve(cart(Uuid::new_v4())).await;
+            panel.fail_install(&order.id);
+            // The first POST is the create.
+            let hang = FaultAction::Hang {
+                milliseconds: 120_000,
+            };
+            let mut hang = Fault::on("POST", "/servers", hang).nth(2);
+            hang.after_work = after_work;
+            let armed = Armed::Panel(panel.inject(hang));
+            let before = panel.succeeded_route("POST", REINSTALL);
+            scene.live.pay(&order);
+            wait::until("the server is there", PATIENCE, || async {
+                panel.server(&order.id).is_some()
+            })
+            .await;
+            // Still under way when the next process looks.
+            panel.set_install_delay(Duration::from_secs(3));
+            scene.kill_when_hanging(&armed, 1).await;
+            scene.live.world.panel.allow_install(&order.id);
+            scene.restart().await;
+            scene.wait_until_delivered().await;
+            let panel = &scene.live.world.panel;
+            let done = panel.succeeded_route("POST", REINSTALL) - before;
+            assert_eq!(done, 1, "run {run}, after_work {after_work}");
+        }
+    }
+    scene
+        .assert_each_delivered_once(2 * usize::try_from(runs).unwrap())
+        .await;
+}
+
+/// P-07: killed before the panel deleted a server whose order ended during its install,
+/// and after it did.
+async fn killed_around_a_delete(engine: Engine) {
+    let mut scene = Scene::open_with(engine, |options| options.install = LONG_INSTALL, &[]).await;
+    for run in 0..effort::runs(1, SEEDS) {
+        for after_work in [false, true] {
+            let order = scene.reserve(cart(Uuid::new_v4())).await;
+            let before = scene.live.world.panel.succeeded_route("DELETE", DELETE);
+            scene.live.pay(&order);
+            scene.live.wait_for_reason(&order.id, "INSTALLING").await;
+            let armed = scene.arm(Hang::Panel("DELETE", "/servers/", after_work));
+            scene.cancel(&order);
+            scene.kill_when_hanging(&armed, 1).await;
+            scene.restart().await;
+            scene.wait_until_over().await;
+            let panel = &scene.live.world.panel;
+            let done = panel.succeeded_route("DELETE", DELETE) - before;
+            assert_eq!(done, 1, "run {run}, after_work {after_work}");
+            assert_eq!(panel.servers(), []);
+            let order = scene.live.order(&order.id).await;
+            assert_eq!(order.server_state(), proto::ServerState::Deleted);
+            assert_eq!((order.attempts, order.error_reason.as_str()), (0, ""));
+            scene.assert_ledger_is_the_panels().await;
+        }
+    }
+}
+
+/// P-07: killed while Stripe is read for an order that was canceled before anything was
+/// made: nothing is made, and room and ports are free again.
+async fn killed_before_room_is_given_back(engine: Engine) {
+    let mut scene = Scene::open(engine).await;
+    for _ in 0..effort::runs(1, SEEDS) {
+        let order = scene.reserve(cart(Uuid::new_v4())).await;
+        let armed = scene.arm(Hang::Stripe("GET", "/v1/checkout/sessions/", false));
+        scene.live.pay(&order);
+        scene.cancel(&order);
+        scene.kill_when_hanging(&armed, 1).await;
+        scene.restart().await;
+        scene.wait_until_over().await;
+        let order = scene.live.order(&order.id).await;
+        assert_eq!(order.server_state(), proto::ServerState::None);
+        scene.assert_ledger_is_the_panels().await;
+    }
+    assert_eq!(
+        (scene.posts(), scene.live.world.panel.servers().len()),
+        (0, 0)
+    );
+}
