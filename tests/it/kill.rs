@@ -2,14 +2,15 @@
 //! worst moments. Whatever was under way, the next process brings it to the same end:
 //! one server, one account, one customer, one session for each order.
 
-// mod customers;
+mod customers;
 mod ends;
+mod fleet;
 mod freeze;
+mod moments;
+mod rest;
 mod scene;
 mod session;
-// mod statements;
 mod steps;
-// mod stops;
-// mod storm;
+mod stops;
+mod storm;
 mod transactions;
-// mod writes;

@@ -5,6 +5,7 @@ pub mod db;
 pub mod effort;
 pub mod layers;
 pub mod live;
+pub mod pool;
 pub mod postgres;
 pub mod processes;
 pub mod provisioning;

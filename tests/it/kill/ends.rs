@@ -7,13 +7,11 @@ use sandbox::panel::{Fault, FaultAction};
 use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
-use super::scene::{Armed, Hang, Scene};
-use crate::support::{
-    db::Engine,
-    effort,
-    live::{PATIENCE, cart},
-    wait,
+use super::{
+    rest,
+    scene::{Armed, Hang, Scene},
 };
+use crate::support::{db::Engine, effort, live::PATIENCE, pool::pool_cart, wait};
 
 both_engines!(
     killed_around_a_reinstall,
@@ -36,7 +34,7 @@ async fn killed_around_a_reinstall(engine: Engine) {
         for after_work in [false, true] {
             let panel = &scene.live.world.panel;
             panel.set_install_delay(quick);
-            let order = scene.reserve(cart(Uuid::new_v4())).await;
+            let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
             panel.fail_install(&order.id);
             // The first POST is the create.
             let hang = FaultAction::Hang {
@@ -73,7 +71,7 @@ async fn killed_around_a_delete(engine: Engine) {
     let mut scene = Scene::open_with(engine, |options| options.install = LONG_INSTALL, &[]).await;
     for run in 0..effort::runs(1, SEEDS) {
         for after_work in [false, true] {
-            let order = scene.reserve(cart(Uuid::new_v4())).await;
+            let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
             let before = scene.live.world.panel.succeeded_route("DELETE", DELETE);
             scene.live.pay(&order);
             scene.live.wait_for_reason(&order.id, "INSTALLING").await;
@@ -89,7 +87,7 @@ async fn killed_around_a_delete(engine: Engine) {
             let order = scene.live.order(&order.id).await;
             assert_eq!(order.server_state(), proto::ServerState::Deleted);
             assert_eq!((order.attempts, order.error_reason.as_str()), (0, ""));
-            scene.assert_ledger_is_the_panels().await;
+            rest::assert_ledger_is_the_panels(&scene.live).await;
         }
     }
 }
@@ -99,7 +97,7 @@ async fn killed_around_a_delete(engine: Engine) {
 async fn killed_before_room_is_given_back(engine: Engine) {
     let mut scene = Scene::open(engine).await;
     for _ in 0..effort::runs(1, SEEDS) {
-        let order = scene.reserve(cart(Uuid::new_v4())).await;
+        let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
         let armed = scene.arm(Hang::Stripe("GET", "/v1/checkout/sessions/", false));
         scene.live.pay(&order);
         scene.cancel(&order);
@@ -108,7 +106,7 @@ async fn killed_before_room_is_given_back(engine: Engine) {
         scene.wait_until_over().await;
         let order = scene.live.order(&order.id).await;
         assert_eq!(order.server_state(), proto::ServerState::None);
-        scene.assert_ledger_is_the_panels().await;
+        rest::assert_ledger_is_the_panels(&scene.live).await;
     }
     assert_eq!(
         (scene.posts(), scene.live.world.panel.servers().len()),

@@ -1,32 +1,32 @@
 //! A shop whose control plane is a process that can be killed, and the look at what is
 //! left once everything has come to rest.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use sandbox::{
     panel::{Fault as PanelFault, FaultAction, FaultId},
     stripe::{Effect, Fault as StripeFault},
     world::Options,
 };
-use serde_json::Value;
 use spawnpoint::rpc::proto;
 use tonic::Code;
 use uuid::Uuid;
 
+use super::rest;
 use crate::support::{
     db::Engine,
-    live::{Live, PATIENCE, cart},
+    live::{Live, PATIENCE},
+    pool::pool_cart,
     processes::CoreProcess,
-    sql, till, wait,
+    wait,
 };
 
 /// How long a killed process's orders belong to it.
 pub const LEASE: Duration = Duration::from_secs(2);
 /// The catalogue's bar for going on after a kill: the lease and this.
 pub const GRACE: Duration = Duration::from_secs(5);
+/// Gigabytes and ports for everything that a scene sells.
+pub const ROOM: u16 = 450;
 /// Longer than any kill is waited for.
 const HANG_MS: u64 = 120_000;
 
@@ -76,6 +76,7 @@ impl Scene {
     ) -> Self {
         let mut live = Live::open_with(engine, change).await;
         live.world.panel.set_rate_limit(100_000);
+        live.add_pool(ROOM).await;
         live.world.stop_cores().await;
         let mut variables: Vec<_> = VARIABLES
             .iter()
@@ -89,6 +90,12 @@ impl Scene {
             core,
             variables,
         }
+    }
+
+    /// Gives processes that start from now on another value.
+    pub fn set(&mut self, name: &'static str, value: String) {
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value));
     }
 
     /// Starts the process anew, after it was killed.
@@ -144,32 +151,16 @@ impl Scene {
         self.live.world.stripe.clear_faults();
     }
 
-    /// Checks a cart out as often as the shop's pages would: until it is open. A call that
-    /// the death of a process cut off is one of those that are repeated.
+    /// See [`reserve`].
     pub async fn reserve(&self, cart: proto::CreateCheckoutSessionRequest) -> proto::Order {
-        let began = Instant::now();
-        loop {
-            match self.live.checkout(cart.clone()).await {
-                Ok(answer) if !answer.checkout_url.is_empty() => return answer.order.unwrap(),
-                Ok(_) => {}
-                Err(status) => assert!(
-                    matches!(
-                        status.code(),
-                        Code::Unavailable | Code::Unknown | Code::Cancelled
-                    ),
-                    "{status:?}"
-                ),
-            }
-            assert!(began.elapsed() < PATIENCE, "the cart is not taken");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        reserve(&self.live, cart).await
     }
 
     /// New customers' carts, one each, paid. The payments are heard of.
     pub async fn purchases(&self, count: usize) -> Vec<proto::Order> {
         let mut orders = Vec::new();
         for _ in 0..count {
-            orders.push(self.reserve(cart(Uuid::new_v4())).await);
+            orders.push(self.reserve(pool_cart(Uuid::new_v4())).await);
         }
         for order in &orders {
             self.live.pay(order);
@@ -179,9 +170,19 @@ impl Scene {
 
     /// Waits until every order of the shop runs and nobody has anything to do.
     pub async fn wait_until_delivered(&self) {
-        let query = "SELECT count(*) FROM orders WHERE NOT (status = 'provisioned'
-            AND server_state = 'running' AND lease_owner IS NULL AND due_us IS NULL)";
-        self.wait_for_none(query).await;
+        rest::wait_until_delivered(&self.live, || self.core.log()).await;
+    }
+
+    /// Waits until every order of the shop is over, nothing is held and nobody has
+    /// anything to do.
+    pub async fn wait_until_over(&self) {
+        rest::wait_until_over(&self.live, || self.core.log()).await;
+    }
+
+    /// See [`rest::assert_each_delivered_once`].
+    pub async fn assert_each_delivered_once(&self, count: usize) {
+        self.wait_until_delivered().await;
+        rest::assert_each_delivered_once(&self.live, count).await;
     }
 
     /// Ends an order's subscription at once, as its customer would.
@@ -191,129 +192,30 @@ impl Scene {
         stripe.cancel_subscription(&subscription).unwrap();
     }
 
-    /// Waits until every order of the shop is over, nothing is held and nobody has
-    /// anything to do.
-    pub async fn wait_until_over(&self) {
-        let query = "SELECT count(*) FROM orders WHERE NOT (status = 'canceled'
-            AND lease_owner IS NULL AND due_us IS NULL
-            AND NOT EXISTS (SELECT 1 FROM holds WHERE order_id = orders.id))";
-        self.wait_for_none(query).await;
-    }
-
-    /// Waits until no row is left of a query that counts; else shows the orders.
-    pub async fn wait_for_none(&self, query: &str) {
-        let began = Instant::now();
-        while sql::count(&self.live.store.db, query).await > 0 {
-            if began.elapsed() > PATIENCE {
-                panic!(
-                    "not at rest: {:#?}\n{}",
-                    self.states().await,
-                    self.core.log()
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
-    /// Every order in a line.
-    async fn states(&self) -> Vec<String> {
-        let query = "SELECT CAST(id AS text) || ' ' || status || ' ' || server_state || ' '
-            || waiting_reason || ' ' || error_reason || ' ' || error_message FROM orders";
-        sql::texts(&self.live.store.db, query).await
-    }
-
-    /// Every order of the shop, as it is.
-    pub async fn orders(&self) -> Vec<proto::Order> {
-        let message = proto::ListOrdersRequest {
-            page_size: 500,
-            ..proto::ListOrdersRequest::default()
-        };
-        let answer = self
-            .live
-            .orders()
-            .list_orders(self.live.operator(message))
-            .await
-            .unwrap();
-        answer.into_inner().orders
-    }
-
-    /// After rest: each order has exactly one server, made once as far as the panel knows;
-    /// one account, one customer and one session where there must be one; the ledger is
-    /// the panel's; nothing is parked or was counted against an order.
-    pub async fn assert_each_delivered_once(&self, count: usize) {
-        self.wait_until_delivered().await;
-        let (live, orders) = (&self.live, self.orders().await);
-        assert_eq!(orders.len(), count);
-        let ids: BTreeSet<_> = orders.iter().map(|order| order.id.clone()).collect();
-        let users: BTreeSet<_> = orders.iter().map(|order| order.user_id.clone()).collect();
-        let servers = live.world.panel.servers();
-        assert_eq!(servers.len(), count, "servers");
-        let named: BTreeSet<_> = servers
-            .iter()
-            .filter_map(|row| row.external_id.clone())
-            .collect();
-        assert_eq!(named, ids);
-        for order in &orders {
-            let made = live.made(&order.id);
-            assert_eq!(order.pterodactyl_server_id, made.id);
-            assert_eq!((order.attempts, order.error_reason.as_str()), (0, ""));
-        }
-        let mut accounts: Vec<_> = live.world.panel.users();
-        accounts.retain(|user| !user.root_admin);
-        assert_eq!(accounts.len(), users.len(), "panel accounts");
-        let named = accounts.iter().filter_map(|user| user.external_id.clone());
-        assert_eq!(named.collect::<BTreeSet<_>>(), users);
-        let customers = till::stripe_object(live, "/v1/customers?limit=100").await;
-        assert_eq!(
-            customers["data"].as_array().map(Vec::len),
-            Some(users.len().min(100))
-        );
-        let sessions = live.world.stripe.sessions();
-        assert_eq!(sessions.len(), count, "sessions");
-        let named = sessions
-            .iter()
-            .filter_map(|one| one.client_reference_id.clone());
-        assert_eq!(named.collect::<BTreeSet<_>>(), ids);
-        self.assert_ledger_is_the_panels().await;
-    }
-
-    /// What we hold for servers is what the panel's servers have.
-    pub async fn assert_ledger_is_the_panels(&self) {
-        let (live, db) = (&self.live, &self.live.store.db);
-        let servers = live.world.panel.servers();
-        let held = sql::count(db, "SELECT count(*) FROM holds").await;
-        assert_eq!(held, i64::try_from(servers.len()).unwrap(), "holds");
-        let sums = "SELECT (SELECT CAST(sum(held_ram_gb) AS bigint) FROM ptero_nodes)
-            - (SELECT CAST(coalesce(sum(ram_gb), 0) AS bigint) FROM holds)";
-        assert_eq!(sql::count(db, sums).await, 0, "gigabytes held");
-        let ours = sql::texts(
-            db,
-            "SELECT CAST(pterodactyl_allocation_id AS text) FROM allocations
-             WHERE order_id IS NOT NULL AND state = 'assigned'",
-        );
-        let ours: BTreeSet<i64> = ours.await.iter().map(|id| id.parse().unwrap()).collect();
-        let theirs: Vec<i64> = servers
-            .iter()
-            .flat_map(|row| row.allocations.clone())
-            .collect();
-        assert_eq!(theirs.len(), ours.len(), "a port is used twice");
-        assert_eq!(theirs.into_iter().collect::<BTreeSet<_>>(), ours);
-        let leaked = "SELECT count(*) FROM allocations WHERE state = 'held'";
-        assert_eq!(sql::count(db, leaked).await, 0, "ports are still held");
-    }
-
     /// POSTs of servers that arrived at the panel, done or not.
     pub fn posts(&self) -> usize {
         self.live.calls("POST", "/servers").len()
     }
+}
 
-    /// Lines of the process's log with this message.
-    pub fn logged(&self, message: &str) -> usize {
-        let log = self.core.log();
-        let lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        lines.filter(|line| line["message"] == message).count()
+/// Checks a cart out as often as the shop's pages would: until its session is open. A call
+/// that the death of a process cut off is one of those that are repeated.
+pub async fn reserve(live: &Live, cart: proto::CreateCheckoutSessionRequest) -> proto::Order {
+    let began = Instant::now();
+    loop {
+        match live.checkout(cart.clone()).await {
+            Ok(answer) if !answer.checkout_url.is_empty() => return answer.order.unwrap(),
+            Ok(_) => {}
+            Err(status) => assert!(
+                matches!(
+                    status.code(),
+                    Code::Unavailable | Code::Unknown | Code::Cancelled | Code::DeadlineExceeded
+                ),
+                "{status:?}"
+            ),
+        }
+        assert!(began.elapsed() < PATIENCE, "the cart is not taken");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

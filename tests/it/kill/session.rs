@@ -3,8 +3,11 @@
 
 use uuid::Uuid;
 
-use super::scene::{Hang, Scene};
-use crate::support::{db::Engine, effort, live::cart, sql};
+use super::{
+    rest,
+    scene::{Hang, Scene},
+};
+use crate::support::{db::Engine, effort, pool::pool_cart, sql};
 
 both_engines!(
     killed_while_the_call_opens_the_session,
@@ -47,7 +50,7 @@ async fn killed_while_the_call_opens_the_session(engine: Engine) {
     let mut sold = 0;
     for _ in 0..effort::runs(1, SEEDS) {
         for (path, after_work) in CALLS {
-            let cart = cart(Uuid::new_v4());
+            let cart = pool_cart(Uuid::new_v4());
             let hang = Hang::Stripe("POST", path, after_work);
             scene.kill_during_checkout(hang, &cart).await;
             scene.restart().await;
@@ -68,7 +71,7 @@ async fn killed_twice_the_worker_opens_the_session(engine: Engine) {
     let mut sold = 0;
     for _ in 0..effort::runs(1, SEEDS) {
         for (path, after_work) in CALLS {
-            let cart = cart(Uuid::new_v4());
+            let cart = pool_cart(Uuid::new_v4());
             let hang = Hang::Stripe("POST", path, after_work);
             scene.kill_during_checkout(hang, &cart).await;
             let armed = scene.arm(hang);
@@ -79,7 +82,7 @@ async fn killed_twice_the_worker_opens_the_session(engine: Engine) {
             scene.kill_when_hanging(&armed, 1).await;
             scene.restart().await;
             let unopened = "SELECT count(*) FROM billing WHERE session_id IS NULL";
-            scene.wait_for_none(unopened).await;
+            rest::wait_for_none(&scene.live, unopened, || scene.core.log()).await;
             let order = scene.reserve(cart).await;
             scene.live.pay(&order);
             scene.wait_until_delivered().await;

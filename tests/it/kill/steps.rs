@@ -4,17 +4,13 @@
 use std::time::{Duration, Instant};
 
 use sandbox::panel::{Fault, FaultAction};
+use uuid::Uuid;
 
 use super::{
     freeze::Freeze,
     scene::{GRACE, Hang, LEASE, Scene},
 };
-use crate::support::{
-    db::Engine,
-    effort,
-    live::{PATIENCE, cart},
-    sql, wait,
-};
+use crate::support::{db::Engine, effort, live::PATIENCE, pool::pool_cart, sql, wait};
 
 both_engines!(
     killed_while_stripe_is_read,
@@ -245,7 +241,7 @@ async fn killed_while_installs_are_watched(engine: Engine) {
     let mut scene = Scene::open_with(engine, |options| options.install = install, &[]).await;
     let runs = effort::runs(1, SEEDS);
     for _ in 0..runs {
-        let order = scene.reserve(cart(uuid::Uuid::new_v4())).await;
+        let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
         let armed = scene.arm(Hang::Panel("GET", "/servers", false));
         scene.live.pay(&order);
         scene.kill_when_hanging(&armed, 1).await;

@@ -7,12 +7,8 @@ use sandbox::panel::{Fault, FaultAction};
 use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
-use super::{freeze::Freeze, scene::Scene};
-use crate::support::{
-    db::Engine,
-    live::{PATIENCE, cart},
-    wait,
-};
+use super::{freeze::Freeze, rest, scene::Scene};
+use crate::support::{db::Engine, live::PATIENCE, pool::pool_cart, wait};
 
 both_engines!(
     torn_while_the_purchase_is_stored,
@@ -60,7 +56,7 @@ async fn torn_while_the_purchase_is_stored(engine: Engine) {
         ),
     ];
     for (what, when) in places {
-        let cart = cart(Uuid::new_v4());
+        let cart = pool_cart(Uuid::new_v4());
         let (again, live) = (cart.clone(), scene.live.orders());
         let request = scene
             .live
@@ -97,7 +93,7 @@ async fn torn_while_the_payment_is_stored(engine: Engine) {
         ),
     ];
     for (what, when) in places {
-        let order = scene.reserve(cart(Uuid::new_v4())).await;
+        let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
         scene
             .tear(what, when, async |scene| scene.live.pay(&order))
             .await;
@@ -125,7 +121,7 @@ async fn torn_while_the_server_is_stored(engine: Engine) {
         ),
     ];
     for (what, when) in places {
-        let order = scene.reserve(cart(Uuid::new_v4())).await;
+        let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
         scene
             .tear(what, when, async |scene| scene.live.pay(&order))
             .await;
@@ -148,7 +144,7 @@ async fn torn_while_a_create_is_settled(engine: Engine) {
     for (what, when) in places {
         let lost = Fault::on("POST", "/servers", FaultAction::Drop).times(1);
         let lost = scene.live.world.panel.inject(lost);
-        let order = scene.reserve(cart(Uuid::new_v4())).await;
+        let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
         scene
             .tear(what, when, async |scene| scene.live.pay(&order))
             .await;
@@ -162,7 +158,7 @@ async fn torn_while_a_create_is_settled(engine: Engine) {
 /// P-07: the panel runs the install once more and nobody noted it.
 async fn torn_while_a_reinstall_is_stored(engine: Engine) {
     let mut scene = Scene::open(engine).await;
-    let order = scene.reserve(cart(Uuid::new_v4())).await;
+    let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
     scene.live.world.panel.fail_install(&order.id);
     // Still under way when the next process looks.
     let again = Duration::from_secs(4);
@@ -198,7 +194,7 @@ async fn torn_while_the_end_is_stored(engine: Engine) {
         ("DELETE ON holds", "OLD.ram_gb > 0"),
     ];
     for (index, (what, when)) in places.into_iter().enumerate() {
-        let order = scene.reserve(cart(Uuid::new_v4())).await;
+        let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
         scene.live.pay(&order);
         scene.live.wait_for_reason(&order.id, "INSTALLING").await;
         scene
@@ -210,6 +206,6 @@ async fn torn_while_the_end_is_stored(engine: Engine) {
         let panel = &scene.live.world.panel;
         assert_eq!(panel.count_route("DELETE", "/servers/{server}"), index + 1);
         assert_eq!(panel.servers(), []);
-        scene.assert_ledger_is_the_panels().await;
+        rest::assert_ledger_is_the_panels(&scene.live).await;
     }
 }

@@ -123,13 +123,20 @@ impl Program {
         }
     }
 
-    /// Kills it from wherever the moment is known, such as inside a proxy. Whether it was
-    /// alive until then shows in [`Program::killed`].
-    pub fn killer(&self) -> impl Fn() + Send + Sync + 'static {
+    /// Sends a signal from wherever the moment is known, such as inside a proxy. To a
+    /// process that has ended it does nothing.
+    pub fn signaller(&self, signal: Signal) -> impl Fn() + Send + Sync + 'static {
         let child = Arc::clone(&self.child);
         move || {
-            let _ = send(&child, Signal::Kill);
+            let _ = send(&child, signal);
         }
+    }
+
+    /// Whether it stands still.
+    pub fn stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        let state = stat.rsplit(')').next().unwrap_or_default();
+        state.trim_start().starts_with('T')
     }
 
     /// How it ended, if it has.
