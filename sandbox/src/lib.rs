@@ -1,6 +1,7 @@
 //! Stand-ins for Stripe and the Pterodactyl panel, for people who try Spawnpoint
 //! and for its tests. Never part of what a shop runs.
 
+pub mod audit;
 pub mod core;
 pub mod demo;
 pub mod faults;

@@ -66,7 +66,7 @@ pub use sessions::{PaymentStatus, Promotion, SessionStatus};
 pub use subscriptions::SubscriptionStatus;
 pub use subscriptions::lag::{LagCounts, SubscriptionLag};
 pub use version::ApiVersion;
-pub use views::{EventView, SessionView, SubscriptionView};
+pub use views::{CustomerView, EventView, SessionView, SubscriptionView};
 pub use webhooks::delivery::DeliveryPolicy;
 pub use webhooks::{Delivery, ReleaseOrder, Rendering, WebhookCounts, WebhookSwitches, sign};
 

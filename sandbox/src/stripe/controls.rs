@@ -14,7 +14,7 @@ use super::sessions::{self};
 use super::subscriptions::lag::{LagCounts, SubscriptionLag};
 use super::subscriptions::{self, SubscriptionStatus};
 use super::version::ApiVersion;
-use super::views::{EventView, SessionView, SubscriptionView};
+use super::views::{CustomerView, EventView, SessionView, SubscriptionView};
 use super::webhooks::{Delivery, ReleaseOrder, WebhookCounts, WebhookSwitches};
 use super::world::{App, World};
 use crate::faults::{Fault, FaultId};
@@ -46,6 +46,11 @@ impl Controls {
         let world = self.app.world();
         let matches = |call: &&Call| call.method == method && call.path.starts_with(path_prefix);
         world.calls.iter().filter(matches).count()
+    }
+
+    /// All customers, oldest first.
+    pub fn customers(&self) -> Vec<CustomerView> {
+        self.look(|world| world.customers.iter().map(CustomerView::from).collect())
     }
 
     /// All sessions, oldest first.

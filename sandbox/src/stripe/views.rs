@@ -4,9 +4,28 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::customers::Customer;
 use super::events::{Event, Reached};
 use super::sessions::{PaymentStatus, Session, SessionStatus};
 use super::subscriptions::{Subscription, SubscriptionStatus};
+
+/// A customer at a glance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CustomerView {
+    /// `cus_...`.
+    pub id: String,
+    /// The caller's labels.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl From<&Customer> for CustomerView {
+    fn from(customer: &Customer) -> Self {
+        Self {
+            id: customer.id.clone(),
+            metadata: customer.metadata.clone(),
+        }
+    }
+}
 
 /// A session at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
