@@ -119,6 +119,8 @@ pub async fn provision_order(
             }
             // Whatever parked it is read afresh: Stripe first.
             crate::db::billing::add_hint(&tx, id, None).await?;
+            order_events::remark(&tx, id, "an operator had it looked at again", note, now_us)
+                .await?;
             leases::add_fact(&tx, id, now_us).await?;
             if let Some(request) = request {
                 request.remember(&tx, &id.to_string(), now_us).await?;

@@ -104,11 +104,12 @@ fn ledger_ports(picture: &Picture, found: &mut Vec<Violation>) {
             continue;
         };
         for id in &server.allocations {
-            let state = states.get(id).map_or("unknown", |port| port.state.as_str());
-            if state == "free" || state == "held" {
+            let Some(port) = states.get(id) else { continue };
+            let others = port.order_id != Some(case.id());
+            if port.state == "free" || (port.state == "held" && others) {
                 add(format!(
-                    "port {id} is {state} for us, and on our server {}",
-                    server.id
+                    "port {id} is {} for us, and on our server {}",
+                    port.state, server.id
                 ));
             }
         }

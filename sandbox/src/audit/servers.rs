@@ -39,7 +39,7 @@ pub(super) fn judge(picture: &Picture, rest: Rest, found: &mut Vec<Violation>) {
             .map_or(&[][..], Vec::as_slice);
         as_its_row_says(picture, case, theirs, rest, found);
         as_sold(picture, case, found);
-        provided(case, theirs, rest, found);
+        provided(case, rest, found);
         entitled(case, theirs, rest, found);
     }
     for path in &picture.after.suspended {
@@ -200,7 +200,7 @@ fn as_sold(picture: &Picture, case: &Case<'_>, found: &mut Vec<Violation>) {
 }
 
 /// I2: a paid order gets its server, or it is shown why not; and somebody will look again.
-fn provided(case: &Case<'_>, theirs: &[&ServerView], rest: Rest, found: &mut Vec<Violation>) {
+fn provided(case: &Case<'_>, rest: Rest, found: &mut Vec<Violation>) {
     if case.over() || case.parked() {
         return;
     }
@@ -210,9 +210,6 @@ fn provided(case: &Case<'_>, theirs: &[&ServerView], rest: Rest, found: &mut Vec
     }
     if rest == Rest::Running || !case.confirmed() {
         return;
-    }
-    if case.exists() && theirs.is_empty() {
-        add("it is provisioned, and the panel has no server of it");
     }
     if !case.exists() && case.order.waiting_reason.is_empty() {
         add("it is paid, has no server, and shows no reason");

@@ -7,7 +7,7 @@ use super::Found;
 use crate::{
     app::{App, Error},
     db::{
-        billing,
+        billing, order_events,
         orders::{self, Note, leases},
     },
     domain::{OrderId, SECOND_US, ids::parse_uuid, order::Status},
@@ -83,6 +83,8 @@ async fn hint(app: &Arc<App>, id: OrderId, session_id: &str) -> Result<bool, Err
             };
             billing::hint_session(&tx, id, session_id).await?;
             billing::add_hint(&tx, id, Some(now_us)).await?;
+            let text = "Stripe's list shows it paid; no event told of it yet";
+            order_events::remark(&tx, id, text, note, now_us).await?;
             leases::add_fact(&tx, id, now_us).await?;
             orders::seal(&tx, locked, note, now_us).await?;
             Ok::<_, Error>(())
