@@ -23,17 +23,27 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// Lines with the time since the start.
 pub struct Story {
     began: Instant,
+    silent: bool,
 }
 
 impl Default for Story {
     fn default() -> Self {
         Self {
             began: Instant::now(),
+            silent: false,
         }
     }
 }
 
 impl Story {
+    /// Tells nothing.
+    pub fn silent() -> Self {
+        Self {
+            silent: true,
+            ..Self::default()
+        }
+    }
+
     /// Tells a step.
     pub fn tell(&self, text: &str) {
         self.line(&format!(
@@ -44,6 +54,9 @@ impl Story {
 
     /// Writes a line as it is.
     pub fn line(&self, text: &str) {
+        if self.silent {
+            return;
+        }
         // A closed pipe is no reason to fail.
         let _ = writeln!(std::io::stdout().lock(), "{text}");
     }

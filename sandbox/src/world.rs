@@ -126,7 +126,7 @@ pub struct World {
     config: Config,
     probe: Option<Arc<dyn Probe>>,
     gateway_cancel: CancellationToken,
-    gateway_task: tokio::task::JoinHandle<()>,
+    gateway_task: Option<tokio::task::JoinHandle<()>>,
 }
 
 /// One token per role.
@@ -183,21 +183,28 @@ impl World {
             config,
             probe,
             gateway_cancel,
-            gateway_task,
+            gateway_task: Some(gateway_task),
         })
     }
 
     /// Closes the shop: the gateway first, so that nothing is acknowledged in vain.
-    pub async fn close(self) {
-        self.gateway_cancel.cancel();
-        if let Err(error) = self.gateway_task.await {
-            tracing::error!(%error, "the gateway's task failed");
-        }
+    pub async fn close(mut self) {
+        self.stop_gateway().await;
         for core in self.cores {
             core.stop().await;
         }
         self.stripe.stop().await;
         self.panel.stop().await;
+    }
+
+    /// Stops the gateway: from here on nothing is acknowledged.
+    pub async fn stop_gateway(&mut self) {
+        self.gateway_cancel.cancel();
+        if let Some(task) = self.gateway_task.take()
+            && let Err(error) = task.await
+        {
+            tracing::error!(%error, "the gateway's task failed");
+        }
     }
 
     /// Stops every control plane; the stand-ins and the gateway go on.

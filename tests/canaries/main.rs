@@ -13,9 +13,11 @@
 #[macro_use]
 #[path = "../it/support"]
 mod support {
+    pub mod audited;
     #[macro_use]
     pub mod db;
     pub mod live;
+    pub mod log_watch;
     pub mod postgres;
     pub mod sql;
     pub mod wait;

@@ -159,7 +159,7 @@ async fn nothing_is_sold_before_the_panel_was_read(engine: Engine) {
     let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = reserved.local_addr().unwrap();
     drop(reserved);
-    let live = Live::open_unready(engine, |options| {
+    let mut live = Live::open_unready(engine, |options| {
         options
             .variables
             .push(("PANEL_URL".to_owned(), format!("http://{addr}")));
@@ -183,6 +183,7 @@ async fn nothing_is_sold_before_the_panel_was_read(engine: Engine) {
     live.pay(&order);
     live.wait_running(&order.id).await;
     assert!(panel.server(&order.id).is_some());
+    // The panel that this shop has come to know.
+    std::mem::replace(&mut live.world.panel, panel).stop().await;
     live.close().await;
-    panel.stop().await;
 }

@@ -1,11 +1,13 @@
 //! The harness: databases, waiting, and a shop to test with.
 
+pub mod audited;
 #[macro_use]
 pub mod db;
 pub mod effort;
 pub mod layers;
 pub mod live;
 pub mod pool;
+pub mod log_watch;
 pub mod postgres;
 pub mod processes;
 pub mod provisioning;

@@ -216,7 +216,7 @@ impl Picture {
         let mut found = self.unrest();
         for case in self.cases() {
             let (id, waiting) = (case.id(), case.order.waiting_reason.as_str());
-            if !LASTING.contains(&waiting) && !case.over() {
+            if case.confirmed() && !LASTING.contains(&waiting) && !case.over() {
                 found.push(format!("order {id} waits: {waiting}"));
             } else if case.confirmed() && !case.over() && !case.parked() && !case.ever_ran() {
                 found.push(format!(

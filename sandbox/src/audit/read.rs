@@ -80,6 +80,25 @@ impl Auditor {
         })
     }
 
+    /// The store's own time, in microseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn now_us(&self) -> Result<i64, DbErr> {
+        let backend = self.store.get_database_backend();
+        let sql = if backend == DbBackend::Postgres {
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+        } else {
+            "SELECT CAST(unixepoch('subsec') * 1000000 AS integer)"
+        };
+        let row = self
+            .store
+            .query_one_raw(Statement::from_string(backend, sql))
+            .await?;
+        let row = row.ok_or_else(|| DbErr::Custom("the store told no time".to_owned()))?;
+        row.try_get_by_index(0)
+    }
+
     async fn snapshot(&self) -> Result<Store, DbErr> {
         // SQLite has no isolation level to ask for: there each transaction is a snapshot.
         let postgres = self.store.get_database_backend() == DbBackend::Postgres;

@@ -1,7 +1,7 @@
 //! A whole shop on loopback for end-to-end tests: the real services through a real
 //! client, the real gateway, and both stand-ins.
 
-use std::time::Duration;
+use std::{sync::Mutex, time::Duration};
 
 use sandbox::world::{Options, SHOP_ORIGIN, World};
 use spawnpoint::rpc::proto::{
@@ -12,7 +12,9 @@ use tonic::{Request, Status, transport::Channel};
 use uuid::Uuid;
 
 use super::{
+    audited::MustClose,
     db::{Engine, TestDb},
+    log_watch::LogWatch,
     wait,
 };
 
@@ -25,6 +27,8 @@ pub struct Live {
     /// The store, opened a second time: for looking, and for moving nothing.
     pub store: TestDb,
     channel: Channel,
+    pub(super) log_watch: LogWatch,
+    pub(super) must_close: MustClose,
 }
 
 impl Live {
@@ -43,6 +47,7 @@ impl Live {
     /// As [`Live::open_with`], but without waiting until it sells.
     pub async fn open_unready(engine: Engine, change: impl FnOnce(&mut Options)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let log_watch = LogWatch::begin();
         let store = TestDb::empty(engine).await;
         let mut options = Options::quick(store.url.clone());
         options.install = Duration::from_millis(50);
@@ -62,6 +67,8 @@ impl Live {
             world,
             store,
             channel,
+            log_watch,
+            must_close: MustClose::new(),
         }
     }
 
@@ -151,11 +158,16 @@ impl Live {
         what: &str,
         holds: impl Fn(&proto::Order) -> bool,
     ) -> proto::Order {
+        let found = Mutex::new(None);
         wait::until(what, PATIENCE, || async {
-            holds(&self.order(order_id).await)
+            let order = self.order(order_id).await;
+            let holds = holds(&order);
+            *found.lock().unwrap() = Some(order);
+            holds
         })
         .await;
-        self.order(order_id).await
+        // The very one that did: a moment later it may be further on.
+        found.into_inner().unwrap().unwrap()
     }
 
     /// Waits until the order's server runs.
@@ -181,11 +193,6 @@ impl Live {
             .stripe
             .pay(session, sandbox::stripe::PayMode::Paid)
             .unwrap();
-    }
-
-    /// Closes the shop. A test that ends without it leaves tasks to the runtime's end.
-    pub async fn close(self) {
-        self.world.close().await;
     }
 }
 

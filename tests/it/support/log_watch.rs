@@ -1,0 +1,116 @@
+//! I10: what the service and the gateway log in this process, at TRACE and through the very
+//! layer that they log with, is searched for the secrets of each shop when it closes.
+
+use std::{
+    collections::VecDeque,
+    io::Write,
+    sync::{
+        Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use sandbox::audit::{Invariant, Violation};
+use spawnpoint::telemetry::{self, Format};
+use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
+
+/// The stand-ins play others' machines: what they write is not ours.
+const FILTER: &str = "trace,sandbox=off";
+/// Enough of a finding to find its place; not the secret once more.
+const SHOWN: usize = 200;
+
+static WATCHED: Mutex<Watched> = Mutex::new(Watched {
+    lines: VecDeque::new(),
+    first: 0,
+    shops: Vec::new(),
+});
+
+/// Lines since the oldest open shop opened.
+struct Watched {
+    lines: VecDeque<String>,
+    /// Number of the first line that is kept.
+    first: usize,
+    /// Number of the shop, and of the first line since it opened.
+    shops: Vec<(u64, usize)>,
+}
+
+impl Watched {
+    fn get() -> MutexGuard<'static, Self> {
+        WATCHED.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget(&mut self) {
+        let oldest = self.shops.iter().map(|(_, first)| *first).min();
+        let end = self.first + self.lines.len();
+        let gone = oldest.unwrap_or(end) - self.first;
+        self.lines.drain(..gone);
+        self.first += gone;
+    }
+}
+
+/// Takes lines as the service writes them.
+struct Lines;
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut watched = Watched::get();
+        if !watched.shops.is_empty() {
+            let line = String::from_utf8_lossy(bytes).into_owned();
+            watched.lines.push_back(line);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What is logged while a shop is open.
+pub struct LogWatch {
+    shop: u64,
+}
+
+impl LogWatch {
+    /// Watches from now on. Where a test keeps the log of its process itself, nothing is seen.
+    pub fn begin() -> Self {
+        static INSTALL: Once = Once::new();
+        static SHOPS: AtomicU64 = AtomicU64::new(0);
+        INSTALL.call_once(|| {
+            let layer = telemetry::layer(Format::Json, FILTER, || Lines);
+            let _ = tracing_subscriber::registry().with(layer).try_init();
+        });
+        let shop = SHOPS.fetch_add(1, Ordering::Relaxed);
+        let mut watched = Watched::get();
+        let next = watched.first + watched.lines.len();
+        watched.shops.push((shop, next));
+        Self { shop }
+    }
+
+    /// Every line that shows one of the secrets, each of which is told with what it is.
+    pub fn end(self, secrets: &[(String, String)]) -> Vec<Violation> {
+        let watched = Watched::get();
+        let first = watched.shops.iter().find(|(shop, _)| *shop == self.shop);
+        let skipped = first.map_or(0, |(_, first)| first - watched.first);
+        let mut found = Vec::new();
+        for line in watched.lines.iter().skip(skipped) {
+            for (what, secret) in secrets {
+                if let Some(at) = line.find(secret) {
+                    let shown: String = line[..at].chars().take(SHOWN).collect();
+                    let text = format!("the {what} is in the log: {shown}...");
+                    found.push(Violation::new(Invariant::I10, text));
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for LogWatch {
+    fn drop(&mut self) {
+        let mut watched = Watched::get();
+        let shop = self.shop;
+        watched.shops.retain(|(other, _)| *other != shop);
+        watched.forget();
+    }
+}
