@@ -178,7 +178,9 @@ impl<'a> Chaos<'a> {
             Kind::Panel(name, action, after) => {
                 let (method, path) = PANEL_CALLS.choose(rng).copied().unwrap_or(("GET", "/"));
                 let mut fault = panel::Fault::on(method, path, action.clone()).times(times);
-                fault.after_work = *after;
+                if *after {
+                    fault = fault.after_work();
+                }
                 let id = self.panel.inject(fault);
                 self.panel_faults.push((name, id));
             }
