@@ -41,7 +41,9 @@ async fn killed_around_a_reinstall(engine: Engine) {
                 milliseconds: 120_000,
             };
             let mut hang = Fault::on("POST", "/servers", hang).nth(2);
-            hang.after_work = after_work;
+            if after_work {
+                hang = hang.after_work();
+            }
             let armed = Armed::Panel(panel.inject(hang));
             let before = panel.succeeded_route("POST", REINSTALL);
             scene.live.pay(&order);

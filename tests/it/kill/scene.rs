@@ -110,7 +110,9 @@ impl Scene {
             Hang::Panel(method, path, after_work) => {
                 let milliseconds = HANG_MS;
                 let mut fault = PanelFault::on(method, path, FaultAction::Hang { milliseconds });
-                fault.after_work = after_work;
+                if after_work {
+                    fault = fault.after_work();
+                }
                 Armed::Panel(world.panel.inject(fault))
             }
             Hang::Stripe(method, path, after_work) => {
