@@ -183,9 +183,9 @@ async fn no_body_costs_the_program_more_than_two_mebibytes() {
     send_all(addr, &[("Stripe-Signature", &fine)], EVENT, 200).await;
 }
 
-/// W-12: the largest body that is taken is held once as it comes and once as it goes.
+/// W-12: the largest body that is taken is held twice: as it comes and as it goes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_largest_bodies_are_handed_on_within_three_mebibytes() {
+async fn the_largest_bodies_are_handed_on_within_four_mebibytes() {
     let core = FakeCore::start().await;
     let folder = tempfile::tempdir().unwrap();
     let program = start(&core, folder.path()).await;
@@ -207,7 +207,7 @@ async fn the_largest_bodies_are_handed_on_within_three_mebibytes() {
     let grown = peak.saturating_sub(before);
     eprintln!("W-12: {SENDERS} bodies of 1 MiB at once: {before} KiB at rest, peak {peak} KiB");
     assert!(
-        grown <= SENDERS * (PER_SENDER_KIB + 1024) + SLACK_KIB,
+        grown <= SENDERS * 2 * PER_SENDER_KIB + SLACK_KIB,
         "grown by {grown} KiB for {SENDERS} senders"
     );
 }

