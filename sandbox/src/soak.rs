@@ -33,7 +33,7 @@ const SHOPPERS: u64 = 6;
 /// Different people; some come back.
 const USERS: usize = 60;
 /// Ports beyond those of the example panel, on each node: nothing is to be sold out.
-const PORTS: std::ops::RangeInclusive<u16> = 30_000..=39_000;
+const PORTS: std::ops::RangeInclusive<u16> = 30_000..=31_500;
 /// All that the panel may be asked in a minute.
 const PANEL_RATE: u32 = 6_000;
 /// From here on a run is long enough to have had every kind of trouble.

@@ -20,8 +20,10 @@ use crate::{
 const TICK: Duration = Duration::from_millis(100);
 const AUDIT: Duration = Duration::from_secs(30);
 const REPORT: Duration = Duration::from_secs(60);
-/// With everything in order again, the shop is at rest by then.
-const TO_REST: Duration = Duration::from_secs(300);
+/// With everything in order again, something gets done within this time.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Between two looks whether it rests; a look reads everything.
+const LOOK: Duration = Duration::from_secs(1);
 /// Longer than a lease, shorter than a create takes to settle.
 const STOPPED_MS: std::ops::Range<u64> = 1_000..7_000;
 /// Orders that a stranger tries to see.
@@ -112,17 +114,21 @@ impl Conductor<'_> {
         self.story
             .tell("nobody disturbs it any more: until it rests");
         let began = Instant::now();
+        let (mut fewest, mut since) = (usize::MAX, began);
         let picture = loop {
             let picture = self.picture().await?;
             let unfinished = picture.unfinished();
             if unfinished.is_empty() {
                 break picture;
             }
-            if began.elapsed() > TO_REST {
+            if unfinished.len() < fewest {
+                (fewest, since) = (unfinished.len(), Instant::now());
+            }
+            if since.elapsed() > PATIENCE {
                 let shown = unfinished.iter().take(TOLD).cloned().collect::<Vec<_>>();
                 return Err(format!("it does not come to rest:\n  {}", shown.join("\n  ")).into());
             }
-            tokio::time::sleep(TICK).await;
+            tokio::time::sleep(LOOK).await;
         };
         self.story.tell(&format!(
             "at rest after {:.1} s",

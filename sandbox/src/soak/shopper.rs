@@ -1,7 +1,10 @@
 //! Customers: they buy, walk away, change their mind, click twice; and Stripe tells of it
 //! late, twice, or never.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use spawnpoint::rpc::proto::{
@@ -23,6 +26,10 @@ const PLANS: [&str; 3] = ["mc-2gb", "mc-4gb", "rust-3gb"];
 const REGIONS: [&str; 2] = ["us-east", "us-west"];
 /// A call that takes longer is given up, and made again.
 const CALL: Duration = Duration::from_secs(5);
+/// How long a customer waits for the server before going on.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Between two looks at the order's page.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// What all customers share.
 pub(super) struct Market {
@@ -81,7 +88,7 @@ impl Market {
                 }
             },
         };
-        let session = order.stripe_checkout_session_id;
+        let session = order.stripe_checkout_session_id.clone();
         if !pays {
             self.tally.count("walk-aways");
             // Most pages just stay open; some are ended.
@@ -102,8 +109,30 @@ impl Market {
                 // Regretted at once: the server may not be made yet.
                 tokio::time::sleep(Duration::from_millis(rng.random_range(0..1_500))).await;
                 self.end(paid.subscription.as_deref());
+            } else if self.served(&order.id, &order.user_id).await {
+                self.tally.count("served at once");
             }
         }
+    }
+
+    /// Looks at the order's page until its server runs, or until patience ends. So a slow
+    /// shop has slow customers, and what they wait for does not pile up for ever.
+    async fn served(&self, order_id: &str, user_id: &str) -> bool {
+        let mut client = OrderServiceClient::new(self.channel.clone());
+        let began = Instant::now();
+        while began.elapsed() < PATIENCE {
+            let message = proto::GetOrderRequest {
+                order_id: order_id.to_owned(),
+            };
+            let request = bearer(message, &self.tokens.storefront, Some(user_id));
+            let order = client.get_order(request).await;
+            let order = order.ok().and_then(|answer| answer.into_inner().order);
+            if order.is_some_and(|order| order.server_state() == proto::ServerState::Running) {
+                return true;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        false
     }
 
     fn end(&self, subscription: Option<&str>) {
