@@ -73,7 +73,9 @@ mod tests {
 
     use http::HeaderMap;
 
-    use super::{Limit, parse};
+    use tokio::time::Instant;
+
+    use super::{AnswerBy, Limit, parse};
 
     #[test]
     fn time_outs_are_read_as_the_protocol_writes_them() {
@@ -100,6 +102,15 @@ mod tests {
             "\u{e9}",
         ] {
             assert_eq!(parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_last_word_is_spoken_before_the_time_is_up() {
+        let began = Instant::now();
+        for (limit_ms, answered_ms) in [(10_000, 9_500), (5_000, 4_500), (2_000, 1_800), (0, 0)] {
+            let by = AnswerBy::of(began, Duration::from_millis(limit_ms));
+            assert_eq!(by.0 - began, Duration::from_millis(answered_ms));
         }
     }
 
