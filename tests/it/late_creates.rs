@@ -63,6 +63,13 @@ impl Gate {
         })
     }
 
+    /// Lets whoever waits go, and all that come after: a claim that was held for too long
+    /// comes once more.
+    fn open(&self) {
+        self.passes.store(usize::MAX, Ordering::SeqCst);
+        self.go.add_permits(self.arrived.available_permits() + 1);
+    }
+
     async fn wait(&self) {
         let arrived = tokio::time::timeout(PATIENCE, self.arrived.acquire()).await;
         arrived.expect("a repeat is on its way").unwrap().forget();
@@ -212,7 +219,7 @@ async fn a_create_that_lands_after_the_looks_is_met_by_its_repeat(engine: Engine
     gate.wait().await;
     stuck.assert_held(&live).await;
     let server = stuck.lands(&live).await;
-    gate.go.add_permits(9);
+    gate.open();
     live.wait_for_reason(&stuck.order.id, "OUTCOME_UNKNOWN")
         .await;
     stuck.assert_held(&live).await;
@@ -243,7 +250,7 @@ async fn a_create_that_lands_beside_its_repeat_makes_one_server(engine: Engine) 
         let panel = Arc::clone(&live.world.cores[0].app.panel);
         let request = stuck.request.clone();
         let late = tokio::spawn(async move { panel.create_server(&request).await });
-        gate.go.add_permits(1);
+        gate.open();
         // One of them is refused, or both are told of a broken unique key.
         let _ = late.await.unwrap();
         wait::until("the repeat was answered", PATIENCE, || async {
