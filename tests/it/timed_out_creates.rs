@@ -46,7 +46,8 @@ async fn open_impatient(engine: Engine) -> Live {
             .extend(quick.map(|(name, value)| (name.to_owned(), value.to_owned())));
         options.catalog = options
             .catalog
-            .replace("max_ram_gb = 64", "max_ram_gb = 512");
+            .replace("max_ram_gb = 64", "max_ram_gb = 512")
+            .replace("max_disk_gb = 1000", "max_disk_gb = 9999");
     })
     .await;
     live.world.panel.set_rate_limit(1_000_000);
