@@ -165,7 +165,8 @@ fn only_tests_that_run_count() {
              /// P-05: plain.\n#[test]\nfn plain() { let text = \"/// P-06: no\"; }\n\
              // P-07: no doc comment.\n#[test]\nfn silent() {}\n\
              /// The late create, and finding 30.\n#[tokio::test(flavor = \"multi_thread\")]\n\
-             #[ignore]\nasync fn ignored() {}\n",
+             #[ignore]\nasync fn ignored() {}\n\
+             /// W-09: a script runs it.\n#[test]\n#[ignore = \"alone\"]\nfn lent() {}\n",
         ),
         ("tests/it/deep.rs", "mod below;\n"),
         (
@@ -188,6 +189,7 @@ fn only_tests_that_run_count() {
     }
     for case in [
         "P-03",
+        "W-09",
         "P-04",
         "P-06",
         "P-07",
