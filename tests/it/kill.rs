@@ -14,3 +14,4 @@ mod steps;
 mod stops;
 mod storm;
 mod transactions;
+mod wire;

@@ -103,7 +103,7 @@ async fn four_worker_processes_share_200_orders_and_200_ports() {
         (i32::from(ORDERS), 0)
     );
     let slow = slowest_hundredth(&live).await;
-    println!("paid to running, p99 of {ORDERS}: {slow:?}; made by each: {by_worker:?}");
+    eprintln!("paid to running, p99 of {ORDERS}: {slow:?}; made by each: {by_worker:?}");
     assert!(slow < BAR, "{slow:?}");
     drop(workers);
     live.close().await;

@@ -196,12 +196,12 @@ async fn kill_at_each(
                 let trap = way.trap(&scene, second, cut);
                 let killed = sprung(&scene, &trap).await;
                 way.disarm();
-                println!("moment {moment} {cut:?}, then {second}: {killed}");
+                eprintln!("moment {moment} {cut:?}, then {second}: {killed}");
                 if killed {
                     scene.restart().await;
                 }
             } else {
-                println!("moment {moment} {cut:?}");
+                eprintln!("moment {moment} {cut:?}");
             }
         } else {
             way.disarm();
@@ -234,7 +234,7 @@ async fn a_purchase_survives_a_kill_at_every_moment(engine: Engine) {
     assert!(count > 15, "{count} changes make no purchase");
     for run in 0..seeds {
         let seed = effort::seed(run);
-        println!("seed {seed}: {count} moments");
+        eprintln!("seed {seed}: {count} moments");
         let mut random = StdRng::seed_from_u64(seed);
         let moments: Vec<u32> = if effort::long() {
             (1..=count).collect()

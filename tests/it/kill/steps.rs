@@ -37,7 +37,7 @@ async fn survive(scene: &mut Scene, hang: Hang, count: usize) -> Duration {
     scene.restart().await;
     scene.wait_until_delivered().await;
     let took = killed.elapsed();
-    println!("{hang:?}: {count} delivered {took:?} after the kill");
+    eprintln!("{hang:?}: {count} delivered {took:?} after the kill");
     took
 }
 

@@ -21,7 +21,7 @@ const LULL_MS: u64 = 500;
 async fn purchases_survive_random_kills(engine: Engine) {
     for run in 0..effort::runs(1, 20) {
         let seed = effort::seed(run);
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         storm(engine, StdRng::seed_from_u64(seed)).await;
     }
 }
@@ -37,7 +37,7 @@ async fn storm(engine: Engine, mut random: StdRng) {
         let lull = Duration::from_millis(random.random_range(0..LULL_MS));
         tokio::time::sleep(lull).await;
         let victim = random.random_range(0..fleet.processes.len());
-        println!("after {lull:?} process {victim} is killed");
+        eprintln!("after {lull:?} process {victim} is killed");
         fleet.processes[victim].kill().await;
         fleet.restart(victim).await;
     }

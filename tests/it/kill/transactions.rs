@@ -32,7 +32,7 @@ impl Scene {
         self.core.kill().await;
         freeze.thaw().await;
         self.restart().await;
-        println!("torn at {what}");
+        eprintln!("torn at {what}");
     }
 }
 
