@@ -31,6 +31,7 @@ pub mod nodes;
 pub mod notify;
 pub mod order_events;
 pub mod orders;
+mod pool;
 pub mod profiles;
 pub mod request_keys;
 pub mod servers;
@@ -52,6 +53,7 @@ pub use tx::Tx;
 pub struct Db {
     read: DatabaseConnection,
     write: DatabaseConnection,
+    distrust: pool::Distrust,
     /// Tests move it; always zero in production.
     clock_offset_us: Arc<AtomicI64>,
     /// Tests stand here; none in production.
@@ -78,6 +80,12 @@ impl Db {
     /// For single statements that write. Everything longer goes through `tx`.
     pub(crate) fn write(&self) -> &DatabaseConnection {
         &self.write
+    }
+
+    /// Closes every connection of this handle and of its clones.
+    pub async fn close(&self) -> Result<(), Error> {
+        self.write.clone().close().await?;
+        Ok(self.read.clone().close().await?)
     }
 
     /// Whether the store is PostgreSQL.

@@ -91,6 +91,47 @@ impl Cluster {
         &self.folder
     }
 
+    /// Kills the server as a power cut would: nothing is flushed, nobody is told.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn crash(&self) -> Result<(), String> {
+        self.control(&["-m", "immediate", "stop"])
+    }
+
+    /// Starts it again after [`Cluster::crash`], at the same address.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start_again(&self) -> Result<(), String> {
+        let folder = self.folder.display();
+        let options = format!(
+            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder} \
+             -c max_connections=300",
+            self.port
+        );
+        let log = format!("{folder}/log");
+        self.control(&["-l", &log, "-o", &options, "start"])
+    }
+
+    fn control(&self, words: &[&str]) -> Result<(), String> {
+        let status = as_allowed_user()?
+            .arg(programs()?.join("pg_ctl"))
+            .arg("-D")
+            .arg(self.folder.join("data"))
+            .args(["-w", "-t", "60"])
+            .args(words)
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
+        match status {
+            Ok(status) if status.success() => Ok(()),
+            failed => Err(format!("pg_ctl {words:?}: {failed:?}")),
+        }
+    }
+
     /// The end of the pipe whose closing ends the cluster, to be held elsewhere.
     pub fn pipe(&mut self) -> Option<ChildStdin> {
         self.owner.stdin.take()
@@ -127,6 +168,16 @@ fn programs() -> Result<PathBuf, String> {
             PROGRAMS.join(", ")
         )
     })
+}
+
+/// The user that a cluster runs as: its files are theirs.
+///
+/// # Errors
+/// There is none that the server accepts.
+pub fn owner() -> Result<String, String> {
+    let output = as_allowed_user()?.args(["id", "-un"]).output();
+    let output = output.map_err(|error| format!("cannot run id: {error}"))?;
+    Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// A command that runs what follows as a user that the server accepts.

@@ -24,6 +24,7 @@ mod client;
 mod postgres;
 mod rules;
 
+use carry::Pace;
 use rules::Rules;
 pub use rules::{Cut, Rule};
 
@@ -55,6 +56,8 @@ struct State {
     target: SocketAddr,
     /// How often everything was cut: a connection ends when it grows.
     cuts: u64,
+    /// How often everything was stranded: a connection goes silent when it grows.
+    strandings: u64,
 }
 
 /// A running proxy. It ends, with its connections, when it is dropped.
@@ -75,6 +78,7 @@ impl Proxy {
             mode: Mode::default(),
             target,
             cuts: 0,
+            strandings: 0,
         });
         let rules = Arc::new(Rules::default());
         let accepting = tokio::spawn(accept(listener, watched, Arc::clone(&rules)));
@@ -104,6 +108,12 @@ impl Proxy {
     /// Closes every connection now. New ones are taken.
     pub fn cut(&self) {
         self.state.send_modify(|state| state.cuts += 1);
+    }
+
+    /// Nothing passes on the connections that are open, for ever, and they are not closed:
+    /// the machine behind them is gone. New ones are carried.
+    pub fn strand(&self) {
+        self.state.send_modify(|state| state.strandings += 1);
     }
 
     /// Cuts the connection on which the next so many bytes of clients, counted over all
@@ -191,11 +201,14 @@ async fn accept(listener: TcpListener, state: watch::Receiver<State>, rules: Arc
 }
 
 async fn connection(near: TcpStream, mut state: watch::Receiver<State>, rules: &Rules) {
-    let born = state.borrow_and_update().cuts;
-    let carried = state.clone();
+    let born = *state.borrow_and_update();
+    let pace = Pace {
+        state: state.clone(),
+        born: born.strandings,
+    };
     tokio::select! {
-        _ = state.wait_for(|now| now.mode == Mode::Refuse || now.cuts > born) => {}
-        () = carry::carry(near, carried, rules) => {}
+        _ = state.wait_for(|now| now.mode == Mode::Refuse || now.cuts > born.cuts) => {}
+        () = carry::carry(near, pace, rules) => {}
     }
 }
 

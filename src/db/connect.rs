@@ -14,7 +14,10 @@ use sea_orm::{
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 
-use super::{Db, Error};
+use super::{
+    Db, Error,
+    pool::{self, Distrust},
+};
 
 /// Pool sizes and time-outs.
 #[derive(Clone, Debug)]
@@ -48,11 +51,13 @@ impl Db {
     /// Opens the store. PostgreSQL must be reachable; an SQLite file is made.
     pub async fn open(options: &Options) -> Result<Self, OpenError> {
         let clock_offset_us = Arc::new(AtomicI64::new(0));
+        let distrust = Distrust::default();
         if options.url.starts_with("postgres:") || options.url.starts_with("postgresql:") {
-            let pool = connect(options, options.max_connections).await?;
+            let pool = connect(options, options.max_connections, &distrust).await?;
             let db = Self {
                 read: pool.clone(),
                 write: pool,
+                distrust,
                 clock_offset_us,
                 probe: None,
             };
@@ -64,11 +69,12 @@ impl Db {
         }
         sea_orm::sqlx::sqlite::SqliteConnectOptions::from_str(&options.url)
             .map_err(OpenError::Sqlite)?;
-        let write = connect(options, 1).await?;
-        let read = connect(options, options.max_connections).await?;
+        let write = connect(options, 1, &distrust).await?;
+        let read = connect(options, options.max_connections, &distrust).await?;
         Ok(Self {
             read,
             write,
+            distrust,
             clock_offset_us,
             probe: None,
         })
@@ -109,7 +115,12 @@ impl Db {
     }
 }
 
-async fn connect(options: &Options, connections: u32) -> Result<DatabaseConnection, OpenError> {
+async fn connect(
+    options: &Options,
+    connections: u32,
+    distrust: &Distrust,
+) -> Result<DatabaseConnection, OpenError> {
+    let distrust = distrust.clone();
     let mut connect = ConnectOptions::new(options.url.clone());
     connect
         .max_connections(connections)
@@ -125,6 +136,8 @@ async fn connect(options: &Options, connections: u32) -> Result<DatabaseConnecti
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(5))
         })
+        .map_sqlx_sqlite_pool_opts(pool::watched_file)
+        .map_sqlx_postgres_pool_opts(move |pool| pool::watched(pool, &distrust))
         .map_sqlx_postgres_opts(|postgres| {
             postgres.application_name("spawnpoint").options([
                 ("lock_timeout", "2000"),

@@ -20,6 +20,12 @@ pub enum Error {
     /// A stored value cannot be read: a bug or a foreign hand.
     #[error("stored value is unreadable: {0}")]
     Corrupt(String),
+    /// A newer program was here: this one would misread or harm what it stored.
+    #[error(
+        "the schema is newer than this program: it has the step {0}, which this program does \
+         not know; run the newer program"
+    )]
+    SchemaNewer(String),
     /// Anything else: a bug.
     #[error("statement failed")]
     Internal(#[source] DbErr),
@@ -67,17 +73,37 @@ fn sort(error: &RuntimeErr) -> Sorted {
                     .map_or_else(|| database.message().to_owned(), str::to_owned);
                 return Sorted::Conflict(name);
             }
-            match database.code().as_deref() {
-                // Serialisation failure, deadlock; SQLite: busy snapshot.
-                Some("40001" | "40P01" | "517") => Sorted::Again,
-                // Lock not available, statement cancelled, admin shutdown and its kin, too many
-                // connections, read-only standby, disk full; SQLite: busy, locked, full, I/O error.
-                Some(
-                    "55P03" | "57014" | "57P01" | "57P02" | "57P03" | "53300" | "25006" | "53100"
-                    | "08006" | "08003" | "5" | "6" | "13" | "10",
-                ) => Sorted::Unavailable,
-                _ => Sorted::Other,
-            }
+            database.code().map_or(Sorted::Other, |code| by_code(&code))
+        }
+        _ => Sorted::Other,
+    }
+}
+
+/// By SQLSTATE, which has five characters, or by SQLite's number, which has fewer.
+fn by_code(code: &str) -> Sorted {
+    if let (..5, Ok(number)) = (code.len(), code.parse::<u32>()) {
+        // Busy snapshot.
+        if number == 517 {
+            return Sorted::Again;
+        }
+        // The low byte is the kind: busy, locked, read-only, I/O error, full, cannot open.
+        return match number & 0xff {
+            5 | 6 | 8 | 10 | 13 | 14 => Sorted::Unavailable,
+            _ => Sorted::Other,
+        };
+    }
+    match code {
+        // Serialisation failure, deadlock.
+        "40001" | "40P01" => Sorted::Again,
+        // Lock not available, read-only standby, idle for too long within a transaction.
+        "55P03" | "25006" | "25P03" => Sorted::Unavailable,
+        // Connection lost; disk, memory or connections used up; stopped by an operator or
+        // a time-out; I/O error.
+        _ if ["08", "53", "57", "58"]
+            .iter()
+            .any(|class| code.starts_with(class)) =>
+        {
+            Sorted::Unavailable
         }
         _ => Sorted::Other,
     }
@@ -87,5 +113,30 @@ impl Error {
     /// Whether it is a conflict on a key whose name or columns contain `part`.
     pub fn conflicts_on(&self, part: &str) -> bool {
         matches!(self, Self::Conflict(name) if name.contains(part))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Sorted, by_code};
+
+    #[test]
+    fn what_passes_by_itself_is_no_bug() {
+        // SQLSTATE, and SQLite's extended numbers: busy, I/O error at a write, at the growth
+        // of the shared memory, full, cannot open.
+        for code in [
+            "08006", "25006", "25P03", "53100", "53200", "53300", "55P03", "57014", "57P01",
+            "57P03", "58030", "5", "261", "773", "778", "4874", "13", "14", "1032",
+        ] {
+            assert!(matches!(by_code(code), Sorted::Unavailable), "{code}");
+        }
+        for code in ["40001", "40P01", "517"] {
+            assert!(matches!(by_code(code), Sorted::Again), "{code}");
+        }
+        for code in [
+            "42P01", "23514", "25P02", "XX001", "1", "11", "26", "275", "",
+        ] {
+            assert!(matches!(by_code(code), Sorted::Other), "{code}");
+        }
     }
 }

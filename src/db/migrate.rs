@@ -4,8 +4,8 @@ use std::{fs::File, path::Path};
 
 use migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectionTrait, DbBackend, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, DbBackend, SqliteTransactionMode, Statement,
+    TransactionOptions, TransactionTrait,
 };
 
 use super::{Db, Error};
@@ -38,7 +38,7 @@ impl Db {
             [MIGRATION_LOCK.into()],
         );
         lock.execute_raw(statement).await?;
-        Migrator::up(&lock, None).await?;
+        up(&lock).await?;
         Ok(lock.commit().await?)
     }
 
@@ -62,13 +62,27 @@ impl Db {
                 begun => break begun?,
             }
         };
-        Migrator::up(&tx, None).await?;
+        up(&tx).await?;
         Ok(tx.commit().await?)
     }
 
     /// Takes every step back, newest first. For tests of the steps themselves.
     pub async fn migrate_down(&self) -> Result<(), Error> {
         Ok(Migrator::down(&self.write, None).await?)
+    }
+}
+
+/// Applies what is missing, unless a newer program has been here.
+async fn up(tx: &DatabaseTransaction) -> Result<(), Error> {
+    let known = Migrator::migrations();
+    let applied = Migrator::get_migration_models(tx).await?;
+    let foreign = applied
+        .into_iter()
+        .map(|row| row.version)
+        .find(|version| known.iter().all(|step| step.name() != version));
+    match foreign {
+        Some(version) => Err(Error::SchemaNewer(version)),
+        None => Ok(Migrator::up(tx, None).await?),
     }
 }
 

@@ -7,8 +7,9 @@ use sea_orm::{
 
 use super::{Db, Error, entity::sweeps};
 
-/// Takes a sweep's turn if its period has passed since its last run and nobody has
-/// it. Tells its cursor.
+/// Takes a sweep's turn if its period has passed since its last run and nobody else has
+/// it. Tells its cursor. An owner takes its turns one after the other: what it still has
+/// is a turn whose end could not be stored.
 pub async fn take(
     db: &Db,
     name: &str,
@@ -36,7 +37,11 @@ pub async fn take(
         .exec_without_returning(db.write())
         .await?;
     let idle = Condition::all()
-        .add(sweeps::Column::LeaseUntilUs.lte(now_us))
+        .add(
+            Condition::any()
+                .add(sweeps::Column::LeaseUntilUs.lte(now_us))
+                .add(sweeps::Column::LeaseOwner.eq(owner)),
+        )
         .add(
             Condition::any()
                 .add(sweeps::Column::LastRunUs.is_null())

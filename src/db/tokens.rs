@@ -1,4 +1,4 @@
-//! Queries of `api_tokens`, and the question whether the store answers at all.
+//! Queries of `api_tokens`.
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
@@ -10,14 +10,6 @@ use super::{Db, Error, Tx, entity::api_tokens};
 
 /// A token as it is stored: its hash, never itself.
 pub use super::entity::api_tokens::Model as Token;
-
-impl Db {
-    /// Asks the store for a sign of life.
-    pub async fn ping(&self) -> Result<(), Error> {
-        self.write.ping().await?;
-        Ok(self.read.ping().await?)
-    }
-}
 
 /// The token with this hash, in whatever state.
 pub async fn find_by_hash(

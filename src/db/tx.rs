@@ -5,18 +5,21 @@
 //! of failing half-way. The closure may run more than once: it must have no
 //! effect outside the transaction, and no network call in it.
 
-use std::{future::Future, ops::Deref, sync::Arc};
+use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode,
     TransactionOptions, TransactionTrait,
 };
+use tokio::time::timeout;
 
 use super::{Db, Error};
 use crate::probe::{Moment, Struck};
 
 /// How often a transaction is run again after a deadlock.
 const TRIES: u32 = 5;
+/// No transaction takes so long: PostgreSQL ends a statement after 10 s, and few take one.
+const LONGEST: Duration = Duration::from_secs(15);
 
 /// An open transaction. Dropped without commit, it is rolled back.
 #[derive(Clone, Debug)]
@@ -61,17 +64,37 @@ impl Db {
         let mut tries = 0;
         loop {
             tries += 1;
-            let result = self.run_once(&body).await;
+            let result = self.within_reason(self.run_once(&body)).await;
             match result {
                 Err(error)
                     if tries < TRIES && matches!(error.database(), Some(Error::Again(_))) =>
                 {
                     tracing::debug!(tries, "transaction is run again");
                     let pause = rand::random_range(1..=(10 << tries));
-                    tokio::time::sleep(std::time::Duration::from_millis(pause)).await;
+                    tokio::time::sleep(Duration::from_millis(pause)).await;
                 }
                 other => return other,
             }
+        }
+    }
+
+    /// The server said nothing for longer than any transaction takes.
+    fn silent(&self) -> Error {
+        self.distrust.all_so_far();
+        let text = "the server does not answer".to_owned();
+        Error::Unavailable(DbErr::Conn(RuntimeErr::Internal(text)))
+    }
+
+    /// Waits for something outside transactions, but not for ever: a server that went away
+    /// without a word would hold its caller for as long as the system keeps the connection.
+    pub(crate) async fn within_reason<T, E: From<Error>>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        // On the heap: what a transaction does is large, and it is nested deep in its caller.
+        match timeout(LONGEST, Box::pin(work)).await {
+            Ok(result) => result,
+            Err(_elapsed) => Err(self.silent().into()),
         }
     }
 

@@ -129,15 +129,15 @@ impl Work {
 
     /// Whether the lease outlasts the longest call and its margin.
     pub(super) fn outlasts_a_call(&self) -> bool {
-        let until = *self
-            .leased_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Instant::now() + self.settings.longest_call + self.settings.lease_margin < until
+        Instant::now() + self.settings.longest_call + self.settings.lease_margin
+            < self.leased_until()
     }
 
     pub(super) async fn read(&self) -> Result<Option<Facts>, Error> {
-        Ok(orders::find(self.app.db.read(), self.claim.id).await?)
+        let db = &self.app.db;
+        Ok(db
+            .within_reason(orders::find(db.read(), self.claim.id))
+            .await?)
     }
 
     /// Writes what a step learned: locks the order, checks the fence, runs `body`,
@@ -273,15 +273,29 @@ impl Work {
         Ok(leases::abandon(&self.app.db, self.claim, now_us).await?)
     }
 
-    /// Gives the order back after a failure of our own, due a little later.
+    /// Gives the order back after a failure of our own, due a little later. While the store
+    /// is away that is tried again: it may be back long before the lease runs out.
     pub(super) async fn postpone(&self) {
-        let later = async {
-            let now_us = self.app.db.now().await?;
+        let db = &self.app.db;
+        let later = async || {
+            let now_us = db.now().await?;
             let due_us = now_us + micros(jittered(self.settings.retry));
-            leases::abandon(&self.app.db, self.claim, due_us).await
+            leases::abandon(db, self.claim, due_us).await
         };
-        if let Err(error) = later.await {
-            tracing::warn!(%error, "a claim could not be given back: its lease will run out");
+        while let Err(error) = db.within_reason(later()).await {
+            let pause = jittered(self.settings.poll);
+            if Instant::now() + pause >= self.leased_until() {
+                tracing::warn!(%error, "a claim could not be given back: its lease will run out");
+                return;
+            }
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    fn leased_until(&self) -> Instant {
+        *self
+            .leased_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -68,7 +68,7 @@ impl Driver {
             let claimed = if free == 0 {
                 Ok(Vec::new())
             } else {
-                self.claim(free).await
+                self.app.db.within_reason(self.claim(free)).await
             };
             match claimed {
                 Ok(claims) if claims.is_empty() => self.idle(&slots).await,

@@ -22,7 +22,7 @@ pub(super) async fn run(app: Arc<App>, cancel: CancellationToken) {
         loop {
             app.nudge.outbound().await;
             tokio::time::sleep(COALESCED).await;
-            if let Err(error) = notify::send(&app.db).await {
+            if let Err(error) = app.db.within_reason(notify::send(&app.db)).await {
                 tracing::debug!(%error, "other replicas could not be told");
             }
         }

@@ -3,6 +3,7 @@
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{Settings, driver::chain, jittered, lasting, micros};
@@ -73,8 +74,13 @@ pub(super) fn spawn(
             // The timer is finer than the period: another replica may have stopped in its turn.
             let tick = (period / 4).max(Duration::from_millis(20));
             loop {
-                if let Err(error) = turn(&app, &settings, name, period, run).await {
-                    tracing::warn!(sweep = name, error = %chain(&error), "sweep failed");
+                let turn = turn(&app, &settings, name, period, run);
+                match timeout(settings.step_limit, turn).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(sweep = name, error = %chain(&error), "sweep failed");
+                    }
+                    Err(_elapsed) => tracing::error!(sweep = name, "a sweep did not end in time"),
                 }
                 tokio::select! {
                     () = cancel.cancelled() => return,

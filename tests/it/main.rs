@@ -63,6 +63,7 @@ mod sequencer;
 mod session_ends;
 mod sessions;
 mod status;
+mod store_faults;
 mod stripe_events;
 mod stripe_troubles;
 mod timed_out_creates;

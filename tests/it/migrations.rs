@@ -19,7 +19,7 @@ both_engines!(
 );
 
 /// Everything that a step makes, one line per column, constraint and index.
-async fn schema(db: &Db) -> Vec<String> {
+pub async fn schema(db: &Db) -> Vec<String> {
     if !db.is_postgres() {
         let made = "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_master
             WHERE tbl_name <> 'seaql_migrations' ORDER BY 1";
@@ -32,7 +32,7 @@ async fn schema(db: &Db) -> Vec<String> {
     let constraints = "SELECT conrelid::regclass || ' ' || conname || ' '
             || pg_get_constraintdef(oid)
         FROM pg_constraint WHERE connamespace = 'public'::regnamespace
-            AND conrelid <> 'seaql_migrations'::regclass ORDER BY 1";
+            AND conrelid IS DISTINCT FROM to_regclass('seaql_migrations') ORDER BY 1";
     let indexes = "SELECT indexdef FROM pg_indexes
         WHERE schemaname = 'public' AND tablename <> 'seaql_migrations' ORDER BY 1";
     let others = "SELECT relkind::text || ' ' || relname FROM pg_class
@@ -79,6 +79,7 @@ async fn migrating_again_changes_nothing(engine: Engine) {
     assert_eq!(sql::count(&test.db, steps).await, applied);
 }
 
+/// D-08: of replicas that migrate at once, exactly one takes each step.
 async fn six_replicas_migrate_an_empty_database_at_once(engine: Engine) {
     let test = TestDb::empty(engine).await;
     let mut replicas = Vec::new();

@@ -3,14 +3,16 @@
 pub mod audited;
 #[macro_use]
 pub mod db;
+pub mod disk;
 pub mod effort;
 pub mod layers;
 pub mod live;
-pub mod pool;
 pub mod log_watch;
+pub mod pool;
 pub mod postgres;
 pub mod processes;
 pub mod provisioning;
+pub mod pulse;
 pub mod refused;
 pub mod shelf;
 pub mod shop;

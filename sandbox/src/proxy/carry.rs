@@ -35,13 +35,12 @@ impl From<io::Error> for Over {
 type Carried = Result<(), Over>;
 
 /// Carries a connection until it is over.
-pub(super) async fn carry(near: TcpStream, mut state: watch::Receiver<State>, rules: &Rules) {
+pub(super) async fn carry(near: TcpStream, mut pace: Pace, rules: &Rules) {
     // Whoever cannot be reached accepts no connection either.
-    let reachable = state.wait_for(|now| passes(now.mode)).await;
-    let Ok(target) = reachable.map(|now| now.target) else {
+    let Ok(state) = pace.passes().await else {
         return;
     };
-    let Ok(far) = TcpStream::connect(target).await else {
+    let Ok(far) = TcpStream::connect(state.target).await else {
         return;
     };
     let (mut near, mut far) = (near, far);
@@ -52,20 +51,16 @@ pub(super) async fn carry(near: TcpStream, mut state: watch::Receiver<State>, ru
     let shared = Mutex::new(Shared::default());
     let (near_read, near_write) = near.split();
     let (far_read, far_write) = far.split();
-    let answers = to_client(far_read, near_write, state.clone(), &shared);
-    let calls = to_server(near_read, far_write, state, &shared, rules);
+    let answers = to_client(far_read, near_write, pace.clone(), &shared);
+    let calls = to_server(near_read, far_write, pace, &shared, rules);
     // An error of either ends both; the end of one direction leaves the other open.
     let _ = tokio::try_join!(calls, answers);
-}
-
-fn passes(mode: Mode) -> bool {
-    mode != Mode::Blackhole
 }
 
 async fn to_server(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-    mut state: watch::Receiver<State>,
+    mut pace: Pace,
     shared: &Mutex<Shared>,
     rules: &Rules,
 ) -> Carried {
@@ -74,10 +69,10 @@ async fn to_server(
     loop {
         let count = from.read(&mut piece).await?;
         if count == 0 {
-            return end(&mut state, &mut to).await;
+            return pace.end(&mut to).await;
         }
         let (bytes, cut) = client.take(&piece[..count], shared, rules);
-        pace(&mut state, &mut to, &bytes).await?;
+        pace.write(&mut to, &bytes).await?;
         match cut {
             None => {}
             Some(Cut::BeforeForward) => return Err(Over),
@@ -95,24 +90,17 @@ async fn to_server(
     }
 }
 
-/// Tells the other side that no more comes, once it can be told anything.
-async fn end(state: &mut watch::Receiver<State>, to: &mut WriteHalf<'_>) -> Carried {
-    let gone = state.wait_for(|now| passes(now.mode)).await;
-    gone.map_err(|_| Over)?;
-    Ok(to.shutdown().await?)
-}
-
 async fn to_client(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
-    mut state: watch::Receiver<State>,
+    mut pace: Pace,
     shared: &Mutex<Shared>,
 ) -> Carried {
     let mut piece = vec![0; PIECE];
     loop {
         let count = from.read(&mut piece).await?;
         if count == 0 {
-            return end(&mut state, &mut to).await;
+            return pace.end(&mut to).await;
         }
         let doomed = {
             let mut shared = lock(shared);
@@ -122,33 +110,52 @@ async fn to_client(
             shared.doomed.map(|wanted| come >= wanted)
         };
         match doomed {
-            None => pace(&mut state, &mut to, &piece[..count]).await?,
+            None => pace.write(&mut to, &piece[..count]).await?,
             Some(false) => {}
             Some(true) => return Err(Over),
         }
     }
 }
 
-/// Writes at the pace of the mode.
-async fn pace(state: &mut watch::Receiver<State>, to: &mut WriteHalf<'_>, bytes: &[u8]) -> Carried {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        let mode = state
-            .wait_for(|now| passes(now.mode))
-            .await
-            .map_err(|_| Over)?
-            .mode;
-        let (count, pause) = match mode {
-            Mode::Drip { bytes, every } => (bytes.clamp(1, rest.len()), every),
-            Mode::Delay(pause) => (rest.len(), pause),
-            Mode::Pass | Mode::Refuse | Mode::Blackhole => (rest.len(), Duration::ZERO),
-        };
-        if !pause.is_zero() {
-            sleep(pause).await;
-        }
-        let (now, later) = rest.split_at(count);
-        to.write_all(now).await?;
-        rest = later;
+/// When bytes may go on, and how fast.
+#[derive(Clone)]
+pub(super) struct Pace {
+    pub(super) state: watch::Receiver<State>,
+    /// How often everything had been stranded when the connection was made.
+    pub(super) born: u64,
+}
+
+impl Pace {
+    /// Waits until something may pass.
+    async fn passes(&mut self) -> Result<State, Over> {
+        let born = self.born;
+        let passes = |now: &State| now.mode != Mode::Blackhole && now.strandings == born;
+        let state = self.state.wait_for(passes).await;
+        state.map(|now| *now).map_err(|_| Over)
     }
-    Ok(())
+
+    /// Writes at the pace of the mode.
+    async fn write(&mut self, to: &mut WriteHalf<'_>, bytes: &[u8]) -> Carried {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (count, pause) = match self.passes().await?.mode {
+                Mode::Drip { bytes, every } => (bytes.clamp(1, rest.len()), every),
+                Mode::Delay(pause) => (rest.len(), pause),
+                Mode::Pass | Mode::Refuse | Mode::Blackhole => (rest.len(), Duration::ZERO),
+            };
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+            let (now, later) = rest.split_at(count);
+            to.write_all(now).await?;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Tells the other side that no more comes, once it can be told anything.
+    async fn end(&mut self, to: &mut WriteHalf<'_>) -> Carried {
+        self.passes().await?;
+        Ok(to.shutdown().await?)
+    }
 }

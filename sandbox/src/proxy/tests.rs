@@ -126,6 +126,23 @@ async fn holds_everything_back_and_lets_it_go() {
 }
 
 #[tokio::test]
+async fn stranded_connections_stay_silent_and_new_ones_do_not() {
+    let (proxy, mut told) = server(b"pong").await;
+    let mut old = client(&proxy).await;
+    old.write_all(b"ping").await.unwrap();
+    read(&mut old, 4).await;
+    assert_eq!(told.recv().await.unwrap(), b"ping");
+    proxy.strand();
+    old.write_all(b"lost").await.unwrap();
+    let answer = timeout(QUIET, old.read_u8()).await;
+    assert!(answer.is_err(), "neither bytes nor an end");
+    let mut new = client(&proxy).await;
+    new.write_all(b"ping").await.unwrap();
+    assert_eq!(read(&mut new, 4).await, b"pong");
+    assert_eq!(told.recv().await.unwrap(), b"ping");
+}
+
+#[tokio::test]
 async fn delays_and_drips() {
     let (proxy, _told) = server(b"pong").await;
     let mut stream = client(&proxy).await;

@@ -85,6 +85,32 @@ impl TestDb {
         }
     }
 
+    /// A database without any table in a cluster of the test's own, which it may crash.
+    pub async fn on(cluster: &postgres::Cluster) -> Self {
+        let admin = open(&cluster.url("postgres")).await;
+        let made = admin
+            .read()
+            .execute_unprepared("CREATE DATABASE shop")
+            .await;
+        made.expect("a fresh cluster has no such database");
+        close(&admin).await;
+        Self::on_url(&cluster.url("shop")).await
+    }
+
+    /// Opens it again after its connections were closed.
+    pub async fn reopen(&mut self) {
+        self.db = open(&self.url).await;
+    }
+
+    /// A database that is there already.
+    pub async fn on_url(url: &str) -> Self {
+        Self {
+            db: open(url).await,
+            url: url.to_owned(),
+            _folder: None,
+        }
+    }
+
     /// A handle as another replica, or another process, has it: own pools, own clock.
     pub async fn replica(&self) -> Db {
         open(&self.url).await
@@ -138,11 +164,7 @@ async fn template() -> &'static str {
 
 /// Closes every connection of a handle and of its clones.
 pub async fn close(db: &Db) {
-    db.read()
-        .clone()
-        .close()
-        .await
-        .expect("a pool can be closed");
+    db.close().await.expect("a pool can be closed");
 }
 
 /// Runs statements on the cluster's own database, each outside any transaction.

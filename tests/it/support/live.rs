@@ -46,9 +46,13 @@ impl Live {
 
     /// As [`Live::open_with`], but without waiting until it sells.
     pub async fn open_unready(engine: Engine, change: impl FnOnce(&mut Options)) -> Self {
+        Self::open_on(TestDb::empty(engine).await, change).await
+    }
+
+    /// As [`Live::open_unready`], on this database.
+    pub async fn open_on(store: TestDb, change: impl FnOnce(&mut Options)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let log_watch = LogWatch::begin();
-        let store = TestDb::empty(engine).await;
         let mut options = Options::quick(store.url.clone());
         options.install = Duration::from_millis(50);
         options.variables = [

@@ -1,0 +1,99 @@
+//! Transactions that must be run again: deadlocks and serialisation failures, forced on
+//! every fifth of them.
+
+use futures_util::future::join_all;
+use spawnpoint::db::Db;
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    effort,
+    live::{Live, cart},
+    postgres, sql, till,
+};
+
+/// Purchases under way at the same time.
+const AT_ONCE: u32 = 3;
+
+/// Makes the first write of a transaction draw a lot: one of each five fails, at a place
+/// in the five that the seed and their number choose. A sequence is not rolled back, so
+/// that a transaction which runs again draws anew.
+async fn strike_every_fifth(db: &Db, seed: u64) {
+    let statements = [
+        "CREATE SEQUENCE draws".to_owned(),
+        "CREATE SEQUENCE strikes".to_owned(),
+        format!(
+            "CREATE FUNCTION draw() RETURNS trigger LANGUAGE plpgsql AS $$
+            DECLARE lot bigint;
+            BEGIN
+                IF current_setting('test.drawn', true) = 'yes' THEN RETURN NULL; END IF;
+                PERFORM set_config('test.drawn', 'yes', true);
+                lot := nextval('draws');
+                IF lot % 5 = abs(hashint8extended(lot / 5, {seed})) % 5 THEN
+                    IF nextval('strikes') % 2 = 0 THEN
+                        RAISE EXCEPTION 'a test strikes' USING ERRCODE = '40001';
+                    ELSE
+                        RAISE EXCEPTION 'a test strikes' USING ERRCODE = '40P01';
+                    END IF;
+                END IF;
+                RETURN NULL;
+            END $$",
+            seed = i64::try_from(seed).unwrap()
+        ),
+        "DO $$ DECLARE name text; BEGIN
+            FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
+                EXECUTE format('CREATE TRIGGER draws BEFORE INSERT OR UPDATE OR DELETE ON %I
+                    FOR EACH STATEMENT EXECUTE FUNCTION draw()', name);
+            END LOOP;
+        END $$"
+            .to_owned(),
+    ];
+    for statement in statements {
+        sql::run(db, &statement).await.unwrap();
+    }
+}
+
+/// D-05: every fifth transaction fails as a deadlock or a serialisation failure does. It
+/// runs again, and no caller hears of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn transactions_that_collide_are_run_again() {
+    if postgres::skipped() {
+        return;
+    }
+    let seed = effort::seed(5);
+    eprintln!("seed {seed}");
+    for _ in 0..effort::runs(1, 10) {
+        let live = Live::open(Engine::Postgres).await;
+        let db = &live.store.db;
+        strike_every_fifth(db, seed).await;
+        for _ in 0..3 {
+            let users: Vec<_> = (0..AT_ONCE).map(|_| Uuid::new_v4()).collect();
+            let bought = join_all(users.iter().map(|user| async {
+                // The first answer is the only one that is asked for.
+                let order = live.checkout(cart(*user)).await.unwrap().order.unwrap();
+                live.pay(&order);
+                live.wait_running(&order.id).await
+            }));
+            for (order, user) in bought.await.iter().zip(&users) {
+                assert_eq!(live.creates(&order.id).len(), 1);
+                assert_eq!(live.panel_users(*user).len(), 1);
+            }
+        }
+        till::delivered(&live).await;
+        let deliveries = live.world.stripe.deliveries();
+        assert!(!deliveries.is_empty());
+        for delivery in &deliveries {
+            assert_eq!(
+                (delivery.attempt, delivery.status),
+                (1, 200),
+                "{delivery:?}"
+            );
+        }
+        let last = |name: &str| format!("SELECT last_value FROM {name}");
+        let draws = sql::count(db, &last("draws")).await;
+        let strikes = sql::count(db, &last("strikes")).await;
+        eprintln!("{strikes} of {draws} transactions were struck");
+        assert!(draws > 100 && strikes * 6 > draws, "{strikes} of {draws}");
+        live.close().await;
+    }
+}
