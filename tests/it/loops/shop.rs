@@ -138,6 +138,16 @@ impl LoopShop {
         if let Some(again) = self.again.take() {
             self.hand.arm_again(again);
         }
+        self.start().await;
+    }
+
+    /// Kills the process and starts another.
+    pub async fn restart(&mut self) {
+        self.live.world.kill_cores().await;
+        self.start().await;
+    }
+
+    async fn start(&mut self) {
         self.live.world.start_core(Mode::All).await.unwrap();
         self.live.skip(self.moved);
     }
