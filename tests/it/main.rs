@@ -29,6 +29,7 @@ mod foreign_events;
 mod frames;
 mod harness;
 mod hostile;
+mod hostile_panel;
 mod hung_up;
 mod installs;
 mod kill;

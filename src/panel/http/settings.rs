@@ -158,6 +158,16 @@ mod tests {
         }
     }
 
+    /// P-29: the usual time-out of a whole call; a create waits longer, because the panel
+    /// itself may wait 30 s for the node.
+    #[test]
+    fn an_answer_has_to_be_there_in_time() {
+        let settings = at("https://panel.test");
+        assert!(settings.read_timeout <= Duration::from_secs(15));
+        assert_eq!(settings.longest_call(), settings.create_timeout);
+        assert!(settings.create_timeout <= Duration::from_secs(45));
+    }
+
     #[test]
     fn debug_shows_no_key() {
         let text = format!("{:?}", at("https://panel.test"));
