@@ -90,8 +90,14 @@ impl<'a> Mutator<'a> {
         if self.input.is_empty() || self.input.len() > 8 << 10 || self.random.below(4) > 0 {
             self.input.clone_from(self.random.pick(self.seeds));
         }
-        for _ in 0..=self.random.below(3) {
-            self.change();
+        if self.random.below(2) == 0 {
+            // One wrong value in an otherwise sound document.
+            let at = self.random.below(self.input.len() + 1);
+            self.value(at);
+        } else {
+            for _ in 0..=self.random.below(3) {
+                self.change();
+            }
         }
         self.input.truncate(LONGEST);
         &self.input
@@ -167,11 +173,7 @@ impl<'a> Mutator<'a> {
         let Some(start) = self.input[at..].iter().position(sign).map(|n| at + n + 1) else {
             return;
         };
-        let ends = |byte: &u8| matches!(byte, b',' | b'}' | b']' | b'\n');
-        let end = self.input[start..]
-            .iter()
-            .position(ends)
-            .map_or(self.input.len(), |n| start + n);
+        let end = start + length_of_value(&self.input[start..]);
         let value = self.random.pick(&VALUES).bytes();
         self.input.splice(start..end, value);
     }
@@ -187,4 +189,22 @@ impl<'a> Mutator<'a> {
         }
         self.insert(at, &nest);
     }
+}
+
+/// How far a value goes: to the end of its member, past what it quotes and nests.
+fn length_of_value(rest: &[u8]) -> usize {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for (place, byte) in rest.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'{' | b'[' => depth += 1,
+            b',' | b'}' | b']' | b'\n' if depth == 0 => return place,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+    }
+    rest.len()
 }
