@@ -14,8 +14,9 @@ use sandbox::audit::{Invariant, Violation};
 use spawnpoint::telemetry::{self, Format};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
-/// The stand-ins play others' machines: what they write is not ours.
-const FILTER: &str = "trace,sandbox=off";
+/// All that is ours, at TRACE, and what libraries may write at all. The stand-ins play others'
+/// machines: what they write is not ours.
+const FILTER: &str = "info,spawnpoint=trace,gateway=trace,sandbox=off";
 /// Enough of a finding to find its place; not the secret once more.
 const SHOWN: usize = 200;
 
