@@ -67,5 +67,8 @@ async fn sell_to(customers: usize) -> usize {
         .filter_map(|call| call.external_id.clone())
         .collect();
     assert_eq!(made.len(), customers);
-    asked.iter().filter(|call| call.status == Some(422)).count()
+    let refused = asked.iter().filter(|call| call.status == Some(422));
+    let refused = refused.count();
+    fleet.close().await;
+    refused
 }

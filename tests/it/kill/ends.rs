@@ -65,6 +65,7 @@ async fn killed_around_a_reinstall(engine: Engine) {
     scene
         .assert_each_delivered_once(2 * usize::try_from(runs).unwrap())
         .await;
+    scene.close().await;
 }
 
 /// P-07: killed before the panel deleted a server whose order ended during its install,
@@ -92,6 +93,7 @@ async fn killed_around_a_delete(engine: Engine) {
             rest::assert_ledger_is_the_panels(&scene.live).await;
         }
     }
+    scene.close().await;
 }
 
 /// P-07: killed while Stripe is read for an order that was canceled before anything was
@@ -114,4 +116,5 @@ async fn killed_before_room_is_given_back(engine: Engine) {
         (scene.posts(), scene.live.world.panel.servers().len()),
         (0, 0)
     );
+    scene.close().await;
 }

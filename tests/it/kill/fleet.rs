@@ -12,6 +12,8 @@ pub struct Fleet {
     pub live: Live,
     pub processes: Vec<CoreProcess>,
     variables: Vec<(&'static str, String)>,
+    /// Of the processes before.
+    logs: String,
 }
 
 impl Fleet {
@@ -31,6 +33,7 @@ impl Fleet {
         let mut fleet = Self {
             live,
             processes: Vec::new(),
+            logs: String::new(),
             variables: variables
                 .into_iter()
                 .map(|(name, value)| (name, value.to_owned()))
@@ -49,6 +52,7 @@ impl Fleet {
 
     /// Starts the process of a place anew, after it was killed.
     pub async fn restart(&mut self, index: usize) {
+        self.logs += &self.processes[index].log();
         self.processes[index] = self.start(index).await;
     }
 
@@ -73,11 +77,19 @@ impl Fleet {
 
     /// Waits until every order runs and nobody has anything to do.
     pub async fn wait_until_delivered(&self) {
-        let logs = || {
-            let logs = self.processes.iter().map(|process| process.log());
-            logs.collect::<String>()
-        };
-        rest::wait_until_delivered(&self.live, logs).await;
+        rest::wait_until_delivered(&self.live, || self.log()).await;
+    }
+
+    /// Closes the shop, and audits it.
+    pub async fn close(self) {
+        let logs = self.log();
+        self.live.close_served_by_processes(&logs).await;
+    }
+
+    /// What all its processes have written.
+    fn log(&self) -> String {
+        let logs = self.processes.iter().map(|process| process.log());
+        self.logs.clone() + &logs.collect::<String>()
     }
 }
 

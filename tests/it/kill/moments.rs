@@ -92,8 +92,10 @@ impl Way {
             over: Arc::default(),
         };
         let kill = scene.core.signaller(Signal::Kill);
+        let over = Arc::clone(&trap.over);
         let strike = move || {
-            let due = seen.fetch_add(1, Ordering::Relaxed) + 1 == k;
+            let due =
+                !over.load(Ordering::Relaxed) && seen.fetch_add(1, Ordering::Relaxed) + 1 == k;
             if due {
                 kill();
                 fired.store(true, Ordering::Relaxed);
@@ -148,22 +150,20 @@ fn watch(path: &PathBuf, over: &AtomicBool, strike: impl Fn() -> bool) {
 }
 
 /// Waits until the trap has killed, or until everything is delivered without.
-async fn sprung(scene: &Scene, trap: &Trap) -> bool {
+async fn sprung(way: &Way, scene: &Scene, trap: &Trap) -> bool {
     let busy = "SELECT count(*) FROM orders WHERE server_state <> 'running'";
+    let fired = || trap.fired.load(Ordering::Relaxed);
     let began = Instant::now();
-    loop {
-        if trap.fired.load(Ordering::Relaxed) {
-            scene.core.killed(PATIENCE).await;
-            return true;
-        }
-        if sql::count(&scene.live.store.db, busy).await == 0 {
-            // It may strike in this very moment.
-            trap.over.store(true, Ordering::Relaxed);
-            return trap.fired.load(Ordering::Relaxed);
-        }
+    while !fired() && sql::count(&scene.live.store.db, busy).await > 0 {
         assert!(began.elapsed() < PATIENCE, "neither killed nor delivered");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    trap.over.store(true, Ordering::Relaxed);
+    way.disarm();
+    if fired() {
+        scene.core.killed(PATIENCE).await;
+    }
+    fired()
 }
 
 /// One purchase after the other, each killed at its moment; every second process that
@@ -188,14 +188,12 @@ async fn kill_at_each(
             scene.live.pay(order);
         }
         sold += at_once;
-        if sprung(&scene, &trap).await {
-            way.disarm();
+        if sprung(&way, &scene, &trap).await {
             scene.restart().await;
             if index % 2 == 1 {
                 let second = random.random_range(1..=*moment + 5);
                 let trap = way.trap(&scene, second, cut);
-                let killed = sprung(&scene, &trap).await;
-                way.disarm();
+                let killed = sprung(&way, &scene, &trap).await;
                 eprintln!("moment {moment} {cut:?}, then {second}: {killed}");
                 if killed {
                     scene.restart().await;
@@ -204,7 +202,6 @@ async fn kill_at_each(
                 eprintln!("moment {moment} {cut:?}");
             }
         } else {
-            way.disarm();
             missed += 1;
         }
         scene.wait_until_delivered().await;
@@ -213,6 +210,7 @@ async fn kill_at_each(
     // A create is repeated only where the first was surely not done.
     let done = scene.live.world.panel.succeeded_route("POST", "/servers");
     assert_eq!(done, sold);
+    scene.close().await;
     missed
 }
 
@@ -222,7 +220,9 @@ async fn changes_of(engine: Engine, at_once: usize) -> u32 {
     let trap = way.trap(&scene, u32::MAX, Cut::BeforeForward);
     scene.purchases(at_once).await;
     scene.wait_until_delivered().await;
-    trap.seen.load(Ordering::Relaxed)
+    let seen = trap.seen.load(Ordering::Relaxed);
+    scene.close().await;
+    seen
 }
 
 /// P-07: killed at every k-th change, and every second time twice in a row: in the end

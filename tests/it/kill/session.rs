@@ -62,6 +62,7 @@ async fn killed_while_the_call_opens_the_session(engine: Engine) {
     }
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), sold);
+    scene.close().await;
 }
 
 /// P-07, twice in a row: the call is killed, nobody repeats it, and the worker that opens
@@ -91,4 +92,5 @@ async fn killed_twice_the_worker_opens_the_session(engine: Engine) {
     }
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), sold);
+    scene.close().await;
 }

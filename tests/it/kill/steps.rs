@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::{
     freeze::Freeze,
-    scene::{GRACE, Hang, LEASE, Scene},
+    scene::{Hang, RECOVERY, Scene},
 };
 use crate::support::{db::Engine, effort, live::PATIENCE, pool::pool_cart, sql, wait};
 
@@ -49,13 +49,13 @@ async fn killed_while_stripe_is_read(engine: Engine) {
         for path in ["/v1/checkout/sessions/", "/v1/subscriptions/"] {
             let hang = Hang::Stripe("GET", path, false);
             let took = survive(&mut scene, hang, 2).await;
-            // A start, and a second of settling in, are within the grace.
-            assert!(took < LEASE + GRACE, "{took:?}");
+            assert!(took < RECOVERY, "{took:?}");
             sold += 2;
         }
     }
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), sold);
+    scene.close().await;
 }
 
 /// P-01: killed before the panel's account was made. P-02: killed after it was made and
@@ -67,7 +67,7 @@ async fn killed_around_the_account(engine: Engine) {
         for after in [false, true] {
             let asked = scene.live.calls("POST", "/users").len();
             let took = survive(&mut scene, Hang::Panel("POST", "/users", after), 2).await;
-            assert!(took < LEASE + GRACE, "{took:?}");
+            assert!(took < RECOVERY, "{took:?}");
             let asked = scene.live.calls("POST", "/users").len() - asked;
             assert_eq!(asked, 4, "each was sent again, once");
             sold += 2;
@@ -75,6 +75,7 @@ async fn killed_around_the_account(engine: Engine) {
     }
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), sold);
+    scene.close().await;
 }
 
 /// P-03: killed after node and ports were chosen, before the create was sent: what is
@@ -107,6 +108,7 @@ async fn killed_with_everything_placed(engine: Engine) {
     scene.assert_each_delivered_once(sold).await;
     // One of each pair was on its way and surely not done.
     assert_eq!(scene.posts(), sold + sold / 2);
+    scene.close().await;
 }
 
 /// Orders whose creates hang at once, and how often: 200 in all in the long mode.
@@ -125,6 +127,7 @@ async fn killed_with_a_create_that_arrived(engine: Engine) {
     let sold = at_once * usize::try_from(rounds).unwrap();
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), 2 * sold);
+    scene.close().await;
 }
 
 /// P-04, P-05: killed after the panel made the server, before it answered. Finding 22: the
@@ -138,6 +141,7 @@ async fn killed_with_a_create_that_is_done(engine: Engine) {
     let sold = at_once * usize::try_from(rounds).unwrap();
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), sold);
+    scene.close().await;
 }
 
 /// P-05: killed inside the very transaction that stores the panel's answer. SQLite has
@@ -164,6 +168,7 @@ async fn killed_with_a_create_that_is_answered(engine: Engine) {
     let sold = at_once * usize::try_from(rounds).unwrap();
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), sold);
+    scene.close().await;
 }
 
 /// P-06: killed after the order was updated, before anything else.
@@ -185,6 +190,7 @@ async fn killed_with_the_server_stored(engine: Engine) {
     }
     let sold = 2 * usize::try_from(runs).unwrap();
     scene.assert_each_delivered_once(sold).await;
+    scene.close().await;
 }
 
 /// Servers that are known to us.
@@ -207,6 +213,7 @@ async fn killed_while_a_create_is_looked_up(engine: Engine) {
     }
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), sold);
+    scene.close().await;
 }
 
 /// P-04: killed between the two looks that settle a create which never came to be.
@@ -233,6 +240,7 @@ async fn killed_between_the_looks_at_a_create(engine: Engine) {
     let sold = usize::try_from(runs).unwrap();
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), 2 * sold);
+    scene.close().await;
 }
 
 /// P-06: killed while the panel is asked whether the install has ended.
@@ -251,4 +259,5 @@ async fn killed_while_installs_are_watched(engine: Engine) {
     let sold = usize::try_from(runs).unwrap();
     scene.assert_each_delivered_once(sold).await;
     assert_eq!(scene.posts(), sold);
+    scene.close().await;
 }

@@ -141,6 +141,7 @@ async fn stopped_before_the_create_it_is_never_sent() {
     shop.another_delivers(at).await;
     shop.resume(worker, at, 1).await;
     assert_eq!(shop.fleet.live.calls("POST", "/servers").len(), 1);
+    shop.fleet.close().await;
 }
 
 /// P-25 (b): stopped while the panel works on its POST. The other one finds the server.
@@ -166,6 +167,7 @@ async fn stopped_during_the_create_the_server_is_adopted() {
     shop.another_delivers(at).await;
     shop.resume(worker, at, 1).await;
     assert_eq!(shop.fleet.live.calls("POST", "/servers").len(), 1);
+    shop.fleet.close().await;
 }
 
 /// P-25 (b), and a create that lands late: stopped with its POST on the way, which comes
@@ -202,6 +204,7 @@ async fn stopped_with_the_create_on_its_way_it_lands_in_vain() {
     .await;
     shop.resume(worker, at, 2).await;
     assert_eq!(shop.fleet.live.calls("POST", "/servers").len(), 3);
+    shop.fleet.close().await;
 }
 
 /// P-27: told to end in the middle of a step, a worker finishes it, gives the order back,
@@ -254,6 +257,7 @@ async fn told_to_end_it_hands_over() {
         .map(|event| event.trace_id[..8].to_owned())
         .collect();
     assert_eq!(workers.len(), 2, "{workers:?}");
+    fleet.close().await;
 }
 
 /// P-27: a call that never ends does not keep a process from ending. Its lease is not
@@ -285,4 +289,5 @@ async fn told_to_end_during_a_hanging_call_it_ends_all_the_same() {
     fleet.wait_until_delivered().await;
     rest::assert_each_delivered_once(&fleet.live, 1).await;
     assert_eq!(fleet.live.calls("POST", "/servers").len(), 1);
+    fleet.close().await;
 }

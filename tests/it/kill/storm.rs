@@ -28,7 +28,6 @@ async fn purchases_survive_random_kills(engine: Engine) {
 
 async fn storm(engine: Engine, mut random: StdRng) {
     let mut fleet = Fleet::open(engine, 2, &[]).await;
-    // Now the worker, now the whole of it: most kills are to hit whoever provisions.
     for kill in 0..KILLS {
         for _ in ORDERS * kill / KILLS..ORDERS * (kill + 1) / KILLS {
             let order = scene::reserve(&fleet.live, pool_cart(Uuid::new_v4())).await;
@@ -43,4 +42,5 @@ async fn storm(engine: Engine, mut random: StdRng) {
     }
     fleet.wait_until_delivered().await;
     rest::assert_each_delivered_once(&fleet.live, ORDERS).await;
+    fleet.close().await;
 }

@@ -73,6 +73,7 @@ async fn torn_while_the_purchase_is_stored(engine: Engine) {
     }
     scene.assert_each_delivered_once(places.len()).await;
     assert_eq!(scene.posts(), places.len());
+    scene.close().await;
 }
 
 /// P-01 to P-03: what Stripe said, the account, node and ports with the request, and the
@@ -105,6 +106,7 @@ async fn torn_while_the_payment_is_stored(engine: Engine) {
         places.len(),
         "none was sent before it was marked"
     );
+    scene.close().await;
 }
 
 /// P-05: the create's answer, and the end of the install.
@@ -129,6 +131,7 @@ async fn torn_while_the_server_is_stored(engine: Engine) {
     }
     scene.assert_each_delivered_once(places.len()).await;
     assert_eq!(scene.posts(), places.len());
+    scene.close().await;
 }
 
 /// P-04: a look that found nothing, and the last one, after which the create is repeated.
@@ -153,6 +156,7 @@ async fn torn_while_a_create_is_settled(engine: Engine) {
     }
     scene.assert_each_delivered_once(places.len()).await;
     assert_eq!(scene.posts(), 2 * places.len());
+    scene.close().await;
 }
 
 /// P-07: the panel runs the install once more and nobody noted it.
@@ -181,6 +185,7 @@ async fn torn_while_a_reinstall_is_stored(engine: Engine) {
     scene.assert_each_delivered_once(1).await;
     let reinstalls = scene.live.calls("POST", "/servers/{server}/reinstall");
     assert_eq!(reinstalls.len(), 1);
+    scene.close().await;
 }
 
 /// P-07: a subscription that ends during the install: the delete, and what is given back.
@@ -208,4 +213,5 @@ async fn torn_while_the_end_is_stored(engine: Engine) {
         assert_eq!(panel.servers(), []);
         rest::assert_ledger_is_the_panels(&scene.live).await;
     }
+    scene.close().await;
 }

@@ -88,6 +88,7 @@ async fn killed_before_the_create_arrives_it_is_sent_again(engine: Engine) {
     }
     let sold = 1 + usize::try_from(runs).unwrap();
     scene.assert_each_delivered_once(sold).await;
+    scene.close().await;
 }
 
 /// P-04, and a create that lands late: it comes to the panel when its process does nothing
@@ -108,4 +109,5 @@ async fn killed_and_the_create_lands_late_it_is_adopted(engine: Engine) {
     }
     let sold = 1 + usize::try_from(runs).unwrap();
     scene.assert_each_delivered_once(sold).await;
+    scene.close().await;
 }

@@ -93,18 +93,27 @@ impl LogWatch {
         let watched = Watched::get();
         let first = watched.shops.iter().find(|(shop, _)| *shop == self.shop);
         let skipped = first.map_or(0, |(_, first)| first - watched.first);
-        let mut found = Vec::new();
-        for line in watched.lines.iter().skip(skipped) {
-            for (what, secret) in secrets {
-                if let Some(at) = line.find(secret) {
-                    let shown: String = line[..at].chars().take(SHOWN).collect();
-                    let text = format!("the {what} is in the log: {shown}...");
-                    found.push(Violation::new(Invariant::I10, text));
-                }
+        let lines = watched.lines.iter().skip(skipped);
+        search(lines.map(String::as_str), secrets)
+    }
+}
+
+/// Every line that shows one of the secrets, each of which is told with what it is.
+pub fn search<'a>(
+    lines: impl Iterator<Item = &'a str>,
+    secrets: &[(String, String)],
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for line in lines {
+        for (what, secret) in secrets {
+            if let Some(at) = line.find(secret) {
+                let shown: String = line[..at].chars().take(SHOWN).collect();
+                let text = format!("the {what} is in the log: {shown}...");
+                found.push(Violation::new(Invariant::I10, text));
             }
         }
-        found
     }
+    found
 }
 
 impl Drop for LogWatch {
