@@ -203,16 +203,13 @@ async fn the_install_watch_survives_a_cut_at_every_statement() {
 
 /// Every place, with the sides taken in turns; in the long mode with both.
 fn each(statements: &[String]) -> Vec<(usize, Cut)> {
-    let places = places(statements.len());
-    let pairs = places.into_iter().enumerate();
+    let places = places(statements.len()).into_iter();
     if effort::long() {
-        pairs
-            .flat_map(|(_, place)| SIDES.map(|side| (place, side)))
+        places
+            .flat_map(|place| SIDES.map(|side| (place, side)))
             .collect()
     } else {
-        pairs
-            .map(|(at, place)| (place, SIDES[at % SIDES.len()]))
-            .collect()
+        places.zip(SIDES.into_iter().cycle()).collect()
     }
 }
 

@@ -176,9 +176,10 @@ async fn check(store: &TestDb, seen: &Acknowledged) {
     for id in seen.events.borrow().iter() {
         assert!(stored.contains(id), "event {id} is lost");
     }
-    for (user, order) in seen.orders.borrow().iter() {
+    let orders = seen.orders.borrow().clone();
+    for (user, order) in orders {
         let id = sql::id(&store.db, order.parse().unwrap());
-        let user = sql::id(&store.db, *user);
+        let user = sql::id(&store.db, user);
         let row = format!("SELECT count(*) FROM orders WHERE id = {id} AND user_id = {user}");
         assert_eq!(
             sql::count(&store.db, &row).await,
