@@ -16,7 +16,7 @@ use tonic::service::Routes;
 use crate::{
     app::{App, tokens::Tokens},
     config::{Config, Listen},
-    db::{migrate::FileGuard, orders::leases, sweeps},
+    db::{Db, migrate::FileGuard, orders::leases, sweeps},
     ops::{self, Ops},
     probe::Probe,
     rpc::{
@@ -100,8 +100,7 @@ pub async fn start_probed(
             return Err(Error::SplitNeedsPostgres);
         }
         // The guard says that no other process works on these orders.
-        leases::clear_all(&db).await.map_err(Error::Store)?;
-        sweeps::clear_all(&db).await.map_err(Error::Store)?;
+        free_leases(&db).await?;
     }
     let app = Arc::new(build::app(&config, db.clone()).await?);
     let grpc_listener = server::bind(config.listen.grpc_addr).await?;
@@ -162,9 +161,18 @@ pub async fn by_hand(
 ) -> Result<(Arc<App>, worker::ByHand), Error> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let db = store::open(&config.database).await?.with_probe(probe);
+    if !db.is_postgres() {
+        free_leases(&db).await?;
+    }
     let app = Arc::new(build::app(config, db).await?);
     let worker = worker::ByHand::new(Arc::clone(&app), build::worker_settings(config));
     Ok((app, worker))
+}
+
+/// What the process before this one held. Only where it surely is the only one.
+async fn free_leases(db: &Db) -> Result<(), Error> {
+    leases::clear_all(db).await.map_err(Error::Store)?;
+    sweeps::clear_all(db).await.map_err(Error::Store)
 }
 
 impl Running {

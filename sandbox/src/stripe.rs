@@ -92,11 +92,6 @@ impl Stripe {
         };
         // Refused only if a provider is there already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .no_proxy()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(io::Error::other)?;
         let (outbox, jobs) = mpsc::unbounded_channel();
         let policy = config.delivery;
         let webhooks = Webhooks::new(outbox);
@@ -107,7 +102,7 @@ impl Stripe {
                 routes::router(app.clone()),
                 app.stop.clone(),
             )),
-            tokio::spawn(webhooks::delivery::run(app.clone(), jobs, client, policy)),
+            tokio::spawn(webhooks::delivery::run(app.clone(), jobs, policy)),
             tokio::spawn(tick(app.clone())),
         ];
         Ok(RunningStripe {

@@ -60,7 +60,7 @@ pub enum Step {
     CreateServer,
     /// Ask the panel what came of a create.
     SettleCreate,
-    /// Run the install script once more.
+    /// Look at an install that failed or takes too long, and run its script once more.
     Reinstall,
     /// Delete a server that its order no longer entitles to.
     Delete,
@@ -247,10 +247,9 @@ fn install_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
                     until_us: limit_us,
                     reason: WaitingReason::Installing,
                 }
-            } else if server.reinstalls == 0 {
-                Step::Reinstall
             } else {
-                Step::Park(ErrorReason::InstallFailed)
+                // Also after the second chance: nobody may have looked since it ended.
+                Step::Reinstall
             }
         }
         _ => Step::Rest(None),

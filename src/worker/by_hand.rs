@@ -40,6 +40,11 @@ impl ByHand {
 
     /// Runs every sweep once, whether it is its time or not.
     pub async fn sweep(&self) -> Result<(), Error> {
-        sweeps::all_once(&self.driver.app, &self.driver.settings).await
+        sweeps::once(&self.driver.app, &self.driver.settings, None).await
+    }
+
+    /// Runs one sweep, whether it is its time or not.
+    pub async fn sweep_one(&self, name: &str) -> Result<(), Error> {
+        sweeps::once(&self.driver.app, &self.driver.settings, Some(name)).await
     }
 }

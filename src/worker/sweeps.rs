@@ -116,10 +116,21 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 4] {
     ]
 }
 
-/// Gives every sweep its turn now; the first failure ends the round.
-pub(super) async fn all_once(app: &Arc<App>, settings: &Settings) -> Result<(), Error> {
+/// Gives every sweep its turn now, or only that of this name; the first failure ends the
+/// round.
+pub(super) async fn once(
+    app: &Arc<App>,
+    settings: &Settings,
+    only: Option<&str>,
+) -> Result<(), Error> {
     for (name, _, run) in timed(&settings.periods) {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
         turn(app, settings, name, Duration::ZERO, run).await?;
+    }
+    if only.is_some() {
+        return Ok(());
     }
     sequencer::once(app).await
 }

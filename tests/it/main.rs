@@ -41,6 +41,7 @@ mod limits;
 mod loops;
 mod lost_answers;
 mod migrations;
+mod model;
 mod nodes_api;
 mod oversell;
 mod owners;

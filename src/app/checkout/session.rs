@@ -89,6 +89,12 @@ async fn send(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error> {
     if facts.billing.session_id.is_some() {
         return Ok(Outcome::Open(Box::new(facts)));
     }
+    let unsent = facts.billing.request_sent_us.is_none();
+    if unsent && facts.billing.request_expires_us <= app.db.now().await? {
+        // Stripe would not open it any more: no customer is made for it.
+        end(app, id, false, note).await?;
+        return Ok(Outcome::NeverOpened(Cause::Late));
+    }
     let customer_id = match &facts.billing.customer_id {
         Some(customer_id) => customer_id.clone(),
         None => match customer::of(app, facts.order.user_id).await? {

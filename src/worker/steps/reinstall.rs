@@ -1,5 +1,7 @@
-//! Reinstall: the install script failed once; it gets a second chance.
+//! Reinstall: an install failed or takes too long. The panel is looked at first, because
+//! what we know may be old; the script gets a second chance, and not a third.
 
+use super::created;
 use crate::{
     app::Error,
     db::servers,
@@ -7,7 +9,6 @@ use crate::{
         order::{ErrorReason, Facts, WaitingReason},
         step::Step,
     },
-    panel,
     worker::{claim::Work, driver::Outcome},
 };
 
@@ -16,36 +17,43 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(panel_id) = facts.server.panel_id else {
         return Ok(Outcome::Again);
     };
+    let seen_failed = is_failed(facts.server.observed_status.as_deref());
     match work.app.panel.server(panel_id).await {
         Ok(Some(server)) if server.external_id.as_deref() == Some(&id.to_string()) => {
-            let installing = server.status.as_deref() == Some("installing");
-            if !failed(server.status.as_deref()) && !installing {
-                // It ended meanwhile: the poll of all servers tells how.
-                return Ok(work.later(WaitingReason::Installing));
-            }
-            if installing && failed(facts.server.observed_status.as_deref()) {
-                // An earlier try came through and nobody noted it: once more would cut
-                // short the install that runs.
-                return noted(work).await;
+            match server.status.as_deref() {
+                // It became ready, and nobody had looked.
+                None => {
+                    created::observe(work, Step::Reinstall, &server).await?;
+                    return Ok(Outcome::Again);
+                }
+                // An earlier try came through although its answer was lost.
+                Some("installing") if seen_failed => return started(work).await,
+                status if status == Some("installing") || is_failed(status) => {}
+                Some(_) => return Ok(work.later(WaitingReason::Installing)),
             }
         }
         Ok(_) => return missing(work).await,
         Err(error) => return Ok(work.panel_failed(&error)),
     }
-    match work.app.panel.reinstall_server(panel_id).await {
-        Ok(()) => {}
-        // It may run now: the deadline of the install covers the other case.
-        Err(panel::Error::Unknown { .. }) => {}
-        Err(error) => return Ok(work.panel_failed(&error)),
+    if facts.server.reinstalls > 0 {
+        return Ok(Outcome::Park {
+            reason: ErrorReason::InstallFailed,
+            message: "the install takes too long, also when repeated".to_owned(),
+        });
     }
-    noted(work).await
+    // Without an answer nothing is noted: a try that never arrived is none.
+    match work.app.panel.reinstall_server(panel_id).await {
+        Ok(()) => started(work).await,
+        Err(error) => Ok(work.panel_failed(&error)),
+    }
 }
 
-fn failed(status: Option<&str>) -> bool {
+fn is_failed(status: Option<&str>) -> bool {
     matches!(status, Some("install_failed" | "reinstall_failed"))
 }
 
-async fn noted(work: &Work) -> Result<Outcome, Error> {
+/// Notes that the script runs again.
+async fn started(work: &Work) -> Result<Outcome, Error> {
     let id = work.id();
     work.store(Step::Reinstall, |tx, now_us| async move {
         Ok(servers::set_reinstalled(&tx, id, now_us).await?)

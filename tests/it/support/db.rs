@@ -168,7 +168,7 @@ pub async fn close(db: &Db) {
 }
 
 /// Runs statements on the cluster's own database, each outside any transaction.
-async fn administer(statements: &[&str]) {
+pub async fn administer(statements: &[&str]) {
     let admin = open(&postgres::shared().url("postgres")).await;
     for statement in statements {
         let done = admin.read().execute_unprepared(statement).await;

@@ -11,6 +11,9 @@ pub fn long() -> bool {
 /// How often something is tried: `usual` in the suite, `most` in the long mode.
 #[allow(dead_code, reason = "each mode of the suite uses its own")]
 pub fn runs(usual: u32, most: u32) -> u32 {
+    if let Some(n) = env::var("XRUNS").ok().and_then(|t| t.parse().ok()) {
+        return n;
+    }
     if long() { most } else { usual }
 }
 
@@ -21,4 +24,10 @@ pub fn seed(run: u32) -> u64 {
     env::var_os("SPAWNPOINT_SEED")
         .and_then(|text| text.to_str()?.parse().ok())
         .unwrap_or_else(|| u64::from(run))
+}
+
+/// Whether one run is repeated: SPAWNPOINT_SEED says which.
+#[allow(dead_code, reason = "each mode of the suite uses its own")]
+pub fn repeated() -> bool {
+    env::var_os("SPAWNPOINT_SEED").is_some()
 }

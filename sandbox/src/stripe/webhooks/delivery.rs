@@ -3,7 +3,7 @@
 //! Attempts start in the order of the queue. With one slot the order of arrival is
 //! that of the queue too; with more, a slow answer lets later events overtake.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use serde_json::json;
@@ -44,9 +44,10 @@ impl Default for DeliveryPolicy {
 pub(in super::super) async fn run(
     app: App,
     mut jobs: mpsc::UnboundedReceiver<Job>,
-    client: reqwest::Client,
     policy: DeliveryPolicy,
 ) {
+    // Made for the first event only: it reads all certificates of the machine.
+    let client = LazyLock::new(client);
     let slots = Arc::new(Semaphore::new(policy.parallel.max(1)));
     let mut running = tokio::task::JoinSet::new();
     loop {
@@ -60,7 +61,15 @@ pub(in super::super) async fn run(
             () = app.stop.cancelled() => return,
             slot = Arc::clone(&slots).acquire_owned() => slot,
         };
-        let (app, client) = (app.clone(), client.clone());
+        let client = match &*client {
+            Ok(client) => client.clone(),
+            Err(error) => {
+                tracing::error!(%error, "webhooks cannot be sent");
+                app.world().webhooks.done();
+                continue;
+            }
+        };
+        let app = app.clone();
         running.spawn(async move {
             let again = attempt(&app, &client, &job, policy).await;
             // Retries wait outside of the slot.
@@ -71,6 +80,13 @@ pub(in super::super) async fn run(
             }
         });
     }
+}
+
+fn client() -> reqwest::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
 }
 
 /// One attempt; says how long to wait before the next, if there is one.

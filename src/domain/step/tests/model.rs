@@ -429,6 +429,9 @@ impl World {
 
     fn reinstall(&mut self) -> Outcome {
         let server = &mut self.facts.server;
+        if server.reinstalls > 0 {
+            return Outcome::Park(ErrorReason::InstallFailed);
+        }
         server.reinstalls += 1;
         server.install_since_us = Some(self.now_us);
         server.observed_status = Some("installing".to_owned());

@@ -173,11 +173,17 @@ fn breaks_provisioning(facts: &Facts, step: Step) -> Rules {
         (server.in_doubt(), "provisions while a create is in doubt"),
     ];
     rules.extend(match step {
-        Step::Reinstall => vec![
-            (!server.exists(), "reinstalls nothing"),
-            (server.ever_ran(), "reinstalls a used server"),
-            (server.reinstalls > 0, "reinstalls twice"),
-        ],
+        Step::Reinstall => {
+            let failed = matches!(
+                server.observed_status.as_deref(),
+                Some("install_failed" | "reinstall_failed")
+            );
+            vec![
+                (!server.exists(), "reinstalls nothing"),
+                (server.ever_ran(), "reinstalls a used server"),
+                (server.reinstalls > 0 && failed, "reinstalls twice"),
+            ]
+        }
         Step::CreateServer => vec![
             (server.panel_id.is_some(), "creates a second server"),
             (facts.panel_user.is_none(), "creates without an owner"),

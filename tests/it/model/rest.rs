@@ -1,0 +1,240 @@
+//! What must hold at any time, and what must have come to be once all is at rest.
+
+use std::collections::BTreeMap;
+
+use sandbox::stripe::SessionStatus;
+use spawnpoint::domain::{OrderId, SECOND_US, order::Facts};
+
+use super::{
+    op::{INSTALLS, NodeMood, Sweep},
+    play::{Play, Told},
+    reference::Money,
+};
+
+/// Events without which nobody would ever hear of it: what a lost one of these means is
+/// not yet looked for by any sweep. They come late, but they come.
+const MUST_COME: [&str; 2] = [
+    "customer.subscription.deleted",
+    "checkout.session.async_payment_failed",
+];
+/// More turns than any story needs.
+const TURNS: usize = 60;
+/// An install is looked at again after this.
+const LOOK_S: i64 = 35;
+/// What a dead worker had is free after this.
+const LEASE_S: i64 = 61;
+/// So often in a row.
+const LOOKS: u32 = 4;
+
+impl Play<'_> {
+    /// One server, one session and one create that came through, at most, for each order;
+    /// and no server for what nobody paid.
+    pub fn always(&self) -> Result<(), String> {
+        let (stripe, panel) = (&self.world.standins.stripe, &self.world.standins.panel);
+        let mut servers = BTreeMap::new();
+        for server in panel.servers() {
+            let external_id = server.external_id.unwrap_or_default();
+            let id = external_id.parse().map(OrderId);
+            let story = id.ok().and_then(|id| self.stories.get(&id));
+            let story = story.ok_or_else(|| format!("a server of nobody: {external_id:?}"))?;
+            if !story.entitles() {
+                return Err(format!("a server that nobody paid for: {external_id}"));
+            }
+            *servers.entry(external_id).or_insert(0) += 1;
+        }
+        let mut made = BTreeMap::new();
+        for call in panel.calls() {
+            if call.method != "POST" || call.template != Some("/api/application/servers") {
+                continue;
+            }
+            let id = call.external_id.clone().unwrap_or_default();
+            if made.contains_key(&id) {
+                return Err(format!("another create after one came through: {id}"));
+            }
+            if call.status.is_some_and(|status| status < 300) {
+                made.insert(id, ());
+            }
+        }
+        let mut sessions = BTreeMap::new();
+        for session in stripe.sessions() {
+            let reference = session.client_reference_id.unwrap_or_default();
+            *sessions.entry(reference).or_insert(0) += 1;
+        }
+        for (what, counts) in [("servers", servers), ("sessions", sessions)] {
+            if let Some((id, count)) = counts.iter().find(|(_, count)| **count > 1) {
+                return Err(format!("{id} has {count} {what}"));
+            }
+        }
+        let events = stripe.events();
+        let customers = events.iter().filter(|one| one.kind == "customer.created");
+        let users: std::collections::BTreeSet<u8> = self
+            .purchases
+            .iter()
+            .map(super::verbs::Purchase::user)
+            .collect();
+        // Stripe forgets a key after a day; a customer whose name was lost then is another.
+        let most = users.len() * (1 + self.world.days());
+        if customers.count() > most {
+            return Err(format!("more than {most} customers"));
+        }
+        // The administrator is there from the start.
+        if panel.users().len() > 1 + users.len() {
+            return Err(format!("more than {} accounts", users.len()));
+        }
+        Ok(())
+    }
+
+    /// Ends the story: nothing goes wrong any more, and everybody does what they do until
+    /// nothing is left to do.
+    pub fn come_to_rest(&mut self) -> Result<(), String> {
+        self.world.count_blows();
+        self.world.calm();
+        for second in [false, true] {
+            self.node(second, NodeMood::Well);
+        }
+        while !self.awaited().is_empty() {
+            self.settle(0, self.seed % 3 != 0)?;
+        }
+        for event in self.coming() {
+            self.told.insert(event.id, Told::Lost);
+        }
+        let mut told_of = Vec::new();
+        for event in self.world.standins.stripe.events() {
+            if MUST_COME.contains(&event.kind.as_str())
+                && self.told.get(&event.id) != Some(&Told::Stored)
+            {
+                told_of.push(event.id);
+            }
+        }
+        for id in told_of {
+            self.deliver(&id, false)?;
+        }
+        let lost = self.told.values().filter(|told| **told == Told::Lost);
+        let lost = lost.count();
+        self.world.tally.many("event lost", lost);
+        self.turn_until_idle()?;
+        if self.wake_mended()? {
+            self.turn_until_idle()?;
+        }
+        self.end()?;
+        // The sweeps find nothing more to do, and give every event its number.
+        self.sweep(Sweep::All)?;
+        self.audited()
+    }
+
+    /// What the audit finds of what must always hold: it knows nothing of the story.
+    fn audited(&self) -> Result<(), String> {
+        let found = self.world.violations()?;
+        let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+        if found.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("the audit found:\n  {}", found.join("\n  ")))
+        }
+    }
+
+    fn turn_until_idle(&mut self) -> Result<(), String> {
+        let mut looks = 0;
+        for turn in 0..TURNS {
+            self.work()?;
+            if turn == 0 || looks > 0 {
+                self.sweep(if turn == 0 { Sweep::All } else { INSTALLS })?;
+                self.work()?;
+            }
+            self.observe();
+            self.always()?;
+            let orders = self.world.orders()?;
+            let next_us = orders.iter().filter_map(|facts| facts.order.due_us).min();
+            let Some(next_us) = next_us else {
+                return Ok(());
+            };
+            looks = if orders.iter().any(installing) {
+                looks + 1
+            } else {
+                0
+            };
+            let wait_s = (next_us - self.world.now_us()) / SECOND_US + 1;
+            let wait_s = match wait_s {
+                // Due and not taken: somebody who died has it.
+                ..=0 => LEASE_S,
+                // An install that does not end soon was lost: its deadline comes next.
+                1.. if (1..=LOOKS).contains(&looks) => wait_s.min(LOOK_S),
+                1.. => wait_s,
+            };
+            self.world.pass(u64::try_from(wait_s).unwrap_or_default());
+            self.observe();
+        }
+        let orders = self.world.orders()?;
+        let busy = orders.iter().find(|facts| facts.order.due_us.is_some());
+        let busy = busy.map(|facts| (facts.order.id, facts.order.waiting_reason));
+        Err(format!("it never comes to rest: {busy:?}"))
+    }
+
+    /// An order may park after its cause was mended: its operator looks again.
+    fn wake_mended(&mut self) -> Result<bool, String> {
+        let mut woken = false;
+        for facts in self.world.orders()? {
+            let story = self.story(facts.order.id).clone();
+            if story.mended && !story.usable && facts.order.error_reason.is_some() {
+                self.wake(facts.order.id)?;
+                woken = true;
+            }
+        }
+        Ok(woken)
+    }
+
+    /// Compares every order with the end that its story has.
+    fn end(&mut self) -> Result<(), String> {
+        let servers = self.world.standins.panel.servers();
+        let sessions = self.world.standins.stripe.sessions();
+        for facts in self.world.orders()? {
+            let id = facts.order.id;
+            let name = id.to_string();
+            let ours = |other: Option<&str>| other == Some(name.as_str());
+            let servers = servers.iter();
+            let count = servers
+                .filter(|one| ours(one.external_id.as_deref()))
+                .count();
+            let story = self.story(id).clone();
+            if let Some(difference) = story.differs(&facts, count) {
+                return Err(format!("{id} {difference}\n{story:?}\n{facts:#?}"));
+            }
+            let mut sessions = sessions.iter();
+            let open = sessions
+                .find(|one| ours(one.client_reference_id.as_deref()))
+                .is_some_and(|session| session.status == SessionStatus::Open);
+            if open {
+                return Err(format!("{id} is at rest with an open session"));
+            }
+            if story.told && story.money == Money::None {
+                self.world.tally.one("walk-away");
+            }
+            self.world.tally.one(match facts.order.status.as_str() {
+                "provisioned" => "end: provisioned",
+                "canceled" => "end: canceled",
+                _ => "end: error",
+            });
+        }
+        let expired = sessions
+            .iter()
+            .filter(|one| one.status == SessionStatus::Expired);
+        self.world.tally.many("session expired", expired.count());
+        self.count_creates();
+        Ok(())
+    }
+
+    /// Creates without an answer, and installs that nobody will report.
+    fn count_creates(&mut self) {
+        let calls = self.world.standins.panel.calls();
+        let creates = calls.iter().filter(|call| {
+            call.method == "POST" && call.template == Some("/api/application/servers")
+        });
+        let lost = creates.filter(|call| call.status.is_none()).count();
+        self.world.tally.many("install lost", lost);
+    }
+}
+
+/// Whether a server is being made ready, as far as the order knows.
+fn installing(facts: &Facts) -> bool {
+    facts.server.exists() && !facts.server.ever_ran()
+}

@@ -1,0 +1,291 @@
+//! What callers ask of the core, and what they must be told: storefront, gateway,
+//! operator, and the clockwork that no other thread turns here.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use sandbox::{stripe::ApiVersion, world::SHOP_ORIGIN};
+use spawnpoint::{
+    app::{self, Caller, Role, checkout, orders, stripe_events},
+    db::{self, profiles::Told as Customer},
+    domain::{
+        OrderId, UserId,
+        catalog::{ItemType, Term},
+    },
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::{
+    op::{Pick, Sweep},
+    play::{Play, Told, pick},
+};
+
+/// How long a caller waits for its answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Refusals that a customer may meet although nothing is wrong with the cart.
+const UNLUCKY: [&str; 3] = ["STRIPE_UNAVAILABLE", "NO_CAPACITY", "NO_PORTS"];
+/// Why an operator cannot wake an order.
+const NOT_WOKEN: [&str; 2] = ["ORDER_ENDED", "ORDER_NOT_PAID"];
+/// Somebody who wants something done asks again, so often.
+const PATIENCE: usize = 20;
+
+/// One request of a storefront.
+#[derive(Clone, Debug)]
+pub(super) struct Purchase {
+    user: u8,
+    cart: u8,
+    request_id: Uuid,
+    /// The order that an answer named.
+    order: Option<OrderId>,
+}
+
+impl Purchase {
+    /// Whose it is.
+    pub fn user(&self) -> u8 {
+        self.user
+    }
+}
+
+/// Whether the store was away: nobody knows what came of the call.
+fn is_away(error: &app::Error) -> bool {
+    matches!(
+        error,
+        app::Error::Store(db::Error::Unavailable(_) | db::Error::Again(_))
+    )
+}
+
+fn reason(error: &app::Error) -> Option<&'static str> {
+    match error {
+        app::Error::Refused(refusal) => Some(refusal.reason()),
+        _ => None,
+    }
+}
+
+impl Play<'_> {
+    fn user(&self, number: u8) -> UserId {
+        UserId(Uuid::from_u128(
+            (u128::from(self.seed) << 64) | (1 + u128::from(number)),
+        ))
+    }
+
+    fn caller(&self, role: Role, user: Option<UserId>) -> Caller {
+        Caller {
+            role,
+            user,
+            trace_id: "model".to_owned(),
+        }
+    }
+
+    /// Two worlds of a game of one port, two of a game of three.
+    fn command(&self, purchase: &Purchase) -> checkout::Command {
+        let user_id = self.user(purchase.user);
+        let plan = ["mc-2gb", "rust-3gb"][usize::from(purchase.cart % 2)];
+        checkout::Command {
+            request_id: purchase.request_id,
+            told: Customer {
+                user_id,
+                email: format!("{}@players.example", user_id.0.simple()),
+                email_verified: true,
+                first_name: "Alex".to_owned(),
+                last_name: "Miner".to_owned(),
+            },
+            plan_id: plan.to_owned(),
+            item_type: ItemType::Game,
+            term: Term::Monthly,
+            region: "us-east".to_owned(),
+            server_name: format!("World {}", purchase.cart),
+            addon_ids: Vec::new(),
+            environment: BTreeMap::new(),
+            referral_code: String::new(),
+            success_url: format!("{SHOP_ORIGIN}/thanks"),
+            cancel_url: format!("{SHOP_ORIGIN}/cart"),
+        }
+    }
+
+    pub fn buy(&mut self, user: u8, cart: u8) -> Result<(), String> {
+        let number = 1_000 + self.purchases.len() as u128;
+        self.purchases.push(Purchase {
+            user,
+            cart,
+            request_id: Uuid::from_u128((u128::from(self.seed) << 64) | number),
+            order: None,
+        });
+        self.world.tally.one("purchase");
+        self.send(self.purchases.len() - 1)
+    }
+
+    pub fn repeat(&mut self, at: Pick) -> Result<(), String> {
+        if self.purchases.is_empty() {
+            return Ok(());
+        }
+        self.world.tally.one("request repeated");
+        self.send(usize::from(at) % self.purchases.len())
+    }
+
+    /// Sends a request for a checkout, the first time or again.
+    fn send(&mut self, at: usize) -> Result<(), String> {
+        let purchase = self.purchases[at].clone();
+        let command = self.command(&purchase);
+        let caller = self.caller(Role::Storefront, Some(command.told.user_id));
+        let asked = self.world.call(async |core| {
+            let answer_by = Instant::now() + ANSWER;
+            checkout::create_checkout_session(&core.app, &caller, &command, answer_by).await
+        })?;
+        self.find_orders()?;
+        let opened = match asked {
+            None => return Ok(()),
+            Some(Ok(opened)) => opened.facts,
+            Some(Err(error)) if is_away(&error) => return Ok(()),
+            Some(Err(error)) => match reason(&error) {
+                Some(reason) if UNLUCKY.contains(&reason) => return Ok(()),
+                _ => return Err(format!("a good cart is refused: {error:?}")),
+            },
+        };
+        let id = opened.order.id;
+        if purchase.order.is_some_and(|known| known != id) {
+            return Err(format!("one request made {:?} and {id}", purchase.order));
+        }
+        let ours = opened.order.user_id == command.told.user_id
+            && opened.order.server_name == command.server_name;
+        if !ours {
+            return Err(format!("{id} is another cart's"));
+        }
+        self.purchases[at].order = Some(id);
+        self.story(id).told |= opened.billing.session_url.is_some();
+        Ok(())
+    }
+
+    /// Orders that came to be, answered or not.
+    fn find_orders(&mut self) -> Result<(), String> {
+        let mut requests = BTreeMap::new();
+        for facts in self.world.orders()? {
+            let (id, request_id) = (facts.order.id, facts.order.request_id);
+            if let Some(other) = requests.insert(request_id, id) {
+                return Err(format!("one request made {other} and {id}"));
+            }
+            if !self
+                .purchases
+                .iter()
+                .any(|one| one.request_id == request_id)
+            {
+                return Err(format!("nobody asked for {id}"));
+            }
+            self.story(id);
+        }
+        Ok(())
+    }
+
+    pub fn deliver_one(&mut self, at: Pick, old: bool) -> Result<(), String> {
+        let coming = self.coming();
+        let Some(event) = pick(&coming, at) else {
+            return Ok(());
+        };
+        if event.id != coming[0].id {
+            self.world.tally.one("event reordered");
+        }
+        self.deliver(&event.id, old)
+    }
+
+    pub fn duplicate(&mut self, at: Pick, old: bool) -> Result<(), String> {
+        let sent = self.told.iter();
+        let sent: Vec<String> = sent
+            .filter(|(_, told)| **told != Told::Lost)
+            .map(|(id, _)| id.clone())
+            .collect();
+        let Some(id) = pick(&sent, at) else {
+            return Ok(());
+        };
+        self.world.tally.one("event doubled");
+        self.deliver(id, old)
+    }
+
+    /// Hands an event to the core as the gateway would. A refused one stays undelivered
+    /// as far as Stripe knows: it may come again.
+    pub fn deliver(&mut self, id: &str, old: bool) -> Result<(), String> {
+        let version = if old {
+            ApiVersion::OLD
+        } else {
+            ApiVersion::NEW
+        };
+        let version = ApiVersion::parse(version).map_err(|refusal| refusal.message.clone())?;
+        let event = self.world.standins.stripe.event_json(id, &version);
+        let payload = event.ok_or("an event vanished")?.to_string();
+        let caller = self.caller(Role::Gateway, None);
+        let recorded = self.world.call(async |core| {
+            stripe_events::record_stripe_event(&core.app, &caller, payload.as_bytes(), None).await
+        })?;
+        self.world.tally.one("event delivered");
+        let before = self.told.get(id).copied();
+        match recorded {
+            Some(Ok(recorded)) => {
+                let right = match before {
+                    None | Some(Told::Lost) => !recorded.duplicate,
+                    Some(Told::Stored) => recorded.duplicate,
+                    Some(Told::Perhaps) => true,
+                };
+                if !right {
+                    return Err(format!("{id} was {before:?}, and answered {recorded:?}"));
+                }
+                self.told.insert(id.to_owned(), Told::Stored);
+            }
+            Some(Err(error)) if !is_away(&error) => {
+                return Err(format!("an event is refused: {error:?}"));
+            }
+            None | Some(Err(_)) if before == Some(Told::Stored) => {}
+            None | Some(Err(_)) => {
+                self.told.insert(id.to_owned(), Told::Perhaps);
+            }
+        }
+        Ok(())
+    }
+
+    /// An operator wakes an order, and asks until there is an answer.
+    pub fn wake(&mut self, id: OrderId) -> Result<(), String> {
+        let caller = self.caller(Role::Operator, None);
+        let request_id = Some(Uuid::new_v4());
+        for _ in 0..PATIENCE {
+            let woken = self.world.call(async |core| {
+                orders::provision_order(&core.app, &caller, id, request_id).await
+            })?;
+            match woken {
+                Some(Ok(_)) => {
+                    self.world.tally.one("wake-up by an operator");
+                    return Ok(());
+                }
+                None => {}
+                Some(Err(error)) if is_away(&error) => {}
+                Some(Err(error)) => {
+                    return match reason(&error) {
+                        Some(reason) if NOT_WOKEN.contains(&reason) => Ok(()),
+                        _ => Err(format!("{id} is not woken: {error:?}")),
+                    };
+                }
+            }
+        }
+        Err(format!("{id} could not be woken"))
+    }
+
+    /// Lets the worker take what is due. Tells how many orders that were.
+    pub fn work(&mut self) -> Result<(), String> {
+        let driven = self
+            .world
+            .call(async |core| core.worker.drive_due(8).await)?;
+        match driven {
+            None | Some(Ok(_) | Err(db::Error::Unavailable(_) | db::Error::Again(_))) => Ok(()),
+            Some(Err(error)) => Err(format!("orders are not claimed: {error:?}")),
+        }
+    }
+
+    /// Lets a sweep run once, or all.
+    pub fn sweep(&mut self, which: Sweep) -> Result<(), String> {
+        let swept = self.world.call(async |core| match which {
+            Sweep::All => core.worker.sweep().await,
+            Sweep::One(name) => core.worker.sweep_one(name).await,
+        })?;
+        match swept {
+            None | Some(Ok(())) => Ok(()),
+            Some(Err(error)) if is_away(&error) => Ok(()),
+            Some(Err(error)) => Err(format!("a sweep fails: {error:?}")),
+        }
+    }
+}
