@@ -211,7 +211,9 @@ fn provided(case: &Case<'_>, rest: Rest, found: &mut Vec<Violation>) {
     if rest == Rest::Running || !case.confirmed() {
         return;
     }
-    if !case.exists() && case.order.waiting_reason.is_empty() {
+    // A try that failed is shown by its count until the next one.
+    let shown = !case.order.waiting_reason.is_empty() || case.order.attempts > 0;
+    if !case.exists() && !shown {
         add("it is paid, has no server, and shows no reason");
     }
 }
