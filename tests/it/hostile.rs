@@ -14,7 +14,7 @@ use crate::support::{
     db::Engine,
     live::{Live, reason, with_token},
     sound::Sound,
-    sql,
+    sql, till,
     wire::{Answer, Api, Method, call},
 };
 
@@ -175,6 +175,8 @@ async fn no_text_of_an_event_breaks_anything(engine: Engine) {
         .checkout(crate::support::live::cart(Uuid::new_v4()))
         .await;
     let order = order.unwrap().order.unwrap();
+    // What Stripe tells of the checkout itself must not come in between.
+    till::delivered(&live).await;
     let pointers = [
         "/id",
         "/object",
