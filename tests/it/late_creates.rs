@@ -19,7 +19,7 @@ use spawnpoint::{
     probe::{Moment, Probe, Struck},
     rpc::proto,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::support::{
@@ -45,48 +45,43 @@ const AGAIN: Duration = Duration::from_secs(41);
 const MINUTE: Duration = Duration::from_secs(60);
 const DELETE: &str = "/servers/{server}";
 
-/// Stands before creates: so many may pass, the others wait until they are let go.
+/// Stands before creates: once it is closed they wait until it opens again.
 #[derive(Debug)]
 struct Gate {
-    passes: AtomicUsize,
-    arrived: Semaphore,
-    go: Semaphore,
+    closed: watch::Sender<bool>,
+    waiting: AtomicUsize,
 }
 
 impl Gate {
-    /// Lets the first create of each order pass.
-    fn after(creates: usize) -> Arc<Self> {
+    fn open() -> Arc<Self> {
         Arc::new(Self {
-            passes: AtomicUsize::new(creates),
-            arrived: Semaphore::new(0),
-            go: Semaphore::new(0),
+            closed: watch::Sender::new(false),
+            waiting: AtomicUsize::new(0),
         })
     }
 
-    /// Lets whoever waits go, and all that come after: a claim that was held for too long
-    /// comes once more.
-    fn open(&self) {
-        self.passes.store(usize::MAX, Ordering::SeqCst);
-        self.go.add_permits(self.arrived.available_permits() + 1);
+    fn close(&self, closed: bool) {
+        self.closed.send_replace(closed);
     }
 
+    /// Waits until a create stands before it.
     async fn wait(&self) {
-        let arrived = tokio::time::timeout(PATIENCE, self.arrived.acquire()).await;
-        arrived.expect("a repeat is on its way").unwrap().forget();
+        wait::until("a repeat is on its way", PATIENCE, || async {
+            self.waiting.load(Ordering::SeqCst) > 0
+        })
+        .await;
     }
 }
 
 #[async_trait::async_trait]
 impl Probe for Gate {
     async fn at(&self, moment: Moment) -> Result<(), Struck> {
-        if !matches!(moment, Moment::StepBegins(_, StepKind::CreateServer)) {
-            return Ok(());
-        }
-        let pass = |left: usize| left.checked_sub(1);
-        let order = Ordering::SeqCst;
-        if self.passes.fetch_update(order, order, pass).is_err() {
-            self.arrived.add_permits(1);
-            self.go.acquire().await.unwrap().forget();
+        if matches!(moment, Moment::StepBegins(_, StepKind::CreateServer)) {
+            let mut closed = self.closed.subscribe();
+            self.waiting.fetch_add(1, Ordering::SeqCst);
+            let opened = closed.wait_for(|closed| !closed).await;
+            opened.expect("the gate outlives the shop");
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
         }
         Ok(())
     }
@@ -170,12 +165,8 @@ impl Stuck {
         self.assert_held(live).await;
         assert_eq!(live.tries(&order.id).await, 0);
         let events = live.events(&order.id).await;
-        assert!(
-            events
-                .iter()
-                .all(|event| event.what != "note" || event.actor.starts_with("sweep:")),
-            "{events:?}"
-        );
+        let as_asked = |event: &proto::OrderEvent| !event.to.contains("the panel made it with");
+        assert!(events.iter().all(as_asked), "{events:?}");
     }
 }
 
@@ -193,7 +184,7 @@ async fn ports(live: &Live, order: &proto::Order) -> Vec<i64> {
 
 /// The late create: it lands after the first look-up said 404, and the second finds it.
 async fn a_create_that_lands_between_the_looks_is_adopted(engine: Engine) {
-    let live = open(engine, &Gate::after(9), Duration::ZERO).await;
+    let live = open(engine, &Gate::open(), Duration::ZERO).await;
     for plan in ["mc-1gb", "rust-3gb"] {
         let stuck = Stuck::order(&live, plan).await;
         stuck.look_in_vain(&live, SETTLE).await;
@@ -213,15 +204,16 @@ async fn a_create_that_lands_between_the_looks_is_adopted(engine: Engine) {
 /// The late create: it lands after both look-ups said 404, a moment before the same request
 /// is sent again. The panel refuses the repeat, which is no word about the order.
 async fn a_create_that_lands_after_the_looks_is_met_by_its_repeat(engine: Engine) {
-    let gate = Gate::after(1);
+    let gate = Gate::open();
     let live = open(engine, &gate, Duration::ZERO).await;
     let stuck = Stuck::order(&live, "rust-3gb").await;
+    gate.close(true);
     stuck.look_in_vain(&live, SETTLE).await;
     live.skip(AGAIN);
     gate.wait().await;
     stuck.assert_held(&live).await;
     let server = stuck.lands(&live).await;
-    gate.open();
+    gate.close(false);
     live.wait_for_reason(&stuck.order.id, "OUTCOME_UNKNOWN")
         .await;
     stuck.assert_held(&live).await;
@@ -239,20 +231,20 @@ async fn a_create_that_lands_after_the_looks_is_met_by_its_repeat(engine: Engine
 /// whichever it takes, there is one server.
 async fn a_create_that_lands_beside_its_repeat_makes_one_server(engine: Engine) {
     let rounds = usize::try_from(effort::runs(3, 50)).unwrap();
-    let gate = Gate::after(0);
+    let gate = Gate::open();
     let live = open(engine, &gate, Duration::ZERO).await;
     live.world.panel.set_rate_limit(100_000);
     let mut refused = 0;
     for round in 1..=rounds {
-        gate.passes.store(1, Ordering::SeqCst);
         let stuck = Stuck::order(&live, "mc-1gb").await;
+        gate.close(true);
         stuck.look_in_vain(&live, SETTLE).await;
         live.skip(AGAIN);
         gate.wait().await;
         let panel = Arc::clone(&live.world.cores[0].app.panel);
         let request = stuck.request.clone();
         let late = tokio::spawn(async move { panel.create_server(&request).await });
-        gate.open();
+        gate.close(false);
         // One of them is refused, or both are told of a broken unique key.
         let _ = late.await.unwrap();
         wait::until("the repeat was answered", PATIENCE, || async {
@@ -310,7 +302,7 @@ async fn wait_free(live: &Live, stuck: &Stuck) {
 /// minute, or of the tenth, said 404. The next look finds it, and it is deleted.
 async fn a_create_that_lands_after_its_order_ended_is_deleted(engine: Engine) {
     let long = Duration::from_secs(1_000_000);
-    let live = open(engine, &Gate::after(9), long).await;
+    let live = open(engine, &Gate::open(), long).await;
     let panel = &live.world.panel;
     for looks in [1, 2] {
         let stuck = ended_while_stuck(&live).await;
@@ -337,7 +329,7 @@ async fn a_create_that_lands_after_its_order_ended_is_deleted(engine: Engine) {
 /// The late create that never lands: held through the looks of the first, the tenth and the
 /// sixtieth minute, then free.
 async fn an_ended_order_whose_create_never_lands_gives_its_room_back(engine: Engine) {
-    let live = open(engine, &Gate::after(9), Duration::ZERO).await;
+    let live = open(engine, &Gate::open(), Duration::ZERO).await;
     let stuck = ended_while_stuck(&live).await;
     stuck.look_in_vain(&live, SETTLE).await;
     stuck.look_in_vain(&live, 10 * MINUTE).await;

@@ -234,7 +234,7 @@ async fn secrets_are_shown_to_their_owner_and_stored_nowhere(engine: Engine) {
     let notes = |events: &[proto::OrderEvent]| {
         events
             .iter()
-            .filter(|event| event.what == "note" && event.actor.starts_with("rpc:"))
+            .filter(|event| event.what == "note" && event.to.contains("secrets"))
             .cloned()
             .collect::<Vec<_>>()
     };
