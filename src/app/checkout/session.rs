@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::{
     customer, form,
     openings::{Ends, Turn},
@@ -70,14 +72,15 @@ pub async fn open(app: &Arc<App>, id: OrderId, note: &Note) -> Result<Outcome, E
         id,
     };
     // Its own task: a caller that hangs up does not leave Stripe half asked.
-    let task = tokio::spawn(async move {
+    let opening = async move {
         let outcome = send(&ends.app, id, &note).await;
         if let Ok(outcome) = &outcome {
             // Nobody else may have waited.
             let _ = tell.send(outcome.clone());
         }
         outcome
-    });
+    };
+    let task = tokio::spawn(opening.in_current_span());
     let opened = task.await;
     opened.map_err(|error| Error::Internal(format!("opening a session: {error}")))?
 }

@@ -1,4 +1,5 @@
-//! The hand that strikes: a probe which knows in which step each task is.
+//! The hand that strikes: a probe which knows in which step each transaction is, by the
+//! span of its order: what a step hands to a task of its own is within it.
 
 use std::{
     collections::HashMap,
@@ -11,7 +12,7 @@ use spawnpoint::{
     domain::{OrderId, step::StepKind},
     probe::{Moment, Probe, Struck},
 };
-use tokio::task;
+use tracing::{Span, span};
 
 use super::ways::{Effect, Place, Way};
 
@@ -23,8 +24,8 @@ pub struct Hand {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The step that each task is in, and the transactions that it began.
-    steps: HashMap<task::Id, (OrderId, StepKind, usize)>,
+    /// The step that is taken within each span, and the transactions that it began.
+    steps: HashMap<span::Id, (OrderId, StepKind, usize)>,
     armed: Option<(Option<StepKind>, Way)>,
     struck: Option<OrderId>,
     /// It struck a process dead that nobody has buried yet.
@@ -103,19 +104,19 @@ impl Hand {
 
     /// What happens at a moment, if anything.
     fn strike(&self, moment: Moment) -> Option<Effect> {
-        let task = task::try_id()?;
+        let within = Span::current().id()?;
         let mut state = self.state();
         let (order, kind, place) = match moment {
             Moment::StepBegins(order, kind) => {
-                state.steps.insert(task, (order, kind, 0));
+                state.steps.insert(within.clone(), (order, kind, 0));
                 (order, kind, Place::StepBegins)
             }
             Moment::StepEnds(order, kind) => {
-                state.steps.remove(&task);
+                state.steps.remove(&within);
                 (order, kind, Place::StepEnds)
             }
             Moment::TxBegins => {
-                let (order, kind, begun) = state.steps.get_mut(&task)?;
+                let (order, kind, begun) = state.steps.get_mut(&within)?;
                 *begun += 1;
                 let (order, kind, begun) = (*order, *kind, *begun);
                 if state.counting == Some(kind) {
@@ -124,11 +125,11 @@ impl Hand {
                 (order, kind, Place::TxBegins(begun))
             }
             Moment::TxCommits => {
-                let (order, kind, begun) = *state.steps.get(&task)?;
+                let (order, kind, begun) = *state.steps.get(&within)?;
                 (order, kind, Place::TxCommits(begun))
             }
             Moment::TxCommitted => {
-                let (order, kind, begun) = *state.steps.get(&task)?;
+                let (order, kind, begun) = *state.steps.get(&within)?;
                 (order, kind, Place::TxCommitted(begun))
             }
         };
@@ -137,6 +138,7 @@ impl Hand {
             return None;
         }
         state.armed = None;
+        state.steps.remove(&within);
         state.struck = Some(order);
         state.dead = way.effect == Effect::Dies;
         Some(way.effect)
