@@ -76,7 +76,7 @@ async fn the_real_programs_deliver_a_purchase(engine: Engine) {
     assert!(gateway.log().contains("webhook stored"));
 
     // Stopped, a process keeps its connections and answers nothing.
-    core.signal(Signal::Stop);
+    core.stop().await;
     let mut orders = live.orders();
     let message = proto::GetOrderRequest {
         order_id: order.id.clone(),

@@ -162,7 +162,7 @@ async fn stopped_during_the_create_the_server_is_adopted() {
         panel.fired(slow) == 1
     })
     .await;
-    shop.fleet.processes[worker].signal(Signal::Stop);
+    shop.fleet.processes[worker].stop().await;
     let at = Instant::now();
     shop.another_delivers(at).await;
     shop.resume(worker, at, 1).await;
@@ -191,7 +191,7 @@ async fn stopped_with_the_create_on_its_way_it_lands_in_vain() {
         shop.panel.client_bytes() > sent
     })
     .await;
-    shop.fleet.processes[worker].signal(Signal::Stop);
+    shop.fleet.processes[worker].stop().await;
     let at = Instant::now();
     assert_eq!(shop.fleet.live.calls("POST", "/servers").len(), 1);
     shop.another_delivers(at).await;

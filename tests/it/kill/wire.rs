@@ -8,9 +8,7 @@ use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
 use super::scene::Scene;
-use crate::support::{
-    db::Engine, effort, live::PATIENCE, pool::pool_cart, processes::Signal, sql, wait,
-};
+use crate::support::{db::Engine, effort, live::PATIENCE, pool::pool_cart, sql, wait};
 
 both_engines!(
     killed_before_the_create_arrives_it_is_sent_again,
@@ -63,7 +61,7 @@ async fn stop_with_the_create_held(scene: &Scene, proxy: &Proxy, user: Uuid, run
         proxy.client_bytes() > bytes && sql::count(&scene.live.store.db, sent).await == 1
     })
     .await;
-    scene.core.signal(Signal::Stop);
+    scene.core.stop().await;
 }
 
 /// P-04: it is lost with its connection. It counts as sent all the same, until two looks

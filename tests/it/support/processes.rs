@@ -132,11 +132,24 @@ impl Program {
         }
     }
 
-    /// Whether it stands still.
+    /// Whether it stands still, with all its threads.
     pub fn stopped(&self) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
-        let state = stat.rsplit(')').next().unwrap_or_default();
-        state.trim_start().starts_with('T')
+        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
+        threads.flatten().all(|thread| {
+            // A thread that has gone since does nothing either.
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+            state.is_empty() || state.starts_with('T')
+        })
+    }
+
+    /// Stops it, and waits until it stands still: a signal takes its time.
+    pub async fn stop(&self) {
+        self.signal(Signal::Stop);
+        wait::until("it stands still", Duration::from_secs(10), || async {
+            self.stopped()
+        })
+        .await;
     }
 
     /// How it ended, if it has.
