@@ -172,7 +172,7 @@ async fn poisoned_orders_do_not_slow_the_others(engine: Engine) {
     let probe = Arc::clone(&poison) as Arc<dyn Probe>;
     let live = Live::open_with(engine, |options| eager(options, probe)).await;
     live.world.panel.set_rate_limit(1_000_000);
-    let orders = usize::try_from(effort::runs(10, 30)).unwrap();
+    let orders = usize::try_from(effort::runs(6, 30)).unwrap();
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for region in ["us-east", "us-west"].into_iter().cycle().take(2 * PAIRS) {
         // Now one of them is first, now the other.

@@ -42,7 +42,8 @@ impl Live {
             match self.checkout(cart.clone()).await {
                 Ok(answer) => reserved.replace(answer.order).is_none(),
                 Err(status) => {
-                    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                    let passing = [Code::Unavailable, Code::DeadlineExceeded];
+                    assert!(passing.contains(&status.code()), "{status:?}");
                     false
                 }
             }
