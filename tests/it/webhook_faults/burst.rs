@@ -28,7 +28,7 @@ const PER_SECOND: u32 = 500;
 /// Events of one turn, and its time.
 const TURN: (u32, Duration) = (10, Duration::from_millis(20));
 /// A machine that cannot keep up gets them later, not more of them at once.
-const AT_ONCE: usize = 32;
+const AT_ONCE: usize = 16;
 const ORDERS: u32 = 20;
 /// The suite waits no longer for a machine that cannot keep up, as long as it managed
 /// this many; the long mode sends every one.
@@ -136,5 +136,6 @@ async fn a_burst_of_events_is_taken_and_worked_off(engine: Engine) {
         0,
         "nobody paid"
     );
-    live.close().await;
+    let logs = [core.log(), process.log()].concat();
+    live.close_served_by_processes(&logs).await;
 }

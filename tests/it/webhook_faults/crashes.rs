@@ -45,14 +45,14 @@ async fn rounds(engine: Engine, usual: u32, most: u32, round: impl AsyncFn(&mut 
         if at % ROUNDS_PER_SHOP == 0
             && let Some(full) = shop.take()
         {
-            full.live.close().await;
+            full.close().await;
         }
         if shop.is_none() {
             shop = Some(Shop::open(engine).await);
         }
         round(shop.as_mut().unwrap(), victim).await;
     }
-    shop.unwrap().live.close().await;
+    shop.unwrap().close().await;
 }
 
 /// W-01: the core, or the gateway, is killed when the event is on disk and Stripe has no
@@ -62,11 +62,7 @@ async fn a_kill_after_the_commit_costs_nothing_but_a_second_delivery(engine: Eng
         let order = shop.reserve().await;
         let paid = pay_silently(&shop.live, &order);
         // The answer of whoever is killed is on its way and does not arrive.
-        let wire = match victim {
-            Victim::Core => &shop.back,
-            Victim::Gateway => &shop.front,
-        };
-        wire.set(Wire::AnswersLost);
+        shop.in_front_of(victim).set(Wire::AnswersLost);
         shop.live.world.stripe.deliver(&paid.id).unwrap();
         wait::until("the event is on disk", PATIENCE, || {
             stored(&shop.live, &paid.id)
@@ -76,7 +72,7 @@ async fn a_kill_after_the_commit_costs_nothing_but_a_second_delivery(engine: Eng
         shop.kill(victim).await;
         assert_refused(&shop.live, &paid.id).await;
 
-        wire.set(Wire::Whole);
+        shop.in_front_of(victim).set(Wire::Whole);
         shop.start_again(victim).await;
         let tries = redelivered(&shop.live, &paid.id).await;
         assert_eq!(tries.last(), Some(&200), "{victim:?}: {tries:?}");

@@ -66,5 +66,8 @@ async fn one_event_a_hundred_times_at_once_on_four_replicas() {
     let (median, p99) = (percentile(&mut times, 50), percentile(&mut times, 99));
     eprintln!("W-03: {events} x {DELIVERIES} deliveries at once: median {median:?}, p99 {p99:?}");
     assert!(p99 < SLOWEST, "{p99:?}");
-    live.close().await;
+    let logs: Vec<String> = cores.iter().map(|core| core.log()).collect();
+    let edges: Vec<String> = gateways.iter().map(|gateway| gateway.log()).collect();
+    let logs = [logs.concat(), edges.concat()].concat();
+    live.close_served_by_processes(&logs).await;
 }

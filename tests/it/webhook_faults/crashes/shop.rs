@@ -15,7 +15,7 @@ use super::super::wire::Proxy;
 use crate::support::{
     db::Engine,
     live::Live,
-    processes::{CoreProcess, GatewayProcess},
+    processes::{CoreProcess, GatewayProcess, Program},
     provisioning::cart_of,
     sql, till,
 };
@@ -35,11 +35,13 @@ pub struct Shop {
     core: CoreProcess,
     gateway: GatewayProcess,
     /// From Stripe to the gateway.
-    pub front: Proxy,
+    front: Proxy,
     /// From the gateway to the core.
     pub back: Proxy,
+    /// What the killed ones had logged.
+    logs: String,
     /// PostgreSQL: the worker is a process that nobody kills, so that no lease has to run out.
-    _worker: Option<CoreProcess>,
+    worker: Option<CoreProcess>,
 }
 
 impl Shop {
@@ -76,7 +78,8 @@ impl Shop {
             gateway,
             front,
             back,
-            _worker: worker,
+            logs: String::new(),
+            worker,
         }
     }
 
@@ -84,11 +87,32 @@ impl Shop {
         self.live.reserve(cart_of(Uuid::new_v4(), "mc-1gb")).await
     }
 
-    pub async fn kill(&self, victim: Victim) {
+    /// The wire that leads to a victim.
+    pub fn in_front_of(&self, victim: Victim) -> &Proxy {
         match victim {
-            Victim::Core => self.core.kill().await,
-            Victim::Gateway => self.gateway.kill().await,
+            Victim::Core => &self.back,
+            Victim::Gateway => &self.front,
         }
+    }
+
+    pub async fn kill(&mut self, victim: Victim) {
+        let program: &Program = match victim {
+            Victim::Core => &self.core,
+            Victim::Gateway => &self.gateway,
+        };
+        program.kill().await;
+        self.logs.push_str(&program.log());
+    }
+
+    /// Closes the shop, and audits it.
+    pub async fn close(mut self) {
+        for program in [&*self.core, &*self.gateway] {
+            self.logs.push_str(&program.log());
+        }
+        if let Some(worker) = &self.worker {
+            self.logs.push_str(&worker.log());
+        }
+        self.live.close_served_by_processes(&self.logs).await;
     }
 
     pub async fn start_again(&mut self, victim: Victim) {
