@@ -93,7 +93,7 @@ impl Play<'_> {
             self.node(second, NodeMood::Well);
         }
         while !self.awaited().is_empty() {
-            self.settle(0, self.seed % 3 != 0)?;
+            self.settle(0, !self.seed.is_multiple_of(3))?;
         }
         for event in self.coming() {
             self.told.insert(event.id, Told::Lost);

@@ -11,9 +11,6 @@ pub fn long() -> bool {
 /// How often something is tried: `usual` in the suite, `most` in the long mode.
 #[allow(dead_code, reason = "each mode of the suite uses its own")]
 pub fn runs(usual: u32, most: u32) -> u32 {
-    if let Some(n) = env::var("XRUNS").ok().and_then(|t| t.parse().ok()) {
-        return n;
-    }
     if long() { most } else { usual }
 }
 
