@@ -50,6 +50,7 @@ mod panel_changed;
 mod placement_live;
 mod poisoned;
 mod ports;
+mod proofs;
 mod provisioning;
 mod purchase;
 mod reflection;
