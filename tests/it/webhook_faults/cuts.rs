@@ -30,10 +30,10 @@ both_engines!(
 
 /// The longest that Stripe is kept waiting.
 const IN_TIME: Duration = Duration::from_secs(8);
-/// The timer of the longest wait, and what a busy machine may add to it.
-const BUSY: Duration = Duration::from_secs(4);
 /// From the end of an outage to the first success.
 const HEALED: Duration = Duration::from_secs(5);
+/// A machine that starves is given as many times what it takes for a plain delivery.
+const STARVED: u32 = 20;
 
 async fn open(engine: Engine) -> Live {
     Live::open_with(engine, |options| {
@@ -81,14 +81,14 @@ async fn start_gateway(live: &Live, core: SocketAddr) -> GatewayProcess {
 
 /// Delivers over and over while the wire is cut: each time 503 in time, with a hint when
 /// to come again.
-async fn refused_throughout(gateway: &Sender, events: &[(Order, Value)]) {
+async fn refused_throughout(gateway: &Sender, events: &[(Order, Value)], slack: Duration) {
     let (outage, _) = outage();
     let began = Instant::now();
     let mut refused = 0;
     for (_, event) in events.iter().cycle() {
         let reply = gateway.event(event).await;
         assert_eq!((reply.status, reply.retry_after), (503, true), "{reply:?}");
-        assert!(reply.took < IN_TIME + BUSY, "{reply:?}");
+        assert!(reply.took < IN_TIME + slack, "{reply:?}");
         refused += 1;
         if began.elapsed() >= outage && refused >= 2 {
             return;
@@ -96,20 +96,30 @@ async fn refused_throughout(gateway: &Sender, events: &[(Order, Value)]) {
     }
 }
 
+/// Delivers until one is taken; what a machine this busy may add to any bar.
+async fn in_use(gateway: &Sender, event: &Value) -> Duration {
+    wait::until("the wire is in use", PATIENCE, || async {
+        gateway.event(event).await.status == 200
+    })
+    .await;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..3 {
+        slowest = slowest.max(gateway.event(event).await.took);
+    }
+    STARVED * slowest
+}
+
 /// The same process takes everything again, the first one soon.
-async fn recovered(gateway: &Sender, events: &[(Order, Value)], healed: Instant) {
+async fn recovered(gateway: &Sender, events: &[(Order, Value)], healed: Instant, slack: Duration) {
     for (at, (_, event)) in events.iter().enumerate() {
         wait::until("it is taken", PATIENCE, || async {
             gateway.event(event).await.status == 200
         })
         .await;
         if at == 0 {
-            eprintln!(
-                "W-14: the first success {:?} after the end",
-                healed.elapsed()
-            );
-            let bar = if long() { HEALED } else { HEALED + BUSY };
-            assert!(healed.elapsed() <= bar, "{:?}", healed.elapsed());
+            let took = healed.elapsed();
+            eprintln!("W-14: the first success {took:?} after the end");
+            assert!(took <= HEALED + slack, "{took:?}, {slack:?} of slack");
         }
     }
 }
@@ -124,18 +134,15 @@ async fn a_partition_is_told_in_time_and_heals_by_itself(engine: Engine) {
     let process = start_gateway(&live, proxy.addr()).await;
     let gateway = Sender::to(process.addr);
     let first = paid(&live, 1).await;
-    wait::until("the wire is in use", PATIENCE, || async {
-        gateway.event(&first[0].1).await.status == 200
-    })
-    .await;
+    let slack = in_use(&gateway, &first[0].1).await;
 
     proxy.set(Mode::Blackhole);
-    refused_throughout(&gateway, &events).await;
+    refused_throughout(&gateway, &events, slack).await;
     for (_, event) in &events {
         assert!(!stored(&live, id(event)).await, "nothing went through");
     }
     proxy.set(Mode::Pass);
-    recovered(&gateway, &events, Instant::now()).await;
+    recovered(&gateway, &events, Instant::now(), slack).await;
 
     assert_eq!(process.ended(), None, "no restart");
     for (order, event) in events.iter().chain(&first) {
@@ -155,15 +162,12 @@ async fn connections_that_died_in_a_partition_are_replaced() {
     let process = start_gateway(&live, proxy.addr).await;
     let gateway = Sender::to(process.addr);
     let first = paid(&live, 1).await;
-    wait::until("the wire is in use", PATIENCE, || async {
-        gateway.event(&first[0].1).await.status == 200
-    })
-    .await;
+    let slack = in_use(&gateway, &first[0].1).await;
 
     proxy.set(wire::Wire::Dead);
-    refused_throughout(&gateway, &events).await;
+    refused_throughout(&gateway, &events, slack).await;
     proxy.set(wire::Wire::Whole);
-    recovered(&gateway, &events, Instant::now()).await;
+    recovered(&gateway, &events, Instant::now(), slack).await;
 
     assert_eq!(process.ended(), None, "no restart");
     for (order, event) in events.iter().chain(&first) {
