@@ -29,6 +29,7 @@ struct ClockChange {
 #[serde(deny_unknown_fields)]
 struct DaemonChange {
     mode: String,
+    nth: Option<usize>,
     times: Option<usize>,
 }
 
@@ -37,6 +38,8 @@ struct DaemonChange {
 struct InstallChange {
     default_delay_ms: Option<u64>,
     fail_external_ids: Option<Vec<String>>,
+    /// How many installs of each of them fail; all if absent.
+    fail_times: Option<usize>,
     lose_external_ids: Option<Vec<String>>,
 }
 
@@ -134,7 +137,8 @@ fn number(text: &str) -> Result<i64, String> {
 fn daemon(script: Option<&Script>) -> Value {
     let script = script.cloned().unwrap_or_default();
     json!({
-        "mode": format!("{:?}", script.mode), "times": script.times, "fired": script.fired,
+        "mode": format!("{:?}", script.mode), "nth": script.nth, "times": script.times,
+        "fired": script.fired,
     })
 }
 
@@ -146,7 +150,7 @@ fn installs(state: &State) -> Value {
     let delay = state.settings.install_delay;
     json!({
         "default_delay_ms": delay.map(|delay| delay.as_millis()),
-        "fail_external_ids": state.failing_installs,
+        "fail_external_ids": state.failing_installs.keys().collect::<Vec<_>>(),
         "lose_external_ids": state.lost_installs,
         "installs": state.installs,
     })
@@ -175,7 +179,7 @@ fn set_daemon(shared: &Shared, node: i64, change: &DaemonChange) -> Result<Value
     if !state.nodes.contains_key(&node) {
         return Err(format!("no node {node}"));
     }
-    let script = Script::new(mode, change.times);
+    let script = Script::new(mode, change.nth, change.times);
     let told = daemon(Some(&script));
     state.daemons.insert(node, script);
     Ok(told)
@@ -187,7 +191,9 @@ fn set_install(shared: &Shared, change: InstallChange) -> Value {
         state.settings.install_delay = Some(Duration::from_millis(delay));
     }
     if let Some(external_ids) = change.fail_external_ids {
-        state.failing_installs = external_ids.into_iter().collect();
+        let times = change.fail_times.unwrap_or(usize::MAX);
+        let failing = external_ids.into_iter().map(|id| (id, times));
+        state.failing_installs = failing.collect();
     }
     if let Some(external_ids) = change.lose_external_ids {
         state.lost_installs = external_ids.into_iter().collect();

@@ -53,16 +53,22 @@ pub enum DaemonMode {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Script {
     pub mode: DaemonMode,
+    /// The first call that is answered so, counted from 1. Without `times` the only one.
+    pub nth: Option<usize>,
     /// Calls that are answered so; all of them if absent, and well after them.
     pub times: Option<usize>,
+    /// Calls that could have been answered so.
+    pub met: usize,
     pub fired: usize,
 }
 
 impl Script {
-    pub(crate) fn new(mode: DaemonMode, times: Option<usize>) -> Self {
+    pub(crate) fn new(mode: DaemonMode, nth: Option<usize>, times: Option<usize>) -> Self {
         Self {
             mode,
-            times,
+            nth,
+            times: times.or(nth.map(|_| 1)),
+            met: 0,
             fired: 0,
         }
     }
@@ -76,7 +82,12 @@ impl Script {
                 .is_none_or(|only| only.eq_ignore_ascii_case(method)),
             _ => true,
         };
-        if !fits || self.times.is_some_and(|times| self.fired >= times) {
+        if !fits {
+            return DaemonMode::Ok;
+        }
+        self.met += 1;
+        let early = self.nth.is_some_and(|nth| self.met < nth);
+        if early || self.times.is_some_and(|times| self.fired >= times) {
             return DaemonMode::Ok;
         }
         self.fired += 1;
@@ -239,6 +250,19 @@ async fn ask(shared: &Shared, call: DaemonCall) -> Result<u16, DaemonFailure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nth_and_times_choose_calls() {
+        let turns = |nth, times| {
+            let mut script = Script::new("slow 1 POST".parse().unwrap(), nth, times);
+            let calls = ["DELETE", "POST", "POST", "POST", "POST"];
+            calls.map(|method| script.next(method) != DaemonMode::Ok)
+        };
+        assert_eq!(turns(None, None), [false, true, true, true, true]);
+        assert_eq!(turns(None, Some(2)), [false, true, true, false, false]);
+        assert_eq!(turns(Some(2), None), [false, false, true, false, false]);
+        assert_eq!(turns(Some(2), Some(2)), [false, false, true, true, false]);
+    }
 
     #[test]
     fn modes_are_read_from_words() {

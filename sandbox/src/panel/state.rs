@@ -91,7 +91,8 @@ pub(crate) struct State {
     pub daemons: HashMap<i64, Script>,
     pub settings: Settings,
     pub outage: Option<Outage>,
-    pub failing_installs: HashSet<String>,
+    /// How many further installs of a server fail.
+    pub failing_installs: HashMap<String, usize>,
     /// Servers whose install ends without the panel hearing of it.
     pub lost_installs: HashSet<String>,
     pub installs: InstallCounts,
@@ -126,7 +127,7 @@ impl State {
                 race_window: config.race_window,
             },
             outage: None,
-            failing_installs: HashSet::new(),
+            failing_installs: HashMap::new(),
             lost_installs: HashSet::new(),
             installs: InstallCounts::default(),
             thefts: Thefts::default(),
@@ -201,20 +202,18 @@ impl State {
 
     /// Applies the reports of all installs that are over by now.
     pub(crate) fn settle(&mut self, now: OffsetDateTime) {
-        let among = |ids: &HashSet<String>, server: &Server| {
-            let id = server.external_id.as_ref();
-            id.is_some_and(|id| ids.contains(id))
-        };
         for server in self.servers.values_mut() {
             let Some(install) = server.install.filter(|install| install.due <= now) else {
                 continue;
             };
-            if among(&self.lost_installs, server) {
+            let id = server.external_id.as_deref().unwrap_or_default();
+            if self.lost_installs.contains(id) {
                 server.install = None;
                 self.installs.lost += 1;
                 continue;
             }
-            let failed = among(&self.failing_installs, server);
+            let failing = self.failing_installs.get_mut(id).filter(|left| **left > 0);
+            let failed = failing.map(|left| *left -= 1).is_some();
             match failed {
                 true => self.installs.failed += 1,
                 false => self.installs.finished += 1,

@@ -35,7 +35,7 @@ async fn killed_around_a_reinstall(engine: Engine) {
             let panel = &scene.live.world.panel;
             panel.set_install_delay(quick);
             let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
-            panel.fail_install(&order.id);
+            panel.fail_next_installs(&order.id, 1);
             // The first POST is the create.
             let hang = FaultAction::Hang {
                 milliseconds: 120_000,
@@ -54,7 +54,6 @@ async fn killed_around_a_reinstall(engine: Engine) {
             // Still under way when the next process looks.
             panel.set_install_delay(Duration::from_secs(3));
             scene.kill_when_hanging(&armed, 1).await;
-            scene.live.world.panel.allow_install(&order.id);
             scene.restart().await;
             scene.wait_until_delivered().await;
             let panel = &scene.live.world.panel;

@@ -95,7 +95,7 @@ impl LoopShop {
                 let lost = Fault::on("POST", "/servers", FaultAction::Drop).after_work();
                 self.lost_answer = Some(panel.inject(lost.times(1)));
             }
-            Scene::InstallFails => panel.fail_install(&order.id),
+            Scene::InstallFails => panel.fail_next_installs(&order.id, 1),
             Scene::WalkedAway => {
                 let session = &order.stripe_checkout_session_id;
                 self.live.world.stripe.expire(session).unwrap();
@@ -108,26 +108,16 @@ impl LoopShop {
 
     /// What happens once the order has come so far.
     async fn go_on(&mut self, scene: Scene, order: &proto::Order) {
-        match scene {
-            Scene::InstallFails => {
-                self.until("the install failed", &order.id, |order| {
-                    order.server_state() == proto::ServerState::InstallFailed
-                        || order.status() == proto::OrderStatus::Error
-                })
-                .await;
-                self.live.world.panel.allow_install(&order.id);
-            }
-            Scene::CanceledInstalling => {
-                self.until("it installs", &order.id, |order| {
-                    order.waiting_reason == "INSTALLING"
-                })
-                .await;
-                let subscription = self.live.subscription(order);
-                let stripe = &self.live.world.stripe;
-                stripe.cancel_subscription(&subscription).unwrap();
-            }
-            _ => {}
+        if scene != Scene::CanceledInstalling {
+            return;
         }
+        self.until("it installs", &order.id, |order| {
+            order.waiting_reason == "INSTALLING"
+        })
+        .await;
+        let subscription = self.live.subscription(order);
+        let stripe = &self.live.world.stripe;
+        stripe.cancel_subscription(&subscription).unwrap();
     }
 
     /// A checkout that Stripe does not answer: the order is there, its session is not.

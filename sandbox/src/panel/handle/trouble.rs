@@ -57,13 +57,20 @@ impl RunningPanel {
 
     /// Sets how a node's daemon behaves.
     pub fn set_daemon(&self, node: i64, mode: DaemonMode) {
-        let script = Script::new(mode, None);
+        let script = Script::new(mode, None, None);
         self.shared.lock().daemons.insert(node, script);
     }
 
     /// Sets how a node's daemon behaves for so many calls; after them it is well again.
     pub fn set_daemon_times(&self, node: i64, mode: DaemonMode, times: usize) {
-        let script = Script::new(mode, Some(times));
+        let script = Script::new(mode, None, Some(times));
+        self.shared.lock().daemons.insert(node, script);
+    }
+
+    /// Sets how a node's daemon behaves in its nth call from now, counted from 1; before and
+    /// after it is well.
+    pub fn set_daemon_nth(&self, node: i64, mode: DaemonMode, nth: usize) {
+        let script = Script::new(mode, Some(nth), None);
         self.shared.lock().daemons.insert(node, script);
     }
 
@@ -86,12 +93,17 @@ impl RunningPanel {
         self.shared.lock().settings.install_delay = Some(delay);
     }
 
-    /// Makes installs of the server with this external id fail.
+    /// Makes all installs of the server with this external id fail.
     pub fn fail_install(&self, external_id: &str) {
+        self.fail_next_installs(external_id, usize::MAX);
+    }
+
+    /// Makes the next so many installs of the server with this external id fail.
+    pub fn fail_next_installs(&self, external_id: &str, times: usize) {
         self.shared
             .lock()
             .failing_installs
-            .insert(external_id.to_owned());
+            .insert(external_id.to_owned(), times);
     }
 
     /// Loses the daemon's report on installs of the server with this external id: it stays
