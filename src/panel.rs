@@ -5,7 +5,11 @@
 //! may it have been done, is it about this very request. Nothing here knows of
 //! orders, tables or gRPC; environments and keys never reach a log or an error.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
 
@@ -44,8 +48,9 @@ pub trait Panel: Send + Sync {
     async fn create_user(&self, user: &NewUser) -> Result<User, Error>;
     /// Writes a user's external id, all else as it was read.
     async fn set_user_external_id(&self, user: &User, external_id: &str) -> Result<User, Error>;
-    /// Creates a server with its allocations included in the answer.
-    async fn create_server(&self, server: &NewServer) -> Result<Server, Error>;
+    /// Creates a server with its allocations included in the answer. What could not be
+    /// begun by `begin_by` is not sent: the caller's right to send it ends.
+    async fn create_server(&self, server: &NewServer, begin_by: Instant) -> Result<Server, Error>;
     /// The server with this external id, compared exactly.
     async fn server_by_external_id(&self, external_id: &str) -> Result<Option<Server>, Error>;
     /// A server by the panel's id; `None` where there is none.

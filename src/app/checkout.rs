@@ -43,6 +43,12 @@ const RPC_GOES_FIRST_US: i64 = 15 * SECOND_US;
 const STILL_USEFUL_US: i64 = 2 * MINUTE_US;
 /// Open sessions of one user; one more expires the oldest.
 const OPEN_SESSIONS: usize = 3;
+/// Orders of one user that hold room while they wait for payment, those among them whose
+/// session is being ended. Stripe may be away, and nothing is given back without its word:
+/// one customer must not fill a region meanwhile.
+const WAITING_ORDERS: usize = 2 * OPEN_SESSIONS;
+/// Stripe is asked for the end of a session within seconds.
+const ENDED_SOON: Duration = Duration::from_secs(30);
 
 /// A purchase as it was asked for, every field already well-formed.
 #[derive(Clone)]
@@ -183,10 +189,13 @@ async fn make(
                     .map(OrderId)
                     .map(|id| (id, Vec::new())));
             }
-            let pending = pending(&tx, command).await?;
+            let (pending, waiting) = pending(&tx, command).await?;
             if let Some(id) = same_cart(&pending, command, now_us) {
                 request.remember(&tx, &id.to_string(), now_us).await?;
                 return Ok(Some((id, Vec::new())));
+            }
+            if waiting >= WAITING_ORDERS {
+                return Err(domain::Error::RateLimited { after: ENDED_SOON }.into());
             }
             let expired = expire_oldest(&tx, pending, note, now_us).await?;
             let id = insert(app, &tx, command, cart, note, now_us).await?;
@@ -207,19 +216,24 @@ async fn make(
     Ok(id)
 }
 
-/// The user's orders that wait for payment and are not being ended, oldest first.
-async fn pending(tx: &Tx, command: &Command) -> Result<Vec<(Facts, String)>, Error> {
-    let mut pending = Vec::new();
+/// The user's orders that wait for payment and are not being ended, oldest first; and how
+/// many there are with those.
+async fn pending(tx: &Tx, command: &Command) -> Result<(Vec<(Facts, String)>, usize), Error> {
+    let (mut pending, mut waiting) = (Vec::new(), 0);
     for (id, cart_sha256) in orders::pending_of(tx, command.told.user_id).await? {
-        if let Some(facts) = orders::find(&**tx, id).await?
-            && !facts.billing.expire_requested
-            && !facts.billing.over()
-            && facts.billing.session_status.as_deref() != Some("complete")
-        {
+        let Some(facts) = orders::find(&**tx, id).await? else {
+            continue;
+        };
+        let complete = facts.billing.session_status.as_deref() == Some("complete");
+        if facts.billing.over() || complete {
+            continue;
+        }
+        waiting += 1;
+        if !facts.billing.expire_requested {
             pending.push((facts, cart_sha256));
         }
     }
-    Ok(pending)
+    Ok((pending, waiting))
 }
 
 fn same_cart(pending: &[(Facts, String)], command: &Command, now_us: i64) -> Option<OrderId> {
@@ -278,12 +292,13 @@ async fn insert(
     Ok(id)
 }
 
-/// Holds room and ports on the best node that still has them.
+/// Holds room and ports on the best node that still has them. One where a create failed a
+/// moment ago is the last resort: nothing is made before the customer has paid.
 async fn hold(app: &App, tx: &Tx, id: OrderId, cart: &Cart, now_us: i64) -> Result<(), Error> {
     let need = cart.spec.need();
     let views = nodes::views(&**tx, Some(&cart.region)).await?;
     let ranked = placement::rank(&views, need, app.settings.placement, now_us);
-    for verdict in ranked.into_iter().filter(placement::Verdict::fits) {
+    for verdict in ranked.into_iter().filter(placement::Verdict::sellable) {
         // A lost guard means that the view was stale: the next node is tried.
         if holds::take(tx, id, verdict.node_id, need, now_us).await? {
             return Ok(());

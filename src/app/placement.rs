@@ -45,7 +45,7 @@ pub async fn explain_placement(
     let ranked = rank(&views, spec.need(), app.settings.placement, now_us);
     let chosen = ranked
         .iter()
-        .find(|verdict| verdict.fits())
+        .find(|verdict| verdict.sellable())
         .map(|verdict| verdict.node_id);
     let nodes = ranked
         .into_iter()

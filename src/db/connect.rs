@@ -101,7 +101,8 @@ impl Db {
     /// Now, in microseconds since the Unix epoch: PostgreSQL's clock, so that all
     /// replicas agree; the process's own on SQLite, where there is one process.
     pub async fn now(&self) -> Result<i64, Error> {
-        Ok(now_on(&self.read).await? + self.clock_offset_us.load(Ordering::Relaxed))
+        let now_us = self.within_reason(now_on(&self.read)).await?;
+        Ok(now_us + self.clock_offset_us.load(Ordering::Relaxed))
     }
 
     /// As [`Db::now`], inside a transaction.

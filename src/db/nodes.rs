@@ -122,6 +122,7 @@ pub async fn views(
             panel_changed: row.panel_changed,
             ports_known: row.ports_read_us.is_some(),
             avoided_until_us: row.avoided_until_us.unwrap_or_default(),
+            failing_since_us: row.failing_since_us.unwrap_or_default(),
             weight: row.weight,
             max_ram_gb: row.max_ram_gb.saturating_sub(row.reserved_headroom_gb),
             max_disk_gb: row.max_disk_gb,
@@ -131,6 +132,17 @@ pub async fn views(
             held_vcores: row.held_vcores,
         })
         .collect())
+}
+
+/// Until when a node takes no new servers because creates failed there; zero if none did.
+pub async fn avoided_until(connection: &impl ConnectionTrait, id: i32) -> Result<i64, Error> {
+    let until_us: Option<Option<i64>> = nodes::Entity::find_by_id(id)
+        .select_only()
+        .column(nodes::Column::AvoidedUntilUs)
+        .into_tuple()
+        .one(connection)
+        .await?;
+    Ok(until_us.flatten().unwrap_or_default())
 }
 
 /// Holds room on a node; false where it no longer fits or the node takes no more.
@@ -195,13 +207,22 @@ pub async fn unhold(tx: &Tx, node_id: i32, need: Need) -> Result<(), Error> {
     )))
 }
 
-/// Keeps new servers off a node for a while; an earlier, longer wish stands.
+/// Keeps new servers off a node for a while; an earlier, longer wish stands. It has been
+/// failing since the first failure after which it was never well for [`placement::WELL_US`].
 pub async fn mark_avoided(
     connection: &impl ConnectionTrait,
     id: i32,
+    now_us: i64,
     until_us: i64,
 ) -> Result<(), Error> {
+    let anew = Condition::any()
+        .add(nodes::Column::FailingSinceUs.is_null())
+        .add(nodes::Column::AvoidedUntilUs.is_null())
+        .add(nodes::Column::AvoidedUntilUs.lt(now_us - placement::WELL_US));
+    let since =
+        Expr::case(anew, Expr::value(now_us)).finally(Expr::col(nodes::Column::FailingSinceUs));
     nodes::Entity::update_many()
+        .col_expr(nodes::Column::FailingSinceUs, since.into())
         .col_expr(nodes::Column::AvoidedUntilUs, Expr::value(until_us))
         .filter(nodes::Column::Id.eq(id))
         .filter(
@@ -268,6 +289,7 @@ fn active(node: &NewNode, now_us: i64) -> nodes::ActiveModel {
         last_seen_at: NotSet,
         created_at: NotSet,
         updated_at: Set(timestamp(now_us)),
+        failing_since_us: NotSet,
     }
 }
 

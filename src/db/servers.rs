@@ -3,8 +3,8 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, JoinType,
-    PaginatorTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, JoinType,
+    PaginatorTrait, QueryFilter, QuerySelect, Statement,
     sea_query::Expr,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,9 +12,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Error, Tx,
     convert::{json, to_json},
-    entity::{orders, panel_budget, servers},
+    entity::{orders, servers},
 };
 use crate::domain::OrderId;
+
+/// One transaction at a time takes a create slot. The number is arbitrary, and no other
+/// advisory lock's.
+const CREATE_SLOTS_LOCK: i64 = 7_205_759_406;
 
 /// Stores the server part of a new order: nothing is known yet.
 pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
@@ -85,28 +89,50 @@ pub async fn create_request<R: DeserializeOwned>(
         .transpose()
 }
 
-/// Takes a create slot: at most `total` in flight over all replicas, `per_node` on
-/// one node. The budget row serialises the count.
-pub async fn take_create_slot(
-    tx: &Tx,
+/// How many creates may be in flight over all replicas.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CreateLimits {
+    /// In all.
+    pub total: u32,
+    /// On one node.
+    pub per_node: u32,
+}
+
+/// Whether a create slot of the node is free now. Takes nothing and locks nothing: asked
+/// first, so that those who find none do not stand in the way of the one who finds one.
+pub async fn create_slot_free(
+    connection: &impl ConnectionTrait,
     node_id: i32,
-    total: u32,
-    per_node: u32,
+    limits: CreateLimits,
     now_us: i64,
 ) -> Result<bool, Error> {
-    panel_budget::Entity::find_by_id(1)
-        .lock_exclusive()
-        .one(&**tx)
-        .await?;
-    let in_flight = servers::Entity::find().filter(servers::Column::CreateSlotUntilUs.gt(now_us));
-    if in_flight.clone().count(&**tx).await? >= u64::from(total) {
-        return Ok(false);
+    let in_flight = servers::Entity::find()
+        .select_only()
+        .column(servers::Column::NodeId)
+        .filter(servers::Column::CreateSlotUntilUs.gt(now_us));
+    let nodes: Vec<Option<i32>> = in_flight.into_tuple().all(connection).await?;
+    let here = nodes.iter().filter(|node| **node == Some(node_id)).count();
+    let below = |count: usize, most: u32| u32::try_from(count).is_ok_and(|count| count < most);
+    Ok(below(nodes.len(), limits.total) && below(here, limits.per_node))
+}
+
+/// As [`create_slot_free`], for the transaction that takes the slot: nobody else counts
+/// until it ends, so it is to be its last word but for the commit.
+pub async fn lock_create_slot(
+    tx: &Tx,
+    node_id: i32,
+    limits: CreateLimits,
+    now_us: i64,
+) -> Result<bool, Error> {
+    if tx.is_postgres() {
+        let lock = Statement::from_sql_and_values(
+            DbBackend::Postgres,
+            "SELECT pg_advisory_xact_lock($1)",
+            [CREATE_SLOTS_LOCK.into()],
+        );
+        tx.execute_raw(lock).await?;
     }
-    let here = in_flight
-        .filter(servers::Column::NodeId.eq(node_id))
-        .count(&**tx)
-        .await?;
-    Ok(here < u64::from(per_node))
+    create_slot_free(&**tx, node_id, limits, now_us).await
 }
 
 /// Notes that the create is about to be sent. From here on its outcome is unknown

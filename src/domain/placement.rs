@@ -1,7 +1,12 @@
 //! Which node a server goes to. The same code decides at checkout, answers
 //! CheckAvailability and explains itself to operators.
 
-use super::words::words;
+use super::{MINUTE_US, words::words};
+
+/// A node on which creates go on failing for so long is not sold any more.
+pub const FAILING_US: i64 = 10 * MINUTE_US;
+/// A node on which no create failed for so long is well again.
+pub const WELL_US: i64 = 10 * MINUTE_US;
 
 words! {
     /// How a node is chosen among those that fit.
@@ -24,8 +29,11 @@ words! {
         PanelChanged = "PANEL_CHANGED",
         /// Its ports have not been read yet.
         WarmingUp = "WARMING_UP",
-        /// Creates failed there a moment ago.
+        /// Creates failed there a moment ago: nothing is made there now, and held only
+        /// where no other node has room.
         Avoided = "AVOIDED",
+        /// Creates have been failing there for minutes.
+        Failing = "FAILING",
         /// Not enough memory.
         Ram = "NO_RAM",
         /// Not enough disk.
@@ -56,6 +64,8 @@ pub struct Node {
     pub ports_known: bool,
     /// Creates failed there until this time.
     pub avoided_until_us: i64,
+    /// Since when they fail, if they do.
+    pub failing_since_us: i64,
     /// 100 is usual; heavier is preferred.
     pub weight: i32,
     /// Capacity less headroom.
@@ -94,16 +104,24 @@ pub struct Verdict {
     pub node_id: i32,
     /// Why it does not fit; empty where it does.
     pub obstacles: Vec<Obstacle>,
-    /// How many such servers it takes.
+    /// How many such servers it has room for.
     pub remaining: i32,
     /// The highest wins.
     pub score: f64,
 }
 
 impl Verdict {
-    /// Whether the node takes the server.
+    /// Whether the node takes the server now.
     pub fn fits(&self) -> bool {
         self.obstacles.is_empty()
+    }
+
+    /// Whether room may be held there for a server that is made later: a passing trouble
+    /// is over by the time its customer has paid.
+    pub fn sellable(&self) -> bool {
+        self.obstacles
+            .iter()
+            .all(|obstacle| *obstacle == Obstacle::Avoided)
     }
 }
 
@@ -123,14 +141,27 @@ impl Node {
     }
 }
 
+/// Whether creates fail on the node, and for how long they have.
+fn trouble(node: &Node, now_us: i64) -> Option<Obstacle> {
+    if node.avoided_until_us <= now_us {
+        None
+    } else if now_us - node.failing_since_us > FAILING_US {
+        Some(Obstacle::Failing)
+    } else {
+        Some(Obstacle::Avoided)
+    }
+}
+
 /// Judges one node.
 pub fn judge(node: &Node, need: Need, strategy: Strategy, now_us: i64) -> Verdict {
+    let trouble = trouble(node, now_us);
     let checks = [
         (node.enabled, Obstacle::Disabled),
         (!node.maintenance, Obstacle::Maintenance),
         (!node.panel_changed, Obstacle::PanelChanged),
         (node.ports_known, Obstacle::WarmingUp),
-        (node.avoided_until_us <= now_us, Obstacle::Avoided),
+        (trouble != Some(Obstacle::Avoided), Obstacle::Avoided),
+        (trouble != Some(Obstacle::Failing), Obstacle::Failing),
         (node.free_ram_gb() >= need.ram_gb, Obstacle::Ram),
         (node.free_disk_gb() >= need.disk_gb, Obstacle::Disk),
         (
@@ -148,23 +179,22 @@ pub fn judge(node: &Node, need: Need, strategy: Strategy, now_us: i64) -> Verdic
         .map(|(_, obstacle)| obstacle)
         .collect();
     let by = |free: i32, wanted: i32| if wanted > 0 { free / wanted } else { i32::MAX };
-    let remaining = if obstacles.is_empty() {
-        by(node.free_ram_gb(), need.ram_gb)
+    let mut verdict = Verdict {
+        node_id: node.id,
+        obstacles,
+        remaining: 0,
+        score: score(node, strategy),
+    };
+    if verdict.sellable() {
+        verdict.remaining = by(node.free_ram_gb(), need.ram_gb)
             .min(by(node.free_disk_gb(), need.disk_gb))
             .min(
                 node.free_vcores()
                     .map_or(i32::MAX, |free| by(free, need.vcores)),
             )
-            .min(by(node.free_ports, need.ports))
-    } else {
-        0
-    };
-    Verdict {
-        node_id: node.id,
-        obstacles,
-        remaining,
-        score: score(node, strategy),
+            .min(by(node.free_ports, need.ports));
     }
+    verdict
 }
 
 fn score(node: &Node, strategy: Strategy) -> f64 {
@@ -177,8 +207,8 @@ fn score(node: &Node, strategy: Strategy) -> f64 {
     (0.01 + preference) * f64::from(node.weight)
 }
 
-/// All nodes judged, best first: those that fit before those that do not, then
-/// by score, then by id, so that every replica ranks alike.
+/// All nodes judged, best first: those that fit, those where room may be held, those that
+/// do not fit; then by score, then by id, so that every replica ranks alike.
 pub fn rank(nodes: &[Node], need: Need, strategy: Strategy, now_us: i64) -> Vec<Verdict> {
     let mut verdicts: Vec<Verdict> = nodes
         .iter()
@@ -187,6 +217,7 @@ pub fn rank(nodes: &[Node], need: Need, strategy: Strategy, now_us: i64) -> Vec<
     verdicts.sort_by(|a, b| {
         b.fits()
             .cmp(&a.fits())
+            .then(b.sellable().cmp(&a.sellable()))
             .then(b.score.total_cmp(&a.score))
             .then(a.node_id.cmp(&b.node_id))
     });

@@ -67,6 +67,8 @@ pub(super) struct Ask<'a> {
     pub(super) body: Option<Vec<u8>>,
     /// For all of it, from the connection to the last byte of the answer.
     pub(super) time_out: Duration,
+    /// Not sent later than this: the caller's right to send it ends.
+    pub(super) begin_by: Option<Instant>,
 }
 
 /// Why a body is not there as a whole.
@@ -84,7 +86,7 @@ const REMAINING: HeaderName = HeaderName::from_static("x-ratelimit-remaining");
 impl Link {
     /// Sends it, unless the budget forbids, and gives the body of a success.
     pub(super) async fn run(&self, class: Class, ask: Ask<'_>) -> Result<Vec<u8>, Error> {
-        let call = ask.call;
+        let (call, begin_by) = (ask.call, ask.begin_by);
         let line = Line {
             method: ask.method.clone(),
             template: ask.template,
@@ -95,6 +97,12 @@ impl Link {
             return Err(Error::RateLimited { after });
         }
         let started = Instant::now();
+        if begin_by.is_some_and(|begin_by| begin_by < started) {
+            // The budget took its time.
+            return Err(Error::RateLimited {
+                after: Duration::ZERO,
+            });
+        }
         let response = match self.transport.send(request).await {
             Ok(response) => response,
             Err(error) => {

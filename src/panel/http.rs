@@ -117,6 +117,7 @@ impl HttpPanel {
             query,
             body: None,
             time_out,
+            begin_by: None,
         };
         self.link.run(self.class, ask).await
     }

@@ -110,7 +110,9 @@ impl Work {
                 let began = Instant::now();
                 let renewed = match app.db.now().await {
                     Ok(now_us) => {
-                        leases::renew(&app.db, claim, now_us + micros(settings.lease)).await
+                        let until_us = now_us + micros(settings.lease);
+                        let renewed = leases::renew(&app.db, claim, until_us);
+                        app.db.within_reason(renewed).await
                     }
                     Err(error) => Err(error),
                 };
@@ -129,8 +131,16 @@ impl Work {
 
     /// Whether the lease outlasts the longest call and its margin.
     pub(super) fn outlasts_a_call(&self) -> bool {
-        Instant::now() + self.settings.longest_call + self.settings.lease_margin
-            < self.leased_until()
+        Instant::now() < self.last_call_begins()
+    }
+
+    /// A call that begins later might outlast the lease as it is now.
+    pub(super) fn last_call_begins(&self) -> Instant {
+        let needs = self.settings.longest_call + self.settings.lease_margin;
+        let until = self.leased_until();
+        until
+            .checked_sub(needs)
+            .unwrap_or(until - self.settings.lease)
     }
 
     pub(super) async fn read(&self) -> Result<Option<Facts>, Error> {
@@ -162,6 +172,21 @@ impl Work {
             .await?;
         self.app.nudge.order(claim.id);
         Ok(facts)
+    }
+
+    /// As `store`, for what shows nowhere: only the order's row and fence are read, and no
+    /// status is computed. For what must be short.
+    pub(super) async fn mark<F, Fut>(&self, body: F) -> Result<(), Error>
+    where
+        F: Fn(Tx) -> Fut + Sync,
+        Fut: Future<Output = Result<(), Error>> + Send,
+    {
+        let (body, claim) = (&body, self.claim);
+        let marked = self.app.db.tx(|tx| async move {
+            leases::lock(&tx, claim).await?;
+            body(tx.clone()).await
+        });
+        marked.await
     }
 
     /// Ends the claim: shows what the order waits for or why it is parked, and sets
@@ -269,8 +294,10 @@ impl Work {
 
     /// Gives the order back untouched, due now: another replica goes on at once.
     pub(super) async fn abandon(&self) -> Result<(), Error> {
-        let now_us = self.app.db.now().await?;
-        Ok(leases::abandon(&self.app.db, self.claim, now_us).await?)
+        let db = &self.app.db;
+        let now_us = db.now().await?;
+        let abandoned = leases::abandon(db, self.claim, now_us);
+        Ok(db.within_reason(abandoned).await?)
     }
 
     /// Gives the order back after a failure of our own, due a little later. While the store

@@ -4,6 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -13,6 +14,8 @@ use crate::{
 
 /// Nudges within this time make one notification.
 const COALESCED: Duration = Duration::from_millis(5);
+/// A connection that brought nothing for so long is made anew.
+const SILENCE: Duration = Duration::from_secs(60);
 /// After the connection broke.
 const RECONNECT: Duration = Duration::from_secs(1);
 
@@ -29,11 +32,12 @@ pub(super) async fn run(app: Arc<App>, cancel: CancellationToken) {
     };
     let receiver = async {
         loop {
-            match Listener::open(&app.db).await {
+            match app.db.within_reason(Listener::open(&app.db)).await {
                 Ok(mut listener) => {
                     // What came while nobody listened is made up by one wake-up.
                     app.nudge.all_here();
-                    while listener.next().await.is_ok() {
+                    // After a silence it may be that nobody is at the other end any more.
+                    while let Ok(Ok(())) = timeout(SILENCE, listener.next()).await {
                         app.nudge.all_here();
                     }
                 }

@@ -144,7 +144,12 @@ async fn turn(
     run: Run,
 ) -> Result<(), Error> {
     let began_us = app.db.now().await?;
-    let lease_us = micros(settings.lease.max(settings.longest_call));
+    // A turn ends by then, one way or the other.
+    let lease_us = micros(
+        settings
+            .lease
+            .max(settings.step_limit + settings.lease_margin),
+    );
     let (owner, period_us) = (settings.owner.as_str(), micros(period));
     let taken = db::sweeps::take(&app.db, name, owner, period_us, lease_us, began_us).await?;
     let Some(cursor) = taken else { return Ok(()) };

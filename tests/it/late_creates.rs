@@ -128,7 +128,11 @@ impl Stuck {
     /// The very request, byte for byte, arrives at the panel after all.
     async fn lands(&self, live: &Live) -> i64 {
         let panel = Arc::clone(&live.world.cores[0].app.panel);
-        panel.create_server(&self.request).await.unwrap().id
+        panel
+            .create_server(&self.request, in_time())
+            .await
+            .unwrap()
+            .id
     }
 
     /// Room and ports are its own still, whatever the look-ups said.
@@ -243,7 +247,7 @@ async fn a_create_that_lands_beside_its_repeat_makes_one_server(engine: Engine) 
         gate.wait().await;
         let panel = Arc::clone(&live.world.cores[0].app.panel);
         let request = stuck.request.clone();
-        let late = tokio::spawn(async move { panel.create_server(&request).await });
+        let late = tokio::spawn(async move { panel.create_server(&request, in_time()).await });
         gate.close(false);
         // One of them is refused, or both are told of a broken unique key.
         let _ = late.await.unwrap();

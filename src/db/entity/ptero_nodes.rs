@@ -38,6 +38,7 @@ pub struct Model {
     pub last_seen_at: Option<TimeDateTimeWithTimeZone>,
     pub created_at: TimeDateTimeWithTimeZone,
     pub updated_at: TimeDateTimeWithTimeZone,
+    pub failing_since_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

@@ -291,9 +291,7 @@ async fn an_operators_update_leaves_the_ledger_alone() {
 }
 
 async fn mark_avoided_in(db: &TestDb, id: i32, until_us: i64) {
-    db.tx(|tx| async move { mark_avoided(&*tx, id, until_us).await })
-        .await
-        .unwrap();
+    mark_avoided(db.write(), id, 0, until_us).await.unwrap();
 }
 
 #[tokio::test]
@@ -304,6 +302,31 @@ async fn the_longer_wish_to_avoid_stands() {
         mark_avoided_in(&db, id, wish).await;
         let view = views(db.read(), None).await.unwrap().remove(0);
         assert_eq!(view.avoided_until_us, stands);
+    }
+}
+
+#[tokio::test]
+async fn a_node_fails_since_the_first_of_failures_that_follow_each_other() {
+    let db = testing::open().await;
+    let id = add(&db, &new_node(1, "eu")).await;
+    assert_eq!(avoided_until(db.read(), id).await.unwrap(), 0);
+    let minute = crate::domain::MINUTE_US;
+    let well = placement::WELL_US;
+    let failures = [
+        (5, 5),
+        (6 * minute, 5),
+        (6 * minute + well, 5),
+        // Well for longer than that since it was last avoided.
+        (8 * minute + 2 * well, 8 * minute + 2 * well),
+    ];
+    for (now_us, since_us) in failures {
+        let until_us = now_us + minute;
+        mark_avoided(db.write(), id, now_us, until_us)
+            .await
+            .unwrap();
+        let view = views(db.read(), None).await.unwrap().remove(0);
+        assert_eq!(view.failing_since_us, since_us, "at {now_us}");
+        assert_eq!(avoided_until(db.read(), id).await.unwrap(), until_us);
     }
 }
 

@@ -2,8 +2,8 @@
 //! no version.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, Statement, Value,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QuerySelect, Statement,
+    Value, sea_query::Expr,
 };
 
 use crate::{
@@ -131,6 +131,18 @@ pub async fn add_fact(tx: &Tx, id: OrderId, due_us: i64) -> Result<(), Error> {
         .exec(&**tx)
         .await?;
     Ok(())
+}
+
+/// Locks the order's row for a write that shows nowhere, if the claim still holds.
+pub async fn lock(tx: &Tx, claim: Claim) -> Result<(), Error> {
+    let fence: Option<i64> = orders::Entity::find_by_id(claim.id.0)
+        .select_only()
+        .column(orders::Column::Fence)
+        .lock_exclusive()
+        .into_tuple()
+        .one(&**tx)
+        .await?;
+    holds(claim, fence.ok_or(Error::ClaimLost)?)
 }
 
 /// Whether the claim still holds, checked under the row lock.

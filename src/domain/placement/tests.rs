@@ -12,6 +12,7 @@ fn node(id: i32, held_ram_gb: i32) -> Node {
         panel_changed: false,
         ports_known: true,
         avoided_until_us: 0,
+        failing_since_us: 0,
         weight: 100,
         max_ram_gb: 62,
         max_disk_gb: 1000,
@@ -59,12 +60,16 @@ fn weight_decides_between_equals_and_the_lower_id_between_twins() {
 #[test]
 fn every_obstacle_is_named_alone() {
     type Change = (fn(&mut Node), Obstacle);
-    let changes: [Change; 9] = [
+    let changes: [Change; 10] = [
         (|n| n.enabled = false, Obstacle::Disabled),
         (|n| n.maintenance = true, Obstacle::Maintenance),
         (|n| n.panel_changed = true, Obstacle::PanelChanged),
         (|n| n.ports_known = false, Obstacle::WarmingUp),
         (|n| n.avoided_until_us = 1, Obstacle::Avoided),
+        (
+            |n| (n.avoided_until_us, n.failing_since_us) = (1, -FAILING_US - 1),
+            Obstacle::Failing,
+        ),
         (|n| n.held_ram_gb = 59, Obstacle::Ram),
         (|n| n.held_disk_gb = 961, Obstacle::Disk),
         (|n| n.max_vcores = Some(1), Obstacle::Cpu),
@@ -75,8 +80,28 @@ fn every_obstacle_is_named_alone() {
         change(&mut changed);
         let verdict = judge(&changed, NEED, Strategy::Spread, 0);
         assert_eq!(verdict.obstacles, [obstacle]);
-        assert_eq!(verdict.remaining, 0);
+        // Room is there, only not now.
+        let held = obstacle == Obstacle::Avoided;
+        assert_eq!((verdict.sellable(), verdict.remaining > 0), (held, held));
     }
+}
+
+#[test]
+fn a_node_that_failed_a_moment_ago_is_the_last_resort_and_one_that_goes_on_failing_is_none() {
+    let failed = |id, since_us| Node {
+        avoided_until_us: 1,
+        failing_since_us: since_us,
+        ..node(id, 0)
+    };
+    let nodes = [failed(1, -1), node(2, 40), failed(3, -FAILING_US - 1)];
+    let ranked = rank(&nodes, NEED, Strategy::Spread, 0);
+    let ids: Vec<i32> = ranked.iter().map(|verdict| verdict.node_id).collect();
+    assert_eq!(ids, [2, 1, 3]);
+    let held: Vec<bool> = ranked.iter().map(Verdict::sellable).collect();
+    assert_eq!(held, [true, true, false]);
+    // Nothing failed lately: however long ago it began, it is over.
+    let ranked = rank(&nodes, NEED, Strategy::Spread, 1);
+    assert!(ranked.iter().all(Verdict::fits));
 }
 
 #[test]
@@ -116,7 +141,7 @@ proptest! {
             prop_assert!(node.held_ram_gb + n * ram <= node.max_ram_gb.max(node.held_ram_gb));
             prop_assert!(node.held_disk_gb + n * disk <= node.max_disk_gb.max(node.held_disk_gb));
             prop_assert!(n * ports <= node.free_ports);
-            prop_assert_eq!(n >= 1, verdict.fits());
+            prop_assert_eq!(n >= 1, verdict.sellable());
             prop_assert!(!(seen_misfit && verdict.fits()));
             seen_misfit |= !verdict.fits();
         }

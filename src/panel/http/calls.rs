@@ -3,7 +3,7 @@
 //! Owns routes, parameters, the choice of time-out, and the checks of identity: the
 //! object that comes back is the one that was asked for, or it is not believed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use async_trait::async_trait;
 use reqwest::Method;
@@ -86,6 +86,7 @@ impl Panel for HttpPanel {
             query: &[],
             body: Some(body(wire::user_body(user))?),
             time_out: self.read,
+            begin_by: None,
         };
         let made: User = item(call, &self.link.run(self.class, ask).await?)?;
         ours(&user.external_id, made.external_id.as_deref(), "user")?;
@@ -103,6 +104,7 @@ impl Panel for HttpPanel {
             query: &[],
             body: Some(body(wire::user_rewrite_body(user, external_id))?),
             time_out: self.read,
+            begin_by: None,
         };
         let written: User = item(call, &self.link.run(self.class, ask).await?)?;
         same(user.id, written.id, "user")?;
@@ -110,7 +112,7 @@ impl Panel for HttpPanel {
         Ok(written)
     }
 
-    async fn create_server(&self, server: &NewServer) -> Result<Server, Error> {
+    async fn create_server(&self, server: &NewServer, begin_by: Instant) -> Result<Server, Error> {
         check_external_id(&server.external_id)?;
         let call = Call::CreateServer;
         let ask = Ask {
@@ -121,6 +123,7 @@ impl Panel for HttpPanel {
             query: &WITH_PORTS,
             body: Some(body(wire::server_body(server))?),
             time_out: self.create,
+            begin_by: Some(begin_by),
         };
         let made: Server = item(call, &self.link.run(self.class, ask).await?)?;
         ours(&server.external_id, made.external_id.as_deref(), "server")?;
@@ -168,6 +171,7 @@ impl Panel for HttpPanel {
             query: &[],
             body: None,
             time_out: self.node,
+            begin_by: None,
         };
         self.link.run(self.class, ask).await.map(drop)
     }
@@ -181,6 +185,7 @@ impl Panel for HttpPanel {
             query: &[],
             body: None,
             time_out: self.create,
+            begin_by: None,
         };
         match self.link.run(self.class, ask).await {
             Ok(_) | Err(Error::NotFound) => Ok(()),

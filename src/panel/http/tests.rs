@@ -1,9 +1,12 @@
 //! The client against a scripted panel: what it sends, and what it makes of answers,
 //! silence and half answers.
 
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -44,6 +47,11 @@ impl Budget for Noted {
 
 fn key() -> KeySource {
     Arc::new(|| SecretString::from("ptla_geheim"))
+}
+
+/// By when a create is to begin: later than any test ends.
+fn in_time() -> Instant {
+    Instant::now() + Duration::from_secs(600)
 }
 
 fn settings(stand_in: &StandIn) -> Settings {

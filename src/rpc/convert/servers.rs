@@ -97,7 +97,7 @@ pub fn explained_to(explained: Explained) -> proto::ExplainPlacementResponse {
         .into_iter()
         .map(|(node, verdict)| proto::NodePlacement {
             node_id: node.id,
-            fits: verdict.fits(),
+            fits: verdict.sellable(),
             reasons: verdict.obstacles.iter().map(ToString::to_string).collect(),
             free_ram_gb: node.free_ram_gb(),
             free_disk_gb: node.free_disk_gb(),

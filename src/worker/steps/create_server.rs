@@ -6,10 +6,13 @@
 
 use std::time::Duration;
 
-use super::created;
+use super::{created, place::ELSEWHERE};
 use crate::{
     app::Error,
-    db::{allocations, node_sightings, nodes, servers},
+    db::{
+        allocations, node_sightings, nodes,
+        servers::{self, CreateLimits},
+    },
     domain::{
         self,
         order::{ErrorReason, Facts, WaitingReason},
@@ -27,27 +30,26 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let (Some(request), Some(node_id)) = (request, facts.server.node_id) else {
         return Ok(Outcome::Again);
     };
+    if let Some(outcome) = avoided(work, facts, node_id).await? {
+        return Ok(outcome);
+    }
+    let later = |after| Outcome::Later {
+        after,
+        waiting: facts.order.waiting_reason,
+    };
     if !work.outlasts_a_call() {
-        return Ok(Outcome::Later {
-            after: Duration::ZERO,
-            waiting: facts.order.waiting_reason,
-        });
+        return Ok(later(Duration::ZERO));
     }
     if !mark_sent(work, node_id).await? {
-        return Ok(Outcome::Later {
-            after: jittered(SLOT_WAIT),
-            waiting: facts.order.waiting_reason,
-        });
+        return Ok(later(jittered(SLOT_WAIT)));
     }
     // The commit may have taken long: a POST after the lease's end could meet another's.
     if !work.outlasts_a_call() {
         clear(work, true).await?;
-        return Ok(Outcome::Later {
-            after: Duration::ZERO,
-            waiting: facts.order.waiting_reason,
-        });
+        return Ok(later(Duration::ZERO));
     }
-    match work.app.panel.create_server(&request).await {
+    let begin_by = work.last_call_begins();
+    match work.app.panel.create_server(&request, begin_by).await {
         Ok(server) => {
             created::store(work, Step::CreateServer, &server).await?;
             Ok(Outcome::Again)
@@ -56,31 +58,54 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     }
 }
 
+/// What is done instead of a create on a node where another one failed since this order was
+/// placed: many that wait for such a node would keep all slots from the others.
+async fn avoided(work: &Work, facts: &Facts, node_id: i32) -> Result<Option<Outcome>, Error> {
+    let db = &work.app.db;
+    let until_us = nodes::avoided_until(db.read(), node_id).await?;
+    let now_us = db.now().await?;
+    if until_us <= now_us {
+        return Ok(None);
+    }
+    if facts.server.looked_us.is_none() {
+        // Nothing was ever sent, or it was surely not done: it may go elsewhere.
+        clear(work, false).await?;
+        return Ok(Some(Outcome::Again));
+    }
+    // An earlier POST may have been on its way: what is repeated is the same, on this node.
+    let wait_us = u64::try_from(until_us - now_us).unwrap_or(0);
+    Ok(Some(Outcome::Later {
+        after: Duration::from_micros(wait_us),
+        waiting: Some(WaitingReason::PanelUnavailable),
+    }))
+}
+
 /// Takes a create slot and commits that the create is about to be sent. Without a
 /// free slot nothing is written.
 async fn mark_sent(work: &Work, node_id: i32) -> Result<bool, Error> {
-    let (settings, id) = (&work.app.settings, work.id());
+    let (db, settings, id) = (&work.app.db, &work.app.settings, work.id());
+    let limits = CreateLimits {
+        total: settings.max_creates,
+        per_node: settings.max_creates_per_node,
+    };
+    let now_us = db.now().await?;
+    if !servers::create_slot_free(db.read(), node_id, limits, now_us).await? {
+        return Ok(false);
+    }
     let slot_us = micros(work.settings.longest_call + work.settings.lease_margin);
     let marked = work
-        .store(Step::CreateServer, |tx, now_us| async move {
-            let free = servers::take_create_slot(
-                &tx,
-                node_id,
-                settings.max_creates,
-                settings.max_creates_per_node,
-                now_us,
-            )
-            .await?;
-            if !free {
+        .mark(|tx| async move {
+            let now_us = db.now_in(&tx).await?;
+            if !servers::lock_create_slot(&tx, node_id, limits, now_us).await? {
                 return Err(domain::Error::RateLimited { after: SLOT_WAIT }.into());
             }
             // Read again: the slot may have been waited for.
-            let sent_us = work.app.db.now_in(&tx).await?;
+            let sent_us = db.now_in(&tx).await?;
             Ok(servers::set_create_sent(&tx, id, sent_us, sent_us + slot_us).await?)
         })
         .await;
     match marked {
-        Ok(_) => Ok(true),
+        Ok(()) => Ok(true),
         Err(Error::Refused(domain::Error::RateLimited { .. })) => Ok(false),
         Err(error) => Err(error),
     }
@@ -131,9 +156,7 @@ async fn failed(
         })
     {
         clear(work, false).await?;
-        let until_us = work.app.db.now().await? + micros(work.settings.avoid_node);
-        nodes::mark_avoided(work.app.db.write(), node_id, until_us).await?;
-        return Ok(work.later(WaitingReason::PanelUnavailable));
+        return node_failed(work, facts, node_id).await;
     }
     if error.violates("egg", "exists") {
         clear(work, false).await?;
@@ -146,6 +169,29 @@ async fn failed(
     let rejected = matches!(error, panel::Error::Rejected { .. });
     clear(work, !rejected).await?;
     Ok(work.panel_failed(&error))
+}
+
+/// A node failed the create. Other orders keep away from it for a while, but an order that
+/// fails wherever it goes is trouble of its own: it must not take the nodes from the others,
+/// so that from some attempt on only its own waits grow.
+async fn node_failed(work: &Work, facts: &Facts, node_id: i32) -> Result<Outcome, Error> {
+    let (db, attempt) = (&work.app.db, facts.server.attempt.max(1));
+    if attempt < ELSEWHERE {
+        let now_us = db.now().await?;
+        let until_us = now_us + micros(work.settings.avoid_node);
+        db.within_reason(async {
+            nodes::mark_avoided(db.write(), node_id, now_us, until_us).await
+        })
+        .await?;
+    } else {
+        metrics::counter!("spawnpoint_creates_failing_everywhere_total").increment(1);
+    }
+    let doubled = work.settings.retry * (1 << (attempt - 1).clamp(0, 16));
+    let longest = work.settings.avoid_node.max(work.settings.retry);
+    Ok(Outcome::Later {
+        after: jittered(doubled.min(longest)),
+        waiting: Some(WaitingReason::PanelUnavailable),
+    })
 }
 
 /// The ports of a request that the panel says are not free.

@@ -27,6 +27,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let profile =
         profile.ok_or_else(|| Error::Internal(format!("user {user_id} has no profile")))?;
     let made = work.app.panel.create_user(&new_user(&profile)).await;
+    let names_taken = made.as_ref().is_err_and(taken);
     let found = match made {
         Ok(user) => Ok(Found::Account(user, Origin::Created)),
         // Taken names mean that it is there: ours from an earlier try, or the customer's own.
@@ -36,7 +37,13 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     match found {
         Ok(Found::Account(user, origin)) => store(work, user_id, &user, origin).await,
         Ok(Found::Unresolved(message)) => Ok(unresolved(message)),
-        // Not there although its names are taken or it may have been made: look again later.
+        // The panel says that it is there, and no look finds it: somebody has to link it.
+        Ok(Found::Nothing) if names_taken => Ok(Outcome::Tried {
+            reason: ErrorReason::PanelUserUnresolved,
+            message: "the panel has an account of that name or address, and none is found"
+                .to_owned(),
+        }),
+        // It may have been made, and is not there yet: look again later.
         Ok(Found::Nothing) => Ok(work.later(crate::domain::order::WaitingReason::PanelUnavailable)),
         Err(error) => Ok(work.panel_failed(&error)),
     }

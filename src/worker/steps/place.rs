@@ -24,6 +24,9 @@ use crate::{
 
 /// Block IO weight of every server: the panel's own default.
 const IO_WEIGHT: i64 = 500;
+/// From this attempt on an order goes to another node, if one takes it: the one it holds has
+/// refused it, or the ports on it, often enough.
+pub(super) const ELSEWHERE: i32 = 5;
 /// An egg read longer ago is read again before a server is made from it.
 const EGG_BELIEVED: std::time::Duration = std::time::Duration::from_secs(3600);
 
@@ -126,7 +129,8 @@ async fn room(app: &App, tx: &Tx, facts: &Facts, now_us: i64) -> Result<i32, Err
     let held_ports = allocations::of_order(&**tx, id).await?;
     let whole = held_ports.len() >= usize::try_from(spec.ports).unwrap_or(usize::MAX);
     let blocked = held.and_then(|node_id| blocked(&views, node_id, now_us));
-    if let (Some(node_id), true, None) = (held, whole, blocked) {
+    let elsewhere = facts.server.attempt >= ELSEWHERE;
+    if let (Some(node_id), true, None, false) = (held, whole, blocked, elsewhere) {
         return Ok(node_id);
     }
     // Given back and taken again in one transaction: if nothing else fits it is rolled
@@ -134,7 +138,7 @@ async fn room(app: &App, tx: &Tx, facts: &Facts, now_us: i64) -> Result<i32, Err
     holds::release(tx, id).await?;
     let views = nodes::views(&**tx, Some(region)).await?;
     let mut ranked = placement::rank(&views, spec.need(), app.settings.placement, now_us);
-    ranked.sort_by_key(|verdict| Some(verdict.node_id) != held);
+    ranked.sort_by_key(|verdict| (Some(verdict.node_id) == held) == elsewhere);
     for verdict in ranked.iter().filter(|verdict| verdict.fits()) {
         if holds::take(tx, id, verdict.node_id, spec.need(), now_us).await? {
             return Ok(verdict.node_id);

@@ -133,11 +133,13 @@ fn failed(work: &Work, error: &stripe::Error) -> Outcome {
             reason: ErrorReason::BillingMismatch,
             message: error.to_string(),
         },
-        stripe::Error::KeyReused { .. } | stripe::Error::Garbage { .. } => Outcome::Tried {
+        stripe::Error::KeyReused { .. } => Outcome::Tried {
             reason: ErrorReason::Internal,
             message: error.to_string(),
         },
+        // Also what cannot be read: a proxy's page, or a Stripe that all orders wait for.
         stripe::Error::KeyRefused { .. }
+        | stripe::Error::Garbage { .. }
         | stripe::Error::Unreachable(_)
         | stripe::Error::Unknown { .. } => work.later(WaitingReason::StripeUnavailable),
     }

@@ -12,17 +12,33 @@ use spawnpoint::rpc::proto;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use super::{live::Live, log_watch, sql};
+use super::{
+    live::{Live, PATIENCE},
+    log_watch, sql,
+};
 
-/// How long a shop may take to come to rest by itself; one that does not is judged by
-/// what holds at every instant.
-const TO_REST: Duration = Duration::from_millis(700);
+/// How long a shop may take to come to rest by itself.
+const TO_REST: Duration = PATIENCE;
+/// A shop that is closed in the midst of its work gets no longer than this.
+const BUSY: Duration = Duration::from_millis(200);
 /// Between two looks whether it rests.
 const PAUSE: Duration = Duration::from_millis(30);
 /// Orders that a stranger tries to see.
 const SAMPLE: usize = 3;
 /// A value too short to be a secret may be anywhere.
 const SECRET_LENGTH: usize = 8;
+
+/// How a shop is closed.
+#[derive(Clone, Copy, Default)]
+struct End<'a> {
+    /// The invariants that the test itself has broken, and why.
+    expected: &'a [Invariant],
+    why: &'a str,
+    /// What control planes that are processes of their own have logged.
+    processes: Option<&'a str>,
+    /// Work is still under way.
+    busy: bool,
+}
 
 /// Makes it a rule: a shop that is dropped was closed, and so was audited.
 pub struct MustClose {
@@ -45,9 +61,20 @@ impl Drop for MustClose {
 }
 
 impl Live {
-    /// Closes the shop, and audits it.
+    /// Closes the shop once it rests, and audits it: what must come to pass has come.
     pub async fn close(self) {
         self.close_expecting(&[], "").await;
+    }
+
+    /// Closes the shop of a test that ends in the midst of its work, and says why: only
+    /// what holds at every instant is judged.
+    pub async fn close_busy(self, why: &str) {
+        assert!(!why.is_empty(), "say why it does not come to rest");
+        self.end(End {
+            busy: true,
+            ..End::default()
+        })
+        .await;
     }
 
     /// Closes the shop of a test that breaks some of the invariants itself, by playing
@@ -58,21 +85,36 @@ impl Live {
             why.is_empty(),
             "say why, or expect nothing"
         );
-        self.end(expected, why, None).await;
+        self.end(End {
+            expected,
+            why,
+            ..End::default()
+        })
+        .await;
     }
 
     /// Closes a shop whose control planes are processes of their own, which serve still.
     /// What they have logged is searched as well.
     pub async fn close_served_by_processes(self, logs: &str) {
-        self.end(&[], "", Some(logs)).await;
+        self.end(End {
+            processes: Some(logs),
+            ..End::default()
+        })
+        .await;
     }
 
-    async fn end(mut self, expected: &[Invariant], why: &str, processes: Option<&str>) {
+    async fn end(mut self, end: End<'_>) {
         let auditor = Auditor::open(&self.store.url).await.unwrap();
-        let worked = processes.is_some() || !self.world.cores.is_empty();
+        let worked = end.processes.is_some() || !self.world.cores.is_empty();
         let mut found = Vec::new();
         if worked {
-            self.come_to_rest(&auditor).await;
+            let patience = if end.busy { BUSY } else { TO_REST };
+            let unrest = self.come_to_rest(&auditor, patience).await;
+            assert!(
+                end.busy || unrest.is_empty(),
+                "the shop does not come to rest, and `close_busy` does not say why:\n  {}",
+                unrest.join("\n  ")
+            );
             found.extend(self.strangers().await);
         }
         // The clock of the core that worked: a test may have moved it.
@@ -100,23 +142,24 @@ impl Live {
         world.close().await;
         found.extend(log_watch.end(&secrets));
         found.extend(log_watch::search(
-            processes.unwrap_or_default().lines(),
+            end.processes.unwrap_or_default().lines(),
             &secrets,
         ));
         must_close.closed = true;
-        verdict(&found, expected, why);
+        verdict(&found, end.expected, end.why);
     }
 
-    async fn come_to_rest(&self, auditor: &Auditor) {
+    /// Waits until nothing is under way. Tells what still is in the end.
+    async fn come_to_rest(&self, auditor: &Auditor, patience: Duration) -> Vec<String> {
         let began = Instant::now();
-        while began.elapsed() < TO_REST {
+        loop {
             let now_us = match self.world.cores.first() {
                 Some(core) => core.app.db.now().await.unwrap(),
                 None => self.store.db.now().await.unwrap(),
             };
-            let picture = self.picture_at(auditor, now_us).await;
-            if picture.unrest().is_empty() {
-                return;
+            let unrest = self.picture_at(auditor, now_us).await.unrest();
+            if unrest.is_empty() || began.elapsed() > patience {
+                return unrest;
             }
             tokio::time::sleep(PAUSE).await;
         }

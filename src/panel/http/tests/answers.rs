@@ -137,7 +137,10 @@ async fn an_answer_about_another_object_is_garbage() {
     let read = panel.user_by_external_id("u-1").await.unwrap().unwrap();
     for outcome in [
         panel.create_user(&new_user()).await.map(drop),
-        panel.create_server(&new_server()).await.map(drop),
+        panel
+            .create_server(&new_server(), in_time())
+            .await
+            .map(drop),
         panel.set_user_external_id(&read, "u-1").await.map(drop),
         panel.server(7).await.map(drop),
         panel.server_environment(7).await.map(drop),

@@ -7,7 +7,7 @@ async fn four(panel: &HttpPanel) -> [Result<(), Error>; 4] {
     let server = new_server();
     let (read, create, act, delete) = tokio::join!(
         panel.server(7),
-        panel.create_server(&server),
+        panel.create_server(&server, in_time()),
         panel.reinstall_server(7),
         panel.delete_server(7),
     );
@@ -88,7 +88,10 @@ async fn a_body_cut_after_its_status() {
             format!("HTTP/1.1 {status}\r\nContent-Length: 90\r\n\r\n{{\"object\":\"server\"");
         let stand_in = StandIn::start(move |_| Script::Raw(answer.clone())).await;
         let panel = client(settings(&stand_in));
-        let outcome = panel.create_server(&new_server()).await.unwrap_err();
+        let outcome = panel
+            .create_server(&new_server(), in_time())
+            .await
+            .unwrap_err();
         match created {
             true => assert!(matches!(outcome, Error::Garbage { .. }), "{outcome:?}"),
             false => assert_eq!(outcome, unknown(Trouble::NoAnswer)),
@@ -180,7 +183,10 @@ async fn a_body_above_the_cap_is_not_read() {
         };
         assert_eq!(panel.server(7).await.unwrap_err(), too_long);
         assert_eq!(
-            panel.create_server(&new_server()).await.unwrap_err(),
+            panel
+                .create_server(&new_server(), in_time())
+                .await
+                .unwrap_err(),
             too_long
         );
         assert_eq!(

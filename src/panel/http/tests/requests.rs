@@ -39,7 +39,7 @@ async fn each_call_has_its_route() {
     assert!(panel.user_by_email("a+b@x.test").await.unwrap().is_none());
     panel.create_user(&new_user()).await.unwrap();
     panel.set_user_external_id(&user, "u-1").await.unwrap();
-    panel.create_server(&new_server()).await.unwrap();
+    panel.create_server(&new_server(), in_time()).await.unwrap();
     panel.server_by_external_id("o-1").await.unwrap().unwrap();
     panel.server(7).await.unwrap().unwrap();
     panel.servers(1).await.unwrap();
@@ -74,7 +74,7 @@ async fn every_request_asks_for_json_and_bodies_say_that_they_are() {
     let stand_in = StandIn::start(obliging).await;
     let panel = client(settings(&stand_in));
     panel.server(7).await.unwrap();
-    panel.create_server(&new_server()).await.unwrap();
+    panel.create_server(&new_server(), in_time()).await.unwrap();
     panel.create_user(&new_user()).await.unwrap();
     panel.reinstall_server(7).await.unwrap();
     for request in stand_in.received() {
@@ -120,9 +120,24 @@ async fn a_key_that_cannot_be_sent_is_refused_here() {
             key,
             ..settings(&stand_in)
         });
-        let outcome = panel.create_server(&new_server()).await.unwrap_err();
+        let outcome = panel
+            .create_server(&new_server(), in_time())
+            .await
+            .unwrap_err();
         assert_eq!(outcome, not_done(Trouble::KeyRefused), "{bad:?}");
     }
+    assert_eq!(stand_in.connections(), 0);
+}
+
+/// The rate budget is asked last, and may take its time.
+#[tokio::test]
+async fn a_create_that_comes_too_late_is_not_sent() {
+    let stand_in = StandIn::start(obliging).await;
+    let panel = client(settings(&stand_in));
+    let past = Instant::now();
+    let outcome = panel.create_server(&new_server(), past).await;
+    let after = Duration::ZERO;
+    assert_eq!(outcome.unwrap_err(), Error::RateLimited { after });
     assert_eq!(stand_in.connections(), 0);
 }
 
@@ -141,7 +156,7 @@ async fn an_id_that_the_panel_would_bend_is_not_sent() {
             ..new_user()
         };
         for outcome in [
-            panel.create_server(&server).await.map(drop),
+            panel.create_server(&server, in_time()).await.map(drop),
             panel.create_user(&user).await.map(drop),
             panel.server_by_external_id(id).await.map(drop),
             panel.user_by_external_id(id).await.map(drop),
@@ -177,7 +192,10 @@ async fn a_refusal_of_the_budget_sends_nothing() {
     let panel = client_with(settings(&stand_in), &budget);
     let limited = Error::RateLimited { after };
     assert_eq!(
-        panel.create_server(&new_server()).await.unwrap_err(),
+        panel
+            .create_server(&new_server(), in_time())
+            .await
+            .unwrap_err(),
         limited
     );
     assert_eq!(panel.housekeeping().servers(1).await.unwrap_err(), limited);
@@ -211,7 +229,10 @@ async fn the_log_holds_no_values() {
             .is_none()
     );
     panel.user_by_email("lost@x.test").await.unwrap_err();
-    panel.create_server(&new_server()).await.unwrap_err();
+    panel
+        .create_server(&new_server(), in_time())
+        .await
+        .unwrap_err();
     drop(guard);
     let text = log.text();
     assert!(text.contains("path=\"/users\" status=200"), "{text}");
@@ -240,7 +261,10 @@ async fn a_foreign_page_is_logged_by_how_it_begins() {
     let panel = client(settings(&stand_in));
     panel.server(7).await.unwrap_err();
     panel.delete_server(7).await.unwrap_err();
-    panel.create_server(&new_server()).await.unwrap_err();
+    panel
+        .create_server(&new_server(), in_time())
+        .await
+        .unwrap_err();
     drop(guard);
     let text = log.text();
     let lines: Vec<&str> = text
