@@ -98,7 +98,7 @@ async fn an_install_that_fails_twice_parks_the_order(engine: Engine) {
     live.close().await;
 }
 
-/// Ten servers that install at once are watched by one list, not by ten looks.
+/// Six servers that install at once are watched by one list, not by six looks.
 async fn one_poll_watches_all_installs(engine: Engine) {
     let live = Live::open_with(engine, |options| {
         options.install = Duration::from_millis(800);

@@ -7,7 +7,8 @@ use std::{
     time::Duration,
 };
 
-use sandbox::panel::{Call, DaemonMode};
+use sandbox::panel::{Call, DaemonMode, Fault, FaultAction};
+use spawnpoint::rpc::proto;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -24,6 +25,7 @@ use crate::{
 both_engines!(
     a_port_taken_behind_our_back_is_a_new_choice,
     a_free_port_is_found_behind_any_number_of_taken_ones,
+    with_every_port_of_its_node_taken_the_order_moves,
     without_any_port_nothing_is_sold_and_a_paid_order_waits,
     a_port_stolen_during_the_create_is_noticed,
     ports_beyond_the_first_page_are_sold,
@@ -107,6 +109,68 @@ async fn a_free_port_is_found_behind_any_number_of_taken_ones(engine: Engine) {
     assert_eq!(live.ports_of(EAST.1, &order.id).await.len(), 1);
     let held = live.node(EAST.1).await;
     assert_eq!((held.held_ram_gb, held.free_allocations), (2, 169));
+    live.close().await;
+}
+
+/// P-20, then another node: every port of the held node was taken since we read them, and
+/// the panel's list of them cannot be read again. Each choice there is refused, none is a
+/// try, and then the order moves with all that it holds.
+async fn with_every_port_of_its_node_taken_the_order_moves(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    panel.set_rate_limit(100_000);
+    // A game of one port, and one of three.
+    for (sold, (plan, wanted)) in (1..).zip([("mc-2gb", 1), ("rust-3gb", 3)]) {
+        let region = format!("pair-{sold}");
+        let spec = node_spec(&format!("one-{sold}"), 50 + sold, 34_000..=34_005);
+        let first = live.add_node(&spec, node("One", &region, 64)).await;
+        let spec = node_spec(&format!("two-{sold}"), 60 + sold, 34_000..=34_005);
+        let second = live.add_node(&spec, node("Two", &region, 64)).await;
+        let cart = in_region(cart_of(Uuid::new_v4(), plan), &region);
+        let order = live.reserve(cart).await;
+        assert_eq!(order.node_id, first.id);
+        let (_, need) = live.hold(&order.id).await.unwrap();
+
+        let list = format!("/nodes/{}/allocations", first.pterodactyl_node_id);
+        let unread = panel.inject(Fault::on("GET", &list, FaultAction::InternalError));
+        wait::until("its ports cannot be read", PATIENCE, || async {
+            panel.fired(unread) > 0
+        })
+        .await;
+        let taken = panel.free_allocations(first.pterodactyl_node_id);
+        assert_eq!(taken.len(), 6, "the held ones too");
+        for port in &taken {
+            live.occupy(*port);
+        }
+        live.pay(&order);
+        let order = live.wait_running(&order.id).await;
+        panel.remove_fault(unread);
+
+        let made = live.made(&order.id);
+        let (node_id, panel_node) = (second.id, second.pterodactyl_node_id);
+        assert_eq!((order.node_id, made.node), (node_id, panel_node), "{plan}");
+        let creates = live.creates(&order.id);
+        let statuses: Vec<_> = creates.iter().map(|call| call.status).collect();
+        let mut expected = vec![Some(422); taken.len() / wanted];
+        expected.push(Some(201));
+        assert_eq!(statuses, expected, "{plan}");
+        assert_eq!(live.tries(&order.id).await, 0, "a new choice is not a try");
+        let servers = panel.servers();
+        let ours = servers.iter().filter(|row| row.external_id.is_some());
+        assert_eq!(ours.count(), usize::from(sold));
+
+        assert_eq!(live.hold(&order.id).await, Some((second.id, need)));
+        let (left, room) = (live.node(first.id).await, live.node(second.id).await);
+        let held = |node: &proto::Node| (node.held_ram_gb, node.held_disk_gb);
+        assert_eq!((held(&left), left.free_allocations), ((0, 0), 0));
+        assert_eq!(held(&room), (need.ram_gb, need.disk_gb));
+        assert!(live.ports_of(first.id, &order.id).await.is_empty());
+        assert_eq!(live.ports(first.id, "foreign").await.len(), taken.len());
+        let ports = live.ports_of(second.id, &order.id).await;
+        let ports = ports.iter().map(|port| port.pterodactyl_allocation_id);
+        assert_eq!(ports.collect::<Vec<_>>(), made.allocations);
+        assert_eq!(made.allocations.len(), wanted);
+    }
     live.close().await;
 }
 

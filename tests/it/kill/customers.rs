@@ -14,8 +14,8 @@ const AT_ONCE: usize = 5;
 /// Customers that one shop has room for.
 const A_SHOP: usize = 50;
 
-/// P-02: one panel account and one customer at Stripe for both, whoever makes it. Finding
-/// 23: two first orders of a customer made two accounts, or lost one of the orders.
+/// P-02: two first orders of a customer share one panel account and one customer at Stripe,
+/// whichever replica makes them, and neither order is lost over it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_first_orders_of_a_customer_share_an_account() {
     if postgres::skipped() {

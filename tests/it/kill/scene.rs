@@ -27,7 +27,7 @@ const LEASE: Duration = Duration::from_secs(4);
 /// The catalogue's bar for going on after a kill: the lease and this.
 const GRACE: Duration = Duration::from_secs(5);
 /// A machine that does other things as well takes so many times as long.
-const BUSY: u32 = 3;
+pub const BUSY: u32 = 3;
 /// The longest time from a kill to the delivery of what it interrupted.
 pub const RECOVERY: Duration = LEASE.saturating_add(GRACE).saturating_mul(BUSY);
 /// Gigabytes and ports for everything that a scene sells.

@@ -1,13 +1,15 @@
 //! SIGKILL in each step on the way from a payment to a running server. The moment is
 //! told by a request that hangs at a stand-in, or by what stands in the database.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sandbox::panel::{Fault, FaultAction};
+use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
 use super::{
     freeze::Freeze,
+    rest,
     scene::{Hang, RECOVERY, Scene},
 };
 use crate::support::{db::Engine, effort, live::PATIENCE, pool::pool_cart, sql, wait};
@@ -27,6 +29,8 @@ both_engines!(
 
 /// Runs of a step in the long mode.
 const SEEDS: u32 = 20;
+/// Longer than any test: an install ends when the panel's clock is moved.
+const LONG_INSTALL: Duration = Duration::from_secs(600);
 
 /// Kills the process once the requests of so many purchases hang, starts it again, and
 /// waits until all of them are delivered. Tells how long that took since the kill.
@@ -171,26 +175,60 @@ async fn killed_with_a_create_that_is_answered(engine: Engine) {
     scene.close().await;
 }
 
-/// P-06: killed after the order was updated, before anything else.
+/// P-06: killed after the order was updated, inside the very transaction that was to say
+/// what it waits for. The panel installs all the while: the next process finds that, and
+/// sends no second create. SQLite has one transaction at a time.
 async fn killed_with_the_server_stored(engine: Engine) {
-    let install = Duration::from_millis(1_500);
-    let mut scene = Scene::open_with(engine, |options| options.install = install, &[]).await;
-    let runs = effort::runs(1, SEEDS);
-    for _ in 0..runs {
-        let before = stored(&scene).await;
-        scene.purchases(2).await;
-        let began = Instant::now();
-        while stored(&scene).await == before {
-            assert!(began.elapsed() < PATIENCE);
-            tokio::task::yield_now().await;
-        }
+    let mut scene = Scene::open_with(engine, |options| options.install = LONG_INSTALL, &[]).await;
+    let at_once = match engine {
+        Engine::Postgres => 2,
+        Engine::Sqlite => 1,
+    };
+    let mut sold = 0;
+    for _ in 0..effort::runs(1, SEEDS) {
+        let what = "UPDATE OF waiting_reason ON orders";
+        let freeze = Freeze::prepare(&scene.live.store, what, "NEW.waiting_reason = 'INSTALLING'");
+        let freeze = freeze.await;
+        let (before, count) = (stored(&scene).await, i64::try_from(at_once).unwrap());
+        let orders = scene.purchases(at_once).await;
+        wait::until("the servers are stored", PATIENCE, || async {
+            stored(&scene).await == before + count
+        })
+        .await;
+        freeze.wait(count).await;
         scene.core.kill().await;
+        freeze.thaw().await;
+        for order in &orders {
+            assert_stored_and_no_more(&scene, order).await;
+        }
         scene.restart().await;
+        let untold = "SELECT count(*) FROM orders
+            WHERE server_state <> 'running' AND waiting_reason <> 'INSTALLING'";
+        rest::wait_for_none(&scene.live, untold, || scene.core.log()).await;
+        scene.live.world.panel.advance(LONG_INSTALL);
         scene.wait_until_delivered().await;
+        sold += at_once;
+        assert_eq!(scene.posts(), sold);
     }
-    let sold = 2 * usize::try_from(runs).unwrap();
     scene.assert_each_delivered_once(sold).await;
     scene.close().await;
+}
+
+/// The server is known to us, the panel installs it still, and the order does not say yet
+/// that it waits for that.
+async fn assert_stored_and_no_more(scene: &Scene, order: &proto::Order) {
+    let made = scene.live.made(&order.id);
+    assert_eq!(made.status.as_deref(), Some("installing"));
+    let db = &scene.live.store.db;
+    let id = sql::id(db, order.id.parse().unwrap());
+    let query = format!(
+        "SELECT count(*) FROM orders JOIN servers ON servers.order_id = orders.id
+         WHERE orders.id = {id} AND orders.server_state = 'installing'
+         AND orders.waiting_reason <> 'INSTALLING' AND servers.first_running_us IS NULL
+         AND servers.pterodactyl_server_id = {}",
+        made.id
+    );
+    assert_eq!(sql::count(db, &query).await, 1, "{}", order.id);
 }
 
 /// Servers that are known to us.

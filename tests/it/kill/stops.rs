@@ -7,33 +7,43 @@ use std::{
 };
 
 use sandbox::{
-    panel::{Fault, FaultAction},
+    faults::FOR_EVER,
+    panel::{Fault, FaultAction, FaultId},
     proxy::{Mode, Proxy},
 };
 use spawnpoint::rpc::proto;
+use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::{fleet::Fleet, rest, scene, wire::TRICKLE};
 use crate::support::{
     db::Engine,
     effort,
-    live::PATIENCE,
+    live::{Live, PATIENCE},
     pool::pool_cart,
     postgres,
     processes::{CoreProcess, Signal},
     sql, wait,
 };
 
-/// The catalogue's bars for a process that is told to end.
+/// The catalogue's bars for a process that is told to end, and for the one that goes on.
 const EXIT: Duration = Duration::from_secs(25);
-const TAKEOVER: Duration = Duration::from_secs(5);
+const TAKEOVER: Duration = Duration::from_secs(5).saturating_mul(scene::BUSY);
+/// Far longer than these bars: nobody goes on because it has ended.
+const LONG_LEASE: [(&str, &str); 3] = [
+    ("LEASE_SECONDS", "60"),
+    ("LEASE_MARGIN_SECONDS", "10"),
+    ("CALL_TIMEOUT_SECONDS", "40"),
+];
+/// Longer than any test: an install ends when the panel's clock is moved.
+const LONG_INSTALL: Duration = Duration::from_secs(600);
 
 /// Calls are not given up, nor leases lost, because a machine is busy.
-const LEASE: Duration = Duration::from_secs(4);
+const LEASE: Duration = Duration::from_secs(5);
 const PATIENT: [(&str, &str); 4] = [
-    ("LEASE_SECONDS", "4"),
+    ("LEASE_SECONDS", "5"),
     ("LEASE_MARGIN_SECONDS", "0.5"),
-    ("CALL_TIMEOUT_SECONDS", "2"),
+    ("CALL_TIMEOUT_SECONDS", "3"),
     // Nothing but the orders' own calls is to go over the wire.
     ("SWEEP_PORTS_SECONDS", "3600"),
 ];
@@ -87,16 +97,54 @@ impl Shop {
     /// Three leases later the first one goes on, and finds that the order is not its own
     /// any more.
     async fn resume(&self, stopped: usize, stopped_at: Instant, sold: usize) {
-        wait::until("three leases are over", PATIENCE, || async {
-            stopped_at.elapsed() > 3 * LEASE
-        })
-        .await;
+        wait_three_leases(stopped_at).await;
         let worker = &self.fleet.processes[stopped];
         worker.signal(Signal::Cont);
         lost_its_claim(worker).await;
         self.fleet.wait_until_delivered().await;
         rest::assert_each_delivered_once(&self.fleet.live, sold).await;
     }
+}
+
+async fn wait_three_leases(since: Instant) {
+    wait::until("three leases are over", PATIENCE, || async {
+        since.elapsed() > 3 * LEASE
+    })
+    .await;
+}
+
+/// Makes the panel do the next create at once and answer it when it is released: until its
+/// own patience ends, a process that is stopped or told to end is in the middle of a step.
+fn hold_the_answer(live: &Live) -> FaultId {
+    let milliseconds = FOR_EVER;
+    let held = Fault::on("POST", "/servers", FaultAction::Delay { milliseconds });
+    live.world.panel.inject(held.after_work().times(1))
+}
+
+/// Waits until the panel has made the server that it does not answer for.
+async fn wait_until_made(live: &Live) {
+    let panel = &live.world.panel;
+    wait::until("the server is made", PATIENCE, || async {
+        panel.succeeded_route("POST", "/servers") == 1
+    })
+    .await;
+}
+
+/// The only order is claimed, its create is sent, and of the answer nothing is stored.
+async fn assert_in_mid_create(live: &Live) {
+    let query = "SELECT count(*) FROM orders JOIN servers ON servers.order_id = orders.id
+        WHERE orders.lease_owner IS NOT NULL AND servers.create_sent_us IS NOT NULL
+        AND servers.pterodactyl_server_id IS NULL";
+    assert_eq!(sql::count(&live.store.db, query).await, 1);
+}
+
+/// The server of an order was stored once, whoever learned of it.
+async fn assert_stored_once(live: &Live, order: &proto::Order) {
+    let events = live.events(&order.id).await;
+    let stored = events
+        .iter()
+        .filter(|event| event.what == "pterodactyl_server_id");
+    assert_eq!(stored.count(), 1, "{events:?}");
 }
 
 /// What it wrote after it went on was refused.
@@ -144,7 +192,8 @@ async fn stopped_before_the_create_it_is_never_sent() {
     shop.fleet.close().await;
 }
 
-/// P-25 (b): stopped while the panel works on its POST. The other one finds the server.
+/// P-25 (b): stopped while the panel works on its POST, whose answer comes meanwhile. The
+/// other one finds the server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stopped_during_the_create_the_server_is_adopted() {
     if postgres::skipped() {
@@ -152,22 +201,47 @@ async fn stopped_during_the_create_the_server_is_adopted() {
     }
     let mut shop = Shop::open().await;
     let worker = shop.fleet.add_worker(&shop.through).await;
-    let milliseconds = 600;
-    let slow = Fault::on("POST", "/servers", FaultAction::Delay { milliseconds }).after_work();
-    let panel = &shop.fleet.live.world.panel;
-    let slow = panel.inject(slow.times(1));
+    let held = hold_the_answer(&shop.fleet.live);
     shop.purchase(Uuid::new_v4(), "Only").await;
-    let panel = &shop.fleet.live.world.panel;
-    wait::until("the create is under way", PATIENCE, || async {
-        panel.fired(slow) == 1
-    })
-    .await;
+    wait_until_made(&shop.fleet.live).await;
     shop.fleet.processes[worker].stop().await;
     let at = Instant::now();
+    assert_in_mid_create(&shop.fleet.live).await;
+    assert_eq!(shop.fleet.live.world.panel.fired(held), 1);
+    shop.fleet.live.world.panel.release(held);
     shop.another_delivers(at).await;
     shop.resume(worker, at, 1).await;
     assert_eq!(shop.fleet.live.calls("POST", "/servers").len(), 1);
     shop.fleet.close().await;
+}
+
+/// P-25, of the one process that there is on SQLite: stopped while the panel works on its
+/// POST, whose answer comes meanwhile. When it goes on it may claim the order a second time
+/// before it reads that answer: then what the first claim writes is refused, and else it is
+/// what the panel says. Either way there is one server, made by one POST and stored once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stopped_during_the_create_the_only_process_makes_one_server() {
+    let fleet = Fleet::open(Engine::Sqlite, 0, &PATIENT).await;
+    let live = &fleet.live;
+    let held = hold_the_answer(live);
+    let order = scene::reserve(live, pool_cart(Uuid::new_v4())).await;
+    live.pay(&order);
+    wait_until_made(live).await;
+    let process = &fleet.processes[0];
+    process.stop().await;
+    let at = Instant::now();
+    assert_in_mid_create(live).await;
+    assert_eq!(live.world.panel.fired(held), 1);
+    live.world.panel.release(held);
+    wait_three_leases(at).await;
+    assert!(process.stopped(), "it stood still all the while");
+    assert_in_mid_create(live).await;
+    process.signal(Signal::Cont);
+    fleet.wait_until_delivered().await;
+    rest::assert_each_delivered_once(live, 1).await;
+    assert_eq!(live.calls("POST", "/servers").len(), 1);
+    assert_stored_once(live, &order).await;
+    fleet.close().await;
 }
 
 /// P-25 (b), and a create that lands late: stopped with its POST on the way, which comes
@@ -207,6 +281,28 @@ async fn stopped_with_the_create_on_its_way_it_lands_in_vain() {
     shop.fleet.close().await;
 }
 
+/// Buys a server whose create is done and not answered, and whose install goes on until the
+/// panel's clock is moved: whoever is told to end, something is left for the next one.
+async fn purchase_in_mid_create(live: &Live) -> (proto::Order, FaultId) {
+    live.world.panel.set_install_delay(LONG_INSTALL);
+    let held = hold_the_answer(live);
+    let order = scene::reserve(live, pool_cart(Uuid::new_v4())).await;
+    live.pay(&order);
+    wait_until_made(live).await;
+    (order, held)
+}
+
+/// Waits until so many processes listen to each other. A worker does until it is told to
+/// end: from then on it begins no further step.
+async fn wait_until_listening(live: &Live, count: i64) {
+    let query = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'LISTEN %'";
+    wait::until("so many processes listen", PATIENCE, || async {
+        sql::count(&live.store.db, query).await == count
+    })
+    .await;
+}
+
 /// P-27: told to end in the middle of a step, a worker finishes it, gives the order back,
 /// and another one goes on at once, long before the lease would end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -214,42 +310,38 @@ async fn told_to_end_it_hands_over() {
     if postgres::skipped() {
         return;
     }
-    let lease = [
-        ("LEASE_SECONDS", "60"),
-        ("LEASE_MARGIN_SECONDS", "10"),
-        ("CALL_TIMEOUT_SECONDS", "40"),
-    ];
-    let mut fleet = Fleet::open(Engine::Postgres, 1, &lease).await;
-    let milliseconds = 1_500;
-    let slow = Fault::on("POST", "/users", FaultAction::Delay { milliseconds });
-    let slow = fleet.live.world.panel.inject(slow);
-    let order = scene::reserve(&fleet.live, pool_cart(Uuid::new_v4())).await;
-    fleet.live.pay(&order);
-    wait::until("the account is being made", PATIENCE, || async {
-        fleet.live.world.panel.fired(slow) == 1
-    })
-    .await;
+    let mut fleet = Fleet::open(Engine::Postgres, 1, &LONG_LEASE).await;
+    let (order, held) = purchase_in_mid_create(&fleet.live).await;
+    fleet.add_worker(&[]).await;
+    // The two workers, and the process that serves calls.
+    wait_until_listening(&fleet.live, 3).await;
+    assert_in_mid_create(&fleet.live).await;
     let fence = sql::count(&fleet.live.store.db, "SELECT fence FROM orders").await;
     fleet.processes[1].signal(Signal::Term);
     let told = Instant::now();
-    fleet.add_worker(&[]).await;
+    wait_until_listening(&fleet.live, 2).await;
+    assert_in_mid_create(&fleet.live).await;
+    assert_eq!(fleet.live.world.panel.fired(held), 1);
+    fleet.live.world.panel.release(held);
     let status = fleet.processes[1].exited(EXIT).await;
-    eprintln!("ended {:?} after it was told", told.elapsed());
+    let (took, ended) = (told.elapsed(), Instant::now());
     assert_eq!(status.code(), Some(0), "{}", fleet.processes[1].log());
-    let ended = Instant::now();
+    assert!(took < EXIT, "{took:?}");
     // Claimed by the first one, and by the one that goes on.
     wait::until("another one goes on", PATIENCE, || async {
         sql::count(&fleet.live.store.db, "SELECT fence FROM orders").await > fence
     })
     .await;
-    eprintln!("taken over {:?} after its end", ended.elapsed());
-    assert!(ended.elapsed() < TAKEOVER);
-    fleet.live.wait_running(&order.id).await;
-    eprintln!("delivered {:?} after its end", ended.elapsed());
+    let taken_over = ended.elapsed();
+    eprintln!("ended {took:?} after it was told, taken over {taken_over:?} after that");
+    assert!(taken_over < TAKEOVER, "{taken_over:?}");
+    fleet.live.wait_for_reason(&order.id, "INSTALLING").await;
+    fleet.live.world.panel.advance(LONG_INSTALL);
     fleet.wait_until_delivered().await;
     rest::assert_each_delivered_once(&fleet.live, 1).await;
     // The step that was under way was finished, not thrown away.
-    assert_eq!(fleet.live.calls("POST", "/users").len(), 1);
+    assert_eq!(fleet.live.calls("POST", "/servers").len(), 1);
+    assert_stored_once(&fleet.live, &order).await;
     let events = fleet.live.events(&order.id).await;
     let workers: std::collections::BTreeSet<_> = events
         .iter()
@@ -260,8 +352,49 @@ async fn told_to_end_it_hands_over() {
     fleet.close().await;
 }
 
+/// P-27, of the one process that there is on SQLite: told to end in the middle of a create,
+/// it takes no more calls, finishes the step and gives the order back; the next process goes
+/// on at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn told_to_end_the_only_process_leaves_an_order_to_go_on_with() {
+    let mut fleet = Fleet::open(Engine::Sqlite, 0, &LONG_LEASE).await;
+    let (order, held) = purchase_in_mid_create(&fleet.live).await;
+    let process = &fleet.processes[0];
+    assert_in_mid_create(&fleet.live).await;
+    process.signal(Signal::Term);
+    let told = Instant::now();
+    wait::until("it takes no more calls", PATIENCE, || async {
+        TcpStream::connect(process.grpc).await.is_err()
+    })
+    .await;
+    assert!(process.ended().is_none(), "it waits for its step");
+    assert_in_mid_create(&fleet.live).await;
+    assert_eq!(fleet.live.world.panel.fired(held), 1);
+    fleet.live.world.panel.release(held);
+    let status = process.exited(EXIT).await;
+    let took = told.elapsed();
+    assert_eq!(status.code(), Some(0), "{}", process.log());
+    assert!(took < EXIT, "{took:?}");
+    let handed_over = "SELECT count(*) FROM orders JOIN servers ON servers.order_id = orders.id
+        WHERE orders.lease_owner IS NULL AND orders.server_state = 'installing'
+        AND servers.pterodactyl_server_id IS NOT NULL";
+    assert_eq!(sql::count(&fleet.live.store.db, handed_over).await, 1);
+    fleet.restart(0).await;
+    let serves = Instant::now();
+    fleet.live.world.panel.advance(LONG_INSTALL);
+    fleet.wait_until_delivered().await;
+    let delivered = serves.elapsed();
+    eprintln!("ended {took:?} after it was told; the next one delivered within {delivered:?}");
+    assert!(delivered < TAKEOVER, "{delivered:?}");
+    rest::assert_each_delivered_once(&fleet.live, 1).await;
+    assert_eq!(fleet.live.calls("POST", "/servers").len(), 1);
+    assert_stored_once(&fleet.live, &order).await;
+    fleet.close().await;
+}
+
 /// P-27: a call that never ends does not keep a process from ending. Its lease is not
-/// given back then: nobody may act on the order before the call is surely over.
+/// given back then: nobody may act on the order before the call is surely over. Only in the
+/// long mode: it waits for the 15 s that a step is given, and for the rest of a lease.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn told_to_end_during_a_hanging_call_it_ends_all_the_same() {
     if postgres::skipped() || !effort::long() {
@@ -273,7 +406,7 @@ async fn told_to_end_during_a_hanging_call_it_ends_all_the_same() {
         ("CALL_TIMEOUT_SECONDS", "40"),
     ];
     let mut fleet = Fleet::open(Engine::Postgres, 1, &lease).await;
-    let milliseconds = 120_000;
+    let milliseconds = FOR_EVER;
     let hang = Fault::on("POST", "/servers", FaultAction::Hang { milliseconds }).after_work();
     let hang = fleet.live.world.panel.inject(hang.times(1));
     let order = scene::reserve(&fleet.live, pool_cart(Uuid::new_v4())).await;
