@@ -1,26 +1,36 @@
 //! What a real panel answered, and what we make of it.
 //!
 //! Recordings of a panel are not part of this repository. Where the variable
-//! `SPAWNPOINT_PANEL_RECORDINGS` names a folder of them, each answer to a call that
-//! we make is sorted or read, and compared with `recorded_outcomes.txt`.
+//! `SPAWNPOINT_PANEL_RECORDINGS` names a folder of them, the client is given each answer to
+//! a call that we make, and what it makes of it is compared with `recorded_outcomes.txt`.
+//!
+//! Each answer goes twice through the client: by what all its calls share, with the request
+//! as it was recorded; and, where the trait has a call for it, by that call. Both have to
+//! come to the same.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs,
     io::Write as _,
+    mem::{Discriminant, discriminant},
     path::Path,
-    time::Duration,
 };
 
 use serde_json::Value;
 
+use self::{
+    exchange::{Exchange, Recorded},
+    own::Own,
+};
 use super::{
     Allocation, Egg, Error, Node, Server, User,
     http::unreadable,
-    sort::{Answer, Call, sort},
+    sort::Call,
     wire::{self, Environment},
 };
 
+mod exchange;
+mod own;
 mod rules;
 
 const TABLE: &str = include_str!("recorded_outcomes.txt");
@@ -36,28 +46,35 @@ fn table() -> BTreeMap<String, String> {
         .collect()
 }
 
-#[test]
-fn recorded_answers_have_their_outcomes() {
+#[tokio::test]
+async fn recorded_answers_have_their_outcomes() {
     let Some(folder) = std::env::var_os("SPAWNPOINT_PANEL_RECORDINGS") else {
         eprintln!("SPAWNPOINT_PANEL_RECORDINGS is not set: nothing compared");
         return;
     };
     let (mut expected, mut wrong) = (table(), Vec::new());
-    let recorded = outcomes(Path::new(&folder));
-    let files: BTreeSet<_> = recorded
+    let heard = hear(Path::new(&folder)).await;
+    let files: BTreeSet<_> = heard
         .iter()
-        .filter_map(|(exchange, _)| exchange.split_once(' '))
+        .filter_map(|heard| heard.exchange.split_once(' '))
         .map(|(file, _)| file)
         .collect();
+    let own: Vec<_> = heard.iter().filter_map(|heard| heard.own).collect();
     let line = format!(
-        "{} answers of {} recordings compared\n",
-        recorded.len(),
-        files.len()
+        "{} answers of {} recordings compared, {} of them through calls of the trait\n",
+        heard.len(),
+        files.len(),
+        own.len()
     );
     // Past the test harness, which would keep it for failures only.
     drop(std::io::stderr().write_all(line.as_bytes()));
-    assert!(!recorded.is_empty(), "0 answers compared: no recordings");
-    for (exchange, outcome) in recorded {
+    assert!(!heard.is_empty(), "0 answers compared: no recordings");
+    let kinds = own.into_iter().collect::<HashSet<_>>().len();
+    assert_eq!(kinds, Own::KINDS, "calls of the trait without an answer");
+    for Heard {
+        exchange, outcome, ..
+    } in heard
+    {
         let wanted = expected.remove(&exchange);
         if wanted.as_deref() != Some(&outcome) {
             wrong.push(format!("{exchange}: {outcome}"));
@@ -84,7 +101,17 @@ fn no_failure_of_a_node_is_held_against_a_create() {
     assert_eq!(outcomes, vec!["NotDone(Node)"; 12]);
 }
 
-fn outcomes(folder: &Path) -> Vec<(String, String)> {
+/// What came of a recorded answer.
+struct Heard {
+    /// Its recording and number.
+    exchange: String,
+    /// In the words of the table.
+    outcome: String,
+    /// The call of the trait that it went through as well.
+    own: Option<Discriminant<Own>>,
+}
+
+async fn hear(folder: &Path) -> Vec<Heard> {
     let files = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path());
@@ -92,123 +119,111 @@ fn outcomes(folder: &Path) -> Vec<(String, String)> {
         .filter(|file| file.extension().is_some_and(|kind| kind == "json"))
         .collect();
     files.sort();
-    let mut outcomes = Vec::new();
+    let mut all = Vec::new();
     for file in files {
         let case: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
-        for (number, exchange) in case["exchanges"].as_array().unwrap().iter().enumerate() {
-            let (request, response) = (&exchange["request"], &exchange["response"]);
-            if let Some(outcome) = outcome(request, response) {
-                let name = format!("{} {number}", case["case"].as_str().unwrap());
-                rules::review(&name, request, response, &outcome);
-                outcomes.push((name, outcome));
+        for (number, recorded) in case["exchanges"].as_array().unwrap().iter().enumerate() {
+            let Some(exchange) = Exchange::read(recorded) else {
+                continue;
+            };
+            let name = format!("{} {number}", case["case"].as_str().unwrap());
+            if let Some(outcome) = shared(&name, &exchange).await {
+                rules::review(&name, &recorded["request"], exchange.response, &outcome);
+                let own = Own::of(&exchange);
+                if let Some(own) = &own {
+                    repeat(&name, &exchange, own, &outcome).await;
+                }
+                all.push(Heard {
+                    exchange: name,
+                    outcome,
+                    own: own.as_ref().map(discriminant),
+                });
             }
         }
     }
-    outcomes
+    all
 }
 
-fn outcome(request: &Value, response: &Value) -> Option<String> {
-    let path = request["path"].as_str()?;
-    let (path, query) = path.split_once('?').unwrap_or((path, ""));
-    let route = path
-        .strip_prefix("/api/application/")?
-        .trim_end_matches('/');
-    let route: Vec<_> = route.split('/').collect();
-    let call = call(request["method"].as_str()?, &route)?;
-    let status = u16::try_from(response["status"].as_u64()?).unwrap();
-    let content = match &response["body"] {
-        Value::Null => response["body_text"]
-            .as_str()
-            .unwrap_or_default()
-            .as_bytes()
-            .to_vec(),
-        body => serde_json::to_vec(body).unwrap(),
+/// What the client makes of it by what all its calls share; none where it never makes or
+/// reads such a call.
+async fn shared(name: &str, exchange: &Exchange<'_>) -> Option<String> {
+    let call = exchange.call()?;
+    let panel = Recorded::answering(exchange);
+    let outcome = match exchange.send(call, &panel).await {
+        Ok(_) if call.wants_no_body() => "done".to_owned(),
+        Ok(content) => read(call, exchange, &content)?,
+        Err(error) => told(&error),
     };
-    match call.succeeds_with(status) {
-        true if call.wants_no_body() => Some("done".to_owned()),
-        true => read(call, &route, query, &request["body"], &content),
-        false => Some(told(&failure(call, status, response, &content))),
+    for seen in panel.heard(exchange, 1) {
+        rules::figures(name, exchange.response, &outcome, seen);
+    }
+    Some(outcome)
+}
+
+/// The call of the trait comes to the same.
+async fn repeat(name: &str, exchange: &Exchange<'_>, own: &Own, outcome: &str) {
+    let panel = Recorded::answering(exchange);
+    let made = own.made(&panel.client()).await;
+    let wanted = own.wanted(outcome, &exchange.response["body"]);
+    assert_eq!(made, wanted, "{name} as {own:?}");
+    for seen in panel.heard(exchange, own.requests()) {
+        rules::figures(name, exchange.response, outcome, seen);
     }
 }
 
-fn failure(call: Call, status: u16, response: &Value, content: &[u8]) -> Error {
-    let header = |name: &str| {
-        let headers = response["headers"].as_object().unwrap();
-        let found = headers
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.and_then(|(_, value)| value.as_str())
-    };
-    let retry_after = header("Retry-After").map(|text| Duration::from_secs(text.parse().unwrap()));
-    let charged = header("X-RateLimit-Remaining").is_some();
-    sort(
-        call,
-        &Answer {
-            status,
-            charged,
-            retry_after,
-            content,
-        },
-    )
-}
-
-/// The kind of a recorded call; suspending asks the node just as reinstalling does.
-fn call(method: &str, route: &[&str]) -> Option<Call> {
-    Some(match (method, route) {
-        ("GET", _) => Call::Read,
-        ("POST", ["users"]) => Call::CreateUser,
-        ("PATCH", ["users", _]) => Call::UpdateUser,
-        ("POST", ["servers"]) => Call::CreateServer,
-        ("POST", ["servers", _, "suspend" | "unsuspend" | "reinstall"]) => Call::ActOnServer,
-        ("DELETE", ["servers", _]) => Call::DeleteServer,
-        _ => return None,
-    })
-}
-
 /// Reads a recorded success as the call of ours that has this route.
-fn read(call: Call, route: &[&str], query: &str, sent: &Value, content: &[u8]) -> Option<String> {
-    let page = query.split('&').find_map(|part| part.strip_prefix("page="));
-    let page: u32 = page.map_or(1, |number| number.parse().unwrap());
-    let rows = |rows: usize, pages: u32| format!("done, {rows} rows of page {page}/{pages}");
-    let read = match route {
+fn read(call: Call, exchange: &Exchange<'_>, content: &[u8]) -> Option<String> {
+    let page = exchange.page();
+    let read = match exchange.route().as_slice() {
         ["users"] if call == Call::Read => {
-            wire::page::<User>(content, page).map(|p| rows(p.data.len(), p.pages))
+            wire::page::<User>(content, page).map(|p| rows(p.data.len(), page, p.pages))
         }
         ["servers"] if call == Call::Read => {
-            wire::page::<Server>(content, page).map(|p| rows(p.data.len(), p.pages))
+            wire::page::<Server>(content, page).map(|p| rows(p.data.len(), page, p.pages))
         }
-        ["nodes"] => wire::page::<Node>(content, page).map(|p| rows(p.data.len(), p.pages)),
+        ["nodes"] => wire::page::<Node>(content, page).map(|p| rows(p.data.len(), page, p.pages)),
         ["nodes", _, "allocations"] => {
-            wire::page::<Allocation>(content, page).map(|p| rows(p.data.len(), p.pages))
+            wire::page::<Allocation>(content, page).map(|p| rows(p.data.len(), page, p.pages))
         }
         ["users", ..] => wire::item::<User>(content).map(|user| {
-            let sent = sent["external_id"].as_str();
+            let sent = exchange.sent["external_id"].as_str();
             assert!(sent.is_none() || sent == user.external_id.as_deref());
-            format!("done, user {}", user.id)
+            told_user(&user)
         }),
         ["servers"] | ["servers", _] | ["servers", "external", _] => {
             let environment = wire::item::<Environment>(content).unwrap();
             wire::item::<Server>(content).map(|server| {
                 assert_eq!(server.id, environment.server);
-                let ports = server.allocations.map_or(0, |ports| ports.len());
-                let status = server.status.as_deref().unwrap_or("normal");
                 let variables = environment.variables.len();
-                format!(
-                    "done, server {} {status}, {ports} ports, {variables} variables",
-                    server.id
-                )
+                format!("{}, {variables} variables", told_server(&server))
             })
         }
-        ["nests", _, "eggs", _] => wire::item::<Egg>(content).map(|egg| {
-            let (images, variables) = (egg.docker_images.len(), egg.variables.len());
-            format!(
-                "done, egg {} with {images} images, {variables} variables",
-                egg.id
-            )
-        }),
+        ["nests", _, "eggs", _] => wire::item::<Egg>(content).map(|egg| told_egg(&egg)),
         _ => return None,
     };
     Some(read.unwrap_or_else(|flaw| told(&unreadable(call, flaw))))
+}
+
+fn rows(rows: usize, page: u32, pages: u32) -> String {
+    format!("done, {rows} rows of page {page}/{pages}")
+}
+
+fn told_user(user: &User) -> String {
+    format!("done, user {}", user.id)
+}
+
+fn told_server(server: &Server) -> String {
+    let ports = server.allocations.as_ref().map_or(0, Vec::len);
+    let status = server.status.as_deref().unwrap_or("normal");
+    format!("done, server {} {status}, {ports} ports", server.id)
+}
+
+fn told_egg(egg: &Egg) -> String {
+    let (images, variables) = (egg.docker_images.len(), egg.variables.len());
+    format!(
+        "done, egg {} with {images} images, {variables} variables",
+        egg.id
+    )
 }
 
 fn told(error: &Error) -> String {

@@ -30,7 +30,8 @@ const AT_ONCE: usize = 4;
 
 /// P-01, P-02, P-03, P-04, P-05, P-06, P-07: an error, a panic, a hang and the end of the
 /// process, before a step, between what it did outside and what it stores, after it stored,
-/// and after it: the order ends as if nothing had happened.
+/// and after it: the order ends as if nothing had happened, and at rest after each way the
+/// audit finds nothing.
 async fn every_step_fails_in_every_way(engine: Engine) {
     let shops = StepKind::ALL.iter().map(|kind| async move {
         let mut shop = LoopShop::open(engine, Arc::default()).await;

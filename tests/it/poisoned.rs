@@ -17,25 +17,27 @@ use spawnpoint::{
     probe::{Moment, Probe, Struck},
     rpc::proto,
 };
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
     effort,
     live::{Live, PATIENCE, cart},
-    provisioning::cart_of,
-    till, wait,
+    pool::pool_cart,
+    sql, till, wait,
 };
 
 both_engines!(
     an_order_whose_step_panics_is_parked_after_ten_tries,
+    nobody_waits_for_a_poisoned_order,
     poisoned_orders_do_not_slow_the_others,
     a_panic_between_two_steps_is_a_try_and_no_standstill,
     a_panic_in_any_loop_of_the_worker_does_not_end_it,
 );
 
-/// Runs in each region before the verdict.
-const PAIRS: usize = 4;
+/// Orders that panic beside the others.
+const POISONED: usize = 4;
 
 /// A panic without a word from the process's hook: there are many.
 fn quiet_panic(what: &'static str) -> ! {
@@ -47,6 +49,9 @@ fn quiet_panic(what: &'static str) -> ! {
 struct Poison {
     orders: Mutex<BTreeSet<Uuid>>,
     panics: AtomicUsize,
+    /// Whether its orders stand still where they panic.
+    held: watch::Sender<bool>,
+    standing: AtomicUsize,
 }
 
 impl Poison {
@@ -58,6 +63,17 @@ impl Poison {
     fn panics(&self) -> usize {
         self.panics.load(Ordering::SeqCst)
     }
+
+    fn standing(&self) -> usize {
+        self.standing.load(Ordering::SeqCst)
+    }
+
+    async fn stand(&self) {
+        self.standing.fetch_add(1, Ordering::SeqCst);
+        let mut held = self.held.subscribe();
+        let _ = held.wait_for(|held| !held).await;
+        self.standing.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 #[async_trait::async_trait]
@@ -66,6 +82,7 @@ impl Probe for Poison {
         if let Moment::StepBegins(OrderId(id), StepKind::Place) = moment {
             let poisoned = self.orders.lock().unwrap().contains(&id);
             if poisoned {
+                self.stand().await;
                 self.panics.fetch_add(1, Ordering::SeqCst);
                 quiet_panic("a bug that only this order meets");
             }
@@ -80,10 +97,6 @@ fn eager(options: &mut Options, probe: Arc<dyn Probe>) {
     variables.push(("RETRY_SECONDS".to_owned(), "0.05".to_owned()));
     // Payments come to light when their webhooks are let go, not before.
     variables.push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
-    options.catalog = options
-        .catalog
-        .replace("max_ram_gb = 64", "max_ram_gb = 512")
-        .replace("max_disk_gb = 1000", "max_disk_gb = 9999");
     options.probe = Some(probe);
 }
 
@@ -139,16 +152,12 @@ async fn an_order_whose_step_panics_is_parked_after_ten_tries(engine: Engine) {
 }
 
 /// Pays so many orders at one moment and measures until the panel has made all of them.
-async fn delivery_of(live: &Live, orders: usize, region: &str) -> Duration {
+async fn delivery_of(live: &Live, orders: usize) -> Duration {
     live.hold_webhooks();
     let wanted = live.world.panel.succeeded_route("POST", "/servers") + orders;
-    let carts = (0..orders).map(|_| proto::CreateCheckoutSessionRequest {
-        region: region.to_owned(),
-        ..cart_of(Uuid::new_v4(), "mc-1gb")
-    });
     let mut bought = Vec::new();
-    for cart in carts {
-        bought.push(live.purchase(cart).await);
+    for _ in 0..orders {
+        bought.push(live.purchase(pool_cart(Uuid::new_v4())).await);
     }
     let began = Instant::now();
     live.release_webhooks();
@@ -160,73 +169,127 @@ async fn delivery_of(live: &Live, orders: usize, region: &str) -> Duration {
     let bought = join_all(bought.iter().map(|order| live.wait_running(&order.id))).await;
     for order in bought {
         assert_eq!(live.creates(&order.id).len(), 1);
+        assert_eq!(live.tries(&order.id).await, 0, "another's panic is no try");
     }
     elapsed
 }
 
-/// P-24: while some orders panic again and again, the others are delivered as fast as
-/// without them: 95 % of the throughput at least. A busy machine makes runs longer, so they
-/// are repeated, in turn, until that is seen.
-async fn poisoned_orders_do_not_slow_the_others(engine: Engine) {
-    let poison = Arc::new(Poison::default());
-    let probe = Arc::clone(&poison) as Arc<dyn Probe>;
-    let live = Live::open_with(engine, |options| eager(options, probe)).await;
-    live.world.panel.set_rate_limit(1_000_000);
-    let orders = usize::try_from(effort::runs(6, 30)).unwrap();
-    let (mut alone, mut beside) = (Vec::new(), Vec::new());
-    for region in ["us-east", "us-west"].into_iter().cycle().take(2 * PAIRS) {
-        // Now one of them is first, now the other.
-        for poisoned in [region == "us-west", region == "us-east"] {
-            let runs = if poisoned { &mut beside } else { &mut alone };
-            runs.push(delivery(&live, &poison, orders, region, poisoned).await);
-        }
-        if throughput(&alone, &beside) >= 0.95 {
-            break;
-        }
-    }
-    let ratio = throughput(&alone, &beside);
-    eprintln!("{orders} orders: {alone:?} alone, {beside:?} beside poisoned ones: {ratio:.2}");
-    assert!(
-        ratio >= 0.95,
-        "the rest came to {ratio:.2} of its throughput"
-    );
-    live.close().await;
-}
-
-/// Of the orders beside poisoned ones, as part of that of others: by all the time it took
-/// or by the best runs, whichever a busy machine disturbed less.
-fn throughput(alone: &[Duration], beside: &[Duration]) -> f64 {
-    let all = |runs: &[Duration]| runs.iter().sum::<Duration>().as_secs_f64();
-    let best = |runs: &[Duration]| runs.iter().min().unwrap().as_secs_f64();
-    (all(alone) / all(beside)).max(best(alone) / best(beside))
-}
-
-/// One run, with or without orders beside it that panic all the while.
-async fn delivery(
+/// Buys orders that will panic, and waits until each of them is as far as that.
+async fn poisoned_orders(
     live: &Live,
     poison: &Poison,
-    orders: usize,
-    region: &str,
-    poisoned: bool,
-) -> Duration {
-    if !poisoned {
-        return delivery_of(live, orders, region).await;
-    }
-    for _ in 0..4 {
-        let order = live.reserve(cart(Uuid::new_v4())).await;
+    so_far: impl Fn(&proto::Order) -> bool,
+) -> Vec<proto::Order> {
+    let mut orders = Vec::new();
+    for _ in 0..POISONED {
+        let order = live.reserve(pool_cart(Uuid::new_v4())).await;
         poison.give(&order);
         live.pay(&order);
-        let tried = |order: &proto::Order| order.attempts > 0;
-        live.wait_order(&order.id, "a first panic", tried).await;
+        live.wait_order(&order.id, "it is so far", &so_far).await;
+        orders.push(order);
     }
-    let before = poison.panics();
-    let elapsed = delivery_of(live, orders, region).await;
-    assert!(poison.panics() > before, "they panicked meanwhile");
-    // What was poisoned comes to its end before the next run.
+    orders
+}
+
+/// Takes the bug away, and waits until what was poisoned is delivered.
+async fn cure(live: &Live, poison: &Poison) {
     let cured = std::mem::take(&mut *poison.orders.lock().unwrap());
     for id in cured {
         live.wait_running(&id.to_string()).await;
     }
+}
+
+/// P-24, the cause: each order is claimed and driven by itself. Poisoned ones stand still in
+/// the very step that panics, and meanwhile others are bought and delivered.
+async fn nobody_waits_for_a_poisoned_order(engine: Engine) {
+    let poison = Arc::new(Poison::default());
+    let probe = Arc::clone(&poison) as Arc<dyn Probe>;
+    let live = Live::open_with(engine, |options| eager(options, probe)).await;
+    live.world.panel.set_rate_limit(1_000_000);
+    live.add_pool(50).await;
+    poison.held.send_replace(true);
+    let paid = |order: &proto::Order| order.status() != proto::OrderStatus::Pending;
+    let poisoned = poisoned_orders(&live, &poison, paid).await;
+    wait::until("they stand in their step", PATIENCE, || async {
+        poison.standing() == POISONED
+    })
+    .await;
+    // Whatever went in turn would come to the poisoned ones first: they are older.
+    delivery_of(&live, 12).await;
+    assert_eq!((poison.standing(), poison.panics()), (POISONED, 0));
+    for order in &poisoned {
+        let id = sql::id(&live.store.db, order.id.parse().unwrap());
+        let claimed =
+            format!("SELECT count(*) FROM orders WHERE id = {id} AND lease_owner IS NOT NULL");
+        assert_eq!(sql::count(&live.store.db, &claimed).await, 1, "{order:?}");
+    }
+    poison.held.send_replace(false);
+    for order in &poisoned {
+        let tried = |order: &proto::Order| order.attempts > 0;
+        live.wait_order(&order.id, "a first panic", tried).await;
+    }
+    delivery_of(&live, 1).await;
+    cure(&live, &poison).await;
+    for order in &poisoned {
+        assert_eq!(live.creates(&order.id).len(), 1);
+    }
+    live.close().await;
+}
+
+/// P-24: while some orders panic again and again, the others are delivered as fast as
+/// without them: 95 % of the throughput at least, by the median of pairs of runs, one with
+/// and one without. That is the bar of the long mode; the suite's few orders take a moment,
+/// of which a busy machine takes its part, and tell only whether the others wait.
+async fn poisoned_orders_do_not_slow_the_others(engine: Engine) {
+    let least = if effort::long() { 0.95 } else { 0.75 };
+    let runs = |usual, most| usize::try_from(effort::runs(usual, most)).unwrap();
+    let (pairs, orders) = (runs(6, 12), runs(6, 25));
+    let poison = Arc::new(Poison::default());
+    let probe = Arc::clone(&poison) as Arc<dyn Probe>;
+    let live = Live::open_with(engine, |options| eager(options, probe)).await;
+    live.world.panel.set_rate_limit(1_000_000);
+    let room = 10 + pairs * (2 * orders + POISONED);
+    live.add_pool(u16::try_from(room).unwrap()).await;
+    // The first ones find nothing warm.
+    delivery_of(&live, 2).await;
+    let (mut ratios, mut told) = (Vec::new(), Vec::new());
+    for pair in 0..pairs {
+        let (mut alone, mut beside) = (Duration::ZERO, Duration::ZERO);
+        // Now one of them is first, now the other: a shop that fills favours neither.
+        for poisoned in [pair % 2 == 1, pair % 2 == 0] {
+            if poisoned {
+                beside = delivery_beside(&live, &poison, orders).await;
+            } else {
+                alone = delivery_of(&live, orders).await;
+            }
+        }
+        ratios.push(alone.as_secs_f64() / beside.as_secs_f64());
+        told.push(format!("{alone:.2?} alone, {beside:.2?} beside"));
+    }
+    let ratio = median(ratios);
+    let told = told.join("; ");
+    eprintln!("{engine:?}, {orders} orders, poisoned ones beside them: {ratio:.2}: {told}");
+    assert!(
+        ratio >= least,
+        "the rest came to {ratio:.2} of its throughput, not {least}: {told}"
+    );
+    live.close().await;
+}
+
+fn median(mut ratios: Vec<f64>) -> f64 {
+    ratios.sort_by(f64::total_cmp);
+    let count = ratios.len();
+    f64::midpoint(ratios[(count - 1) / 2], ratios[count / 2])
+}
+
+/// One run with orders beside it that panic all the while.
+async fn delivery_beside(live: &Live, poison: &Poison, orders: usize) -> Duration {
+    poisoned_orders(live, poison, |order| order.attempts > 0).await;
+    let before = poison.panics();
+    let elapsed = delivery_of(live, orders).await;
+    assert!(poison.panics() > before, "they panicked meanwhile");
+    // What was poisoned comes to its end before the next run.
+    cure(live, poison).await;
     elapsed
 }
 

@@ -5,6 +5,7 @@ pub mod audited;
 pub mod db;
 pub mod disk;
 pub mod effort;
+pub mod file_lock;
 pub mod layers;
 pub mod live;
 pub mod log_watch;

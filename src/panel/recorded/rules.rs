@@ -1,7 +1,11 @@
 //! A second opinion on every recorded outcome, from what is known of the panel alone: its table of
 //! errors, and what each failed call may have left behind. Knows nothing of how the client sorts.
 
+use std::time::Duration;
+
 use serde_json::Value;
+
+use crate::panel::RateSeen;
 
 /// Refuses an outcome that says more, or something else, than the panel's answer does.
 pub(super) fn review(name: &str, request: &Value, response: &Value, outcome: &str) {
@@ -11,6 +15,23 @@ pub(super) fn review(name: &str, request: &Value, response: &Value, outcome: &st
         fits,
         "{name}: {outcome}, though the answer allows {wanted:?}"
     );
+}
+
+/// Refuses rate figures that the answer's headers do not give: the budget goes by them.
+pub(super) fn figures(name: &str, response: &Value, outcome: &str, seen: RateSeen) {
+    let number = |wanted: &str| {
+        let mut headers = response["headers"].as_object()?.iter();
+        let (_, value) = headers.find(|(key, _)| key.eq_ignore_ascii_case(wanted))?;
+        value.as_str()?.parse::<u32>().ok()
+    };
+    let waits = outcome.starts_with("RateLimited(");
+    let wait = number("retry-after").filter(|_| waits);
+    let told = RateSeen {
+        limit: number("x-ratelimit-limit"),
+        remaining: number("x-ratelimit-remaining"),
+        retry_after: wait.map(|wait| Duration::from_secs(wait.into())),
+    };
+    assert_eq!(seen, told, "{name}: {outcome}");
 }
 
 /// What may be concluded from an answer, as the beginning of a line of the table.

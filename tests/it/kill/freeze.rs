@@ -2,18 +2,9 @@
 //! the very statement that stores something run on and on. What was called outside is
 //! done by then, and nothing of it is on disk.
 
-use std::{
-    sync::atomic::{AtomicU32, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, SqlxSqliteConnector,
-    TransactionOptions, TransactionTrait,
-    sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions},
-};
-
-use crate::support::{db::TestDb, live::PATIENCE, sql, wait};
+use crate::support::{db::TestDb, file_lock::FileLock, live::PATIENCE, sql, wait};
 
 /// Refusals in a row of SQLite's write lock that no short transaction explains.
 const REFUSALS: u32 = 25;
@@ -66,25 +57,18 @@ impl<'a> Freeze<'a> {
             .await;
             return;
         }
-        // An impatient connection: how long the lock is taken shows from outside.
-        let options: SqliteConnectOptions = self.store.url.parse().unwrap();
-        let options = options.busy_timeout(Duration::ZERO);
-        let pool = SqlitePoolOptions::new().max_connections(1);
-        let pool = pool.connect_with(options).await.unwrap();
-        let pool = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+        // How long the lock is taken shows from outside.
+        let lock = FileLock::of(&self.store.url).await;
         let refused = AtomicU32::new(0);
         wait::until("the statement runs on and on", PATIENCE, || async {
-            match immediate(&pool).await {
-                Ok(tx) => {
-                    tx.rollback().await.unwrap();
-                    refused.store(0, Ordering::Relaxed);
-                    false
-                }
-                Err(_) => refused.fetch_add(1, Ordering::Relaxed) >= REFUSALS,
+            if lock.taken().await {
+                return refused.fetch_add(1, Ordering::Relaxed) >= REFUSALS;
             }
+            refused.store(0, Ordering::Relaxed);
+            false
         })
         .await;
-        pool.close().await.unwrap();
+        lock.close().await;
     }
 
     /// After the process was killed: the next one does not freeze. What a database does
@@ -101,12 +85,4 @@ impl<'a> Freeze<'a> {
             sql::run(db, "DROP TRIGGER stand_still").await.unwrap();
         }
     }
-}
-
-async fn immediate(pool: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
-    };
-    pool.begin_with_options(options).await
 }

@@ -72,7 +72,7 @@ impl LoopShop {
         let user = Uuid::new_v4();
         let order = self.begin(scene, user).await;
         self.go_on(scene, &order).await;
-        self.end(scene, user, &order).await;
+        self.end(kind, user, &order).await;
         order.id.parse::<Uuid>().map(OrderId).unwrap()
     }
 

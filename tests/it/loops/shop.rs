@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sandbox::panel::FaultId;
+use sandbox::{
+    audit::{Auditor, Picture, Rest, violations},
+    panel::FaultId,
+};
 use spawnpoint::{boot::Mode, domain::step::StepKind, rpc::proto};
 use uuid::Uuid;
 
@@ -34,6 +37,10 @@ pub struct LoopShop {
     moved: Duration,
     /// Strikes the next step of any kind once the process came back.
     again: Option<Way>,
+    /// The way that is tried, and the one of the process that comes back: told where the
+    /// shop is judged.
+    tried: (Option<Way>, Option<Way>),
+    auditor: Auditor,
 }
 
 impl LoopShop {
@@ -53,6 +60,7 @@ impl LoopShop {
         })
         .await;
         live.world.panel.set_rate_limit(100_000);
+        let auditor = Auditor::open(&live.store.url).await.unwrap();
         Self {
             live,
             hand,
@@ -60,6 +68,8 @@ impl LoopShop {
             played: 0,
             moved: Duration::ZERO,
             again: None,
+            tried: (None, None),
+            auditor,
         }
     }
 
@@ -67,11 +77,13 @@ impl LoopShop {
     /// the step one longer when it was counted, the scene is played again.
     pub async fn run(&mut self, kind: StepKind, way: Way) {
         let mut struck = None;
+        self.tried = (Some(way), self.again);
         for _ in 0..RUNS {
             self.hand.arm(Some(kind), way);
             let order_id = self.play(kind).await;
             struck = self.hand.struck();
             if struck == Some(order_id) {
+                self.tried = (None, None);
                 return;
             }
         }
@@ -89,6 +101,7 @@ impl LoopShop {
     }
 
     pub async fn close(self) {
+        self.auditor.close().await.unwrap();
         self.live.close().await;
     }
 
@@ -153,8 +166,9 @@ impl LoopShop {
     }
 
     /// Waits until nothing is due or leased any more, then looks at everything that the
-    /// scene left behind.
-    pub async fn end(&mut self, scene: Scene, user: Uuid, order: &proto::Order) {
+    /// scene left behind, and judges the shop.
+    pub async fn end(&mut self, kind: StepKind, user: Uuid, order: &proto::Order) {
+        let scene = Scene::of(kind);
         let wanted = if scene.delivers() {
             (proto::OrderStatus::Provisioned, proto::ServerState::Running)
         } else if scene.creates() {
@@ -173,6 +187,7 @@ impl LoopShop {
         assert_eq!(shown, ("", ""), "{ended:?}");
         self.assert_effects(scene, user, order);
         self.assert_ledger(scene, order).await;
+        self.assert_invariants(kind).await;
     }
 
     async fn rest(&mut self, order: &proto::Order) {
@@ -238,5 +253,46 @@ impl LoopShop {
         let ports = self.live.ports_of(EAST.1, &order.id).await.len();
         assert_eq!(held, scene.delivers(), "its hold");
         assert_eq!(ports > 0, scene.delivers(), "its ports");
+    }
+
+    /// Every invariant that a picture shows, while this way's traces are fresh: a later scene
+    /// may make up for them. The two that need a stranger and the logs are judged when the
+    /// shop closes.
+    async fn assert_invariants(&mut self, kind: StepKind) {
+        let began = Instant::now();
+        let picture = loop {
+            // A strike that waits for a step of any kind may kill the process even now.
+            self.bury().await;
+            let picture = self.picture().await;
+            let unrest = picture.unrest();
+            if unrest.is_empty() {
+                break picture;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "{kind}, {:?}: the shop does not rest: {unrest:?}",
+                self.tried
+            );
+            tokio::time::sleep(PAUSE).await;
+        };
+        let found: Vec<String> = violations(&picture, Rest::AtRest)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            found.is_empty(),
+            "{kind}, {:?}: the audit found:\n  {}",
+            self.tried,
+            found.join("\n  ")
+        );
+    }
+
+    async fn picture(&self) -> Picture {
+        let world = &self.live.world;
+        // The control plane's clock: a scene may have moved it.
+        let now_us = world.cores[0].app.db.now().await.unwrap();
+        let stripe = world.stripe.controls();
+        let picture = self.auditor.picture(&world.panel, &stripe, now_us);
+        picture.await.unwrap()
     }
 }

@@ -3,10 +3,14 @@
 
 use std::{
     collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::{Output, Stdio},
     time::{Duration, Instant},
 };
 
 use sandbox::{proxy::Cut, world::SHOP_ORIGIN};
+use tokio::{process::Command, time::timeout};
 
 use super::{
     bench::{proxy, through},
@@ -17,10 +21,11 @@ use crate::{
     support::{
         db::{Engine, TestDb, close, open},
         effort,
+        file_lock::FileLock,
         live::{Live, PATIENCE},
         postgres,
         processes::{Binary, Program},
-        sql,
+        sql, wait,
     },
 };
 
@@ -90,33 +95,182 @@ async fn a_migration_survives_a_cut_at_every_statement() {
     }
 }
 
-/// D-08: the program is killed while it migrates, later each time.
-async fn a_killed_migration_is_made_up_for(engine: Engine) {
-    let whole = schema(&TestDb::new(engine).await.db).await;
-    let (mut began, mut interrupted) = (Instant::now(), 0);
-    // How long a whole one takes here and now.
-    let test = TestDb::empty(engine).await;
+/// The log before the file of SQLite: a header, then frames, each a page with its own header.
+const LOG_HEADER: u64 = 32;
+const FRAME: u64 = 24 + 4096;
+/// What the shell counts a file's size in.
+const BLOCK: u64 = 512;
+
+/// The file that the store is in.
+fn file_of(test: &TestDb) -> PathBuf {
+    PathBuf::from(test.url.trim_start_matches("sqlite://"))
+}
+
+/// Where what is committed is written first.
+fn log_of(file: &Path) -> PathBuf {
+    file.with_extension("db-wal")
+}
+
+fn length(file: &Path) -> u64 {
+    fs::metadata(file).unwrap().len()
+}
+
+/// Migrates in a process that may write no file beyond so many blocks. The system kills it
+/// within the write that would.
+async fn migrate_within(url: &str, blocks: u64) -> Output {
+    let script = r#"ulimit -c 0 && ulimit -f "$1" && exec "$0" migrate"#;
+    let mut shell = Command::new("/bin/sh");
+    shell.arg("-c").arg(script).arg(Binary::Core.path());
+    shell.arg(blocks.to_string());
+    shell.env_clear().env("DATABASE_URL", url);
+    let output = shell.stdin(Stdio::null()).kill_on_drop(true).output();
+    timeout(PATIENCE, output).await.expect("it ends").unwrap()
+}
+
+/// What a machine finds that starts again: the file and its log, and nothing that was in
+/// memory, such as how far the log is valid.
+async fn found_after_death(test: &TestDb, folder: &Path) -> TestDb {
+    let (file, copy) = (file_of(test), folder.join("shop.db"));
+    fs::copy(&file, &copy).unwrap();
+    fs::copy(log_of(&file), log_of(&copy)).unwrap();
+    TestDb::on_url(&format!("sqlite://{}", copy.display())).await
+}
+
+/// D-08, on a file: the program is killed within each write of a migration. That is every
+/// state in which it can leave a file, after whichever statement it ends: all statements
+/// are one transaction, which is in the log as a whole or not at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_migration_of_a_file_survives_a_kill_at_every_write() {
+    let whole = schema(&TestDb::new(Engine::Sqlite).await.db).await;
+    let test = TestDb::empty(Engine::Sqlite).await;
+    let log = log_of(&file_of(&test));
+    // Looked at once, an empty file has its log, and nobody has to make one.
+    assert_eq!(schema(&test.db).await, Vec::<String>::new());
+    assert_eq!(length(&log), 0, "what was written before the migration");
     assert!(migrate(&test.url).exited(PATIENCE).await.success());
     assert_eq!(schema(&test.db).await, whole);
-    let takes = began.elapsed();
-    let kills = effort::runs(6, 60);
+    let written = length(&log) - LOG_HEADER;
+    assert!(written.is_multiple_of(FRAME), "{written} bytes of frames");
+    close(&test.db).await;
+    let frames = written / FRAME;
+    for place in places(usize::try_from(frames).unwrap()) {
+        let test = TestDb::empty(Engine::Sqlite).await;
+        assert_eq!(schema(&test.db).await, Vec::<String>::new());
+        // It tears this frame; the last one is the commit.
+        let torn = LOG_HEADER + FRAME * u64::try_from(place).unwrap() - 1;
+        let output = migrate_within(&test.url, torn / BLOCK).await;
+        assert!(!output.status.success(), "{place}: {output:?}");
+        let left = length(&log_of(&file_of(&test)));
+        assert_eq!(
+            left,
+            torn / BLOCK * BLOCK,
+            "{place} of {frames}: {output:?}"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let after = found_after_death(&test, folder.path()).await;
+        close(&test.db).await;
+        let done = assert_whole_or_nothing(&after, &whole).await;
+        assert!(!done, "{place} of {frames}: done without its commit");
+        after.db.migrate().await.unwrap();
+        assert_eq!(schema(&after.db).await, whole);
+        close(&after.db).await;
+    }
+}
+
+/// Between two looks at a program that migrates.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// The lock that a migration holds from its beginning to its end, seen from outside.
+enum Lock<'a> {
+    Postgres(&'a TestDb),
+    File(FileLock),
+}
+
+impl<'a> Lock<'a> {
+    async fn of(test: &'a TestDb) -> Self {
+        if test.db.is_postgres() {
+            return Self::Postgres(test);
+        }
+        Self::File(FileLock::of(&test.url).await)
+    }
+
+    async fn held(&self) -> bool {
+        match self {
+            Self::Postgres(test) => {
+                let held = "SELECT count(*) FROM pg_locks
+                    WHERE locktype = 'advisory' AND granted AND database =
+                        (SELECT oid FROM pg_database WHERE datname = current_database())";
+                sql::count(&test.db, held).await > 0
+            }
+            Self::File(lock) => lock.taken().await,
+        }
+    }
+
+    /// Waits until the program migrates, and tells since when; it may have ended before
+    /// that was seen.
+    async fn begun(&self, program: &Program) -> Option<Instant> {
+        let began = Instant::now();
+        loop {
+            if self.held().await {
+                return Some(Instant::now());
+            }
+            if program.ended().is_some() {
+                return None;
+            }
+            assert!(began.elapsed() < PATIENCE, "{}", program.log());
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until nobody migrates: a server takes its time to see that a client is gone.
+    async fn free(self) {
+        wait::until("the migration is given up", PATIENCE, || async {
+            !self.held().await
+        })
+        .await;
+        if let Self::File(lock) = self {
+            lock.close().await;
+        }
+    }
+}
+
+/// D-08: the program is killed while it migrates, later each time. It did all or nothing,
+/// and the next one does the rest.
+async fn a_killed_migration_is_made_up_for(engine: Engine) {
+    let whole = schema(&TestDb::new(engine).await.db).await;
+    // How long a whole one takes here and now.
+    let test = TestDb::empty(engine).await;
+    let lock = Lock::of(&test).await;
+    let program = migrate(&test.url);
+    let begun = lock.begun(&program).await;
+    let status = program.exited(PATIENCE).await;
+    assert!(status.success(), "{}", program.log());
+    let takes = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+    lock.free().await;
+    assert_eq!(schema(&test.db).await, whole);
+    close(&test.db).await;
+    let (kills, mut interrupted) = (effort::runs(6, 60), 0);
     for kill in 0..kills {
         let test = TestDb::empty(engine).await;
-        began = Instant::now();
+        let lock = Lock::of(&test).await;
         let program = migrate(&test.url);
+        let begun = lock.begun(&program).await;
         let moment = takes * kill / kills;
-        while began.elapsed() < moment && program.ended().is_none() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+        while begun.is_some_and(|begun| begun.elapsed() < moment) && program.ended().is_none() {
+            tokio::time::sleep(LOOK).await;
         }
         // It may have ended by itself: this machine's pace changes.
         let killed = program.ended().is_none();
         drop(program);
-        // What a killed session still holds on to, the server gives up at once.
+        lock.free().await;
+        let done = assert_whole_or_nothing(&test, &whole).await;
+        // It had begun, and what it did is not there: the kill fell in between.
+        interrupted += u32::from(begun.is_some() && killed && !done);
         test.db.migrate().await.unwrap();
         assert_eq!(schema(&test.db).await, whole);
-        interrupted += u32::from(killed);
         close(&test.db).await;
     }
+    eprintln!("{engine:?}: {interrupted} of {kills} kills interrupted a migration");
     assert!(interrupted > 0, "no migration was interrupted");
 }
 
