@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::{
     bodies::{self, Ids, New, Old},
-    sending::{Reply, Sender, percentile},
+    sending::{Reply, Sender},
 };
 use crate::support::{
     db::Engine,
-    effort::{long, runs},
+    effort::{long, percentile, runs},
     live::Live,
     processes::{CoreProcess, GatewayProcess},
     provisioning::cart_of,
