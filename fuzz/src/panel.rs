@@ -8,7 +8,7 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_trait::async_trait;
@@ -274,7 +274,8 @@ async fn perform(panel: &HttpPanel, call: &str) -> Result<String, Error> {
             format!("{written:?}")
         }
         "create_server" => {
-            let made = panel.create_server(&new_server()).await?;
+            let begin_by = Instant::now() + Duration::from_secs(60);
+            let made = panel.create_server(&new_server(), begin_by).await?;
             assert_eq!(made.external_id.as_deref(), Some(OURS));
             format!("{made:?}")
         }

@@ -8,7 +8,7 @@
 //! | `SPAWNPOINT_CA_FILE` | public roots | PEM of a private CA that signed the core's certificate |
 //! | `GATEWAY_ADDR` | `127.0.0.1:8080` | where webhooks arrive |
 //! | `GATEWAY_METRICS_ADDR` | `127.0.0.1:9465` | `GET /metrics`; `off` for none |
-//! | `GATEWAY_DEADLINE_MS` | 8000 | the call to the core; longer than Stripe waits is useless |
+//! | `GATEWAY_DEADLINE_MS` | 6000 | the call to the core; longer than Stripe waits is useless, shorter than the core waits for its store (5 s) hides the core's own word |
 //! | `GATEWAY_TOLERANCE_SECONDS` | 300 | age and lead of a signature; wider helps only attackers |
 //! | `GATEWAY_BODY_LIMIT_BYTES` | 1048576 | the most one request may hold in memory |
 //! | `GATEWAY_HEADER_TIMEOUT_MS`, `GATEWAY_BODY_TIMEOUT_MS` | 5000, 10000 | what a slow sender may hold |
@@ -30,6 +30,11 @@ pub use self::source::{Fault, Faults};
 use crate::clock::Clock;
 use crate::secrets::{BearerToken, Rotating};
 use crate::signature::WebhookSecrets;
+
+/// Stripe is told within 8 s that nothing was stored: this leaves room for the way back on
+/// a busy machine. Above the 5 s that the core waits for a connection to its store, so that
+/// a store that is away is told in the core's own words.
+const DEADLINE_MS: u64 = 6_000;
 
 const KNOWN_KEYS: [&str; 15] = [
     "STRIPE_WEBHOOK_SECRET",
@@ -142,7 +147,7 @@ impl Config {
         }
         let url = url(&mut source);
         let ca_pem = authority(&mut source, &url);
-        let deadline = millis(&mut source, "GATEWAY_DEADLINE_MS", 8_000);
+        let deadline = millis(&mut source, "GATEWAY_DEADLINE_MS", DEADLINE_MS);
         let limits = limits(&mut source);
         let warnings = source.finish();
         // A missing secret is a fault, so both are there whenever there is none.

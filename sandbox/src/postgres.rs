@@ -99,7 +99,16 @@ impl Cluster {
         self.control(&["-m", "immediate", "stop"])
     }
 
-    /// Starts it again after [`Cluster::crash`], at the same address.
+    /// Stops the server as its administrator would for an upgrade: whoever is connected is
+    /// cut off, what is committed is flushed.
+    ///
+    /// # Errors
+    /// It does not end.
+    pub fn stop(&self) -> Result<(), String> {
+        self.control(&["-m", "fast", "stop"])
+    }
+
+    /// Starts it again after [`Cluster::crash`] or [`Cluster::stop`], at the same address.
     ///
     /// # Errors
     /// It does not start.

@@ -14,10 +14,13 @@ use crate::support::{
 both_engines!(
     an_install_that_fails_once_is_run_again,
     an_install_that_fails_twice_parks_the_order,
+    an_install_of_whose_end_nobody_hears_is_run_again,
     one_poll_watches_all_installs,
 );
 
 const REINSTALL: &str = "/servers/{server}/reinstall";
+/// Longer than an install may take.
+const OVERDUE: Duration = Duration::from_secs(3_601);
 
 async fn an_install_that_fails_once_is_run_again(engine: Engine) {
     let live = Live::open_with(engine, |options| {
@@ -95,6 +98,33 @@ async fn an_install_that_fails_twice_parks_the_order(engine: Engine) {
         (1, 1)
     );
     assert_eq!(live.made(&order.id).id, made.id);
+    live.close().await;
+}
+
+/// The daemon's word on an install is lost, so its server would be installing for ever: after
+/// an hour the panel is looked at, and the script runs once more.
+async fn an_install_of_whose_end_nobody_hears_is_run_again(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    panel.lose_install(&order.id);
+    live.pay(&order);
+    live.wait_for_reason(&order.id, "INSTALLING").await;
+    wait::until("the word is lost", PATIENCE, || async {
+        panel.install_counts().lost == 1
+    })
+    .await;
+    panel.allow_install(&order.id);
+    assert_eq!(panel.count_route("POST", REINSTALL), 0, "it may yet come");
+    live.skip(OVERDUE);
+    let order = live.wait_running(&order.id).await;
+    assert_eq!(
+        (order.error_reason.as_str(), live.tries(&order.id).await),
+        ("", 0)
+    );
+    assert_eq!(panel.count_route("POST", REINSTALL), 1);
+    assert_eq!(live.creates(&order.id).len(), 1);
+    assert_eq!(panel.install_counts().finished, 1);
     live.close().await;
 }
 

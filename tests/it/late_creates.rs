@@ -134,7 +134,11 @@ impl Stuck {
     /// The very request, byte for byte, arrives at the panel after all.
     async fn lands(&self, live: &Live) -> i64 {
         let panel = Arc::clone(&live.world.cores[0].app.panel);
-        panel.create_server(&self.request, in_time()).await.unwrap().id
+        panel
+            .create_server(&self.request, in_time())
+            .await
+            .unwrap()
+            .id
     }
 
     /// Room and ports are its own still, whatever the look-ups said.

@@ -70,6 +70,7 @@ mod store_faults;
 mod stripe_events;
 mod stripe_troubles;
 mod timed_out_creates;
+mod unkind_panel;
 mod upstream_texts;
 mod watch;
 mod webhook_faults;

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
+    effort::bar,
     live::{Live, PATIENCE, reason},
     pool::pool_cart,
     postgres,
@@ -27,9 +28,11 @@ const AT_ONCE: u16 = 8;
 const FAIR: usize = 15;
 /// As many hex digits of an event's trace id name the worker.
 const OWNER_DIGITS: usize = 8;
-/// The catalogue's bar for the time from a payment to its running server is 30 s on a
-/// machine that does nothing else.
-const BAR: Duration = Duration::from_secs(120);
+/// The catalogue's bar for the time from a payment to its running server, there for 500
+/// orders and eight workers.
+const FIGURE: Duration = Duration::from_secs(30);
+/// And on a machine that does other things as well.
+const BUSY: Duration = Duration::from_secs(120);
 
 /// P-21: as many ports as orders, and each order gets one of its own. Findings 3, 21 and
 /// 24: redelivered events, and two workers at once, made second servers, or chose the
@@ -104,7 +107,7 @@ async fn four_worker_processes_share_200_orders_and_200_ports() {
     );
     let slow = slowest_hundredth(&live).await;
     eprintln!("paid to running, p99 of {ORDERS}: {slow:?}; made by each: {by_worker:?}");
-    assert!(slow < BAR, "{slow:?}");
+    assert!(slow < bar(FIGURE, BUSY), "{slow:?}");
     drop(workers);
     live.close().await;
 }

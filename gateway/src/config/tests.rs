@@ -31,7 +31,7 @@ fn two_variables_are_enough() {
     assert_eq!(config.listen_addr.to_string(), "127.0.0.1:8080");
     assert_eq!(config.metrics_addr.unwrap().to_string(), "127.0.0.1:9465");
     assert_eq!(config.upstream.url, "http://127.0.0.1:50051/");
-    assert_eq!(config.upstream.deadline, Duration::from_secs(8));
+    assert_eq!(config.upstream.deadline, Duration::from_secs(6));
     assert_eq!(config.upstream.token.current().value(), "Bearer spt_canary");
     assert_eq!(config.limits.tolerance, Duration::from_secs(300));
     assert_eq!(config.limits.body_bytes, 1_048_576);

@@ -204,7 +204,9 @@ fn differs(case: &Case<'_>, hold: &Hold, ports: &[&Port]) -> Option<String> {
     if ports.iter().any(|port| port.node_id != hold.node_id) {
         return Some("its ports are not on the node whose room it holds".to_owned());
     }
-    if !case.exists() && !case.over() && !case.leased() && ports.len() < spec.ports {
+    // Somebody else may have taken its port on the panel: then it looks for another.
+    let looks = case.leased() || (case.confirmed() && case.order.due_us.is_some());
+    if !case.exists() && !case.over() && !looks && ports.len() < spec.ports {
         return Some(format!(
             "it holds {} ports, sold {}",
             ports.len(),

@@ -95,6 +95,8 @@ pub(crate) struct State {
     pub failing_installs: HashMap<String, usize>,
     /// Servers whose install ends without the panel hearing of it.
     pub lost_installs: HashSet<String>,
+    /// Installs of whatever servers that are still to be lost.
+    pub losses_left: usize,
     pub installs: InstallCounts,
     pub thefts: Thefts,
     pub races: Races,
@@ -129,6 +131,7 @@ impl State {
             outage: None,
             failing_installs: HashMap::new(),
             lost_installs: HashSet::new(),
+            losses_left: 0,
             installs: InstallCounts::default(),
             thefts: Thefts::default(),
             races: Races::default(),
@@ -207,7 +210,7 @@ impl State {
                 continue;
             };
             let id = server.external_id.as_deref().unwrap_or_default();
-            if self.lost_installs.contains(id) {
+            if self.lost_installs.contains(id) || take_one(&mut self.losses_left) {
                 server.install = None;
                 self.installs.lost += 1;
                 continue;
@@ -243,6 +246,13 @@ impl State {
         let half = self.settings.race_window / 2;
         half.mul_f64(self.rng.random_range(0.0..=1.0))
     }
+}
+
+/// Takes one of what is left, if anything is.
+fn take_one(left: &mut usize) -> bool {
+    let taken = *left > 0;
+    *left -= usize::from(taken);
+    taken
 }
 
 /// A daemon's word on an install. A suspended server stays suspended and the word is lost.

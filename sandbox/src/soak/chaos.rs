@@ -1,147 +1,82 @@
-//! What goes wrong, and how often it did: calls of both stand-ins, nodes, webhooks.
+//! What goes wrong, and how often it did: calls of both stand-ins, creates that land late,
+//! nodes, installs, ports, webhooks.
 //!
-//! Kinds are dealt like cards, so that a short run has had each of them.
+//! Kinds are dealt like cards, so that a short run has had each of them; the choices are
+//! the seed's alone. What counts is what a stand-in says has struck, never what was only
+//! prepared: a fault whose call does not come is moved to any call, and a node's mood lies
+//! until somebody met it.
 
-use std::{collections::BTreeMap, time::Duration};
+mod kinds;
+
+use std::{
+    collections::BTreeMap,
+    mem,
+    time::{Duration, Instant},
+};
 
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom, seq::SliceRandom};
 use tokio_util::sync::CancellationToken;
 
+use self::kinds::{
+    ANY_PANEL_CALL, ANY_STRIPE_CALL, Calls, Counted, Delivery, Kind, PANEL_CALLS, STRIPE_CALLS,
+};
 use crate::{
-    panel::{self, DaemonMode, FaultAction, RunningPanel},
-    stripe::{self, Controls, Effect, ReleaseOrder, WebhookSwitches},
+    panel::{self, DaemonMode, FaultAction, FaultId, RunningPanel},
+    stripe::{self, Controls, ReleaseOrder, WebhookSwitches},
 };
 
-/// Faults are given time to strike before they are taken back.
+/// Faults are given time to strike before they are taken back or moved.
 const PATIENCE: Duration = Duration::from_secs(14);
-const HANG_MS: u64 = 4_000;
+/// What nobody has met by then is over all the same.
+const LONGEST: Duration = Duration::from_secs(12);
+/// Between two looks whether a card has struck.
+const LOOK: Duration = Duration::from_millis(50);
+/// How late a create lands. A process that stood still sends up to 7 s late; together it is
+/// less than the 12 s after which a create is believed to be settled.
+const LATE_MS: std::ops::Range<u64> = 500..3_000;
+/// The node that has moods; the other one stays well.
+const MOODY: i64 = 1;
+const NODES: [i64; 2] = [1, 2];
+/// So many held events are shuffled into another order almost surely.
+const ENOUGH: usize = 4;
 
-/// Calls of the panel that are struck.
-const PANEL_CALLS: [(&str, &str); 5] = [
-    ("POST", "/servers"),
-    ("POST", "/servers"),
-    ("POST", "/users"),
-    ("GET", "/servers"),
-    ("GET", "/"),
-];
-/// Calls of Stripe that are struck.
-const STRIPE_CALLS: [(&str, &str); 5] = [
-    ("POST", "/v1/checkout/sessions"),
-    ("GET", "/v1/checkout/sessions"),
-    ("GET", "/v1/subscriptions"),
-    ("POST", "/v1/customers"),
-    ("*", "/v1"),
-];
-
-/// One card.
-#[derive(Clone, Debug)]
-enum Kind {
-    Panel(&'static str, FaultAction, bool),
-    Stripe(&'static str, Effect),
-    Node(&'static str, DaemonMode),
-    Webhooks(&'static str, WebhookSwitches),
-}
-
-impl Kind {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Panel(name, ..)
-            | Self::Stripe(name, _)
-            | Self::Node(name, _)
-            | Self::Webhooks(name, _) => name,
-        }
-    }
-}
-
-fn kinds() -> Vec<Kind> {
-    let status = |status| FaultAction::Status {
-        status,
-        body: String::new(),
-        content_type: None,
-        headers: Vec::new(),
-    };
-    let hang = FaultAction::Hang {
-        milliseconds: HANG_MS,
-    };
-    let slow = FaultAction::Delay { milliseconds: 900 };
-    let moved = FaultAction::Redirect {
-        location: "https://elsewhere.example/".to_owned(),
-    };
-    let refused = Effect::Status {
-        status: 503,
-        body: None,
-    };
-    let on = WebhookSwitches::default();
-    let panel = |name, action: &FaultAction, after| Kind::Panel(name, action.clone(), after);
-    vec![
-        panel("panel 500", &status(500), false),
-        panel("panel 500 after the work", &status(500), true),
-        panel("panel 401", &status(401), false),
-        panel("panel page", &FaultAction::HtmlPage { status: 502 }, false),
-        panel("panel redirect", &moved, false),
-        panel("panel drop", &FaultAction::Drop, false),
-        panel("panel drop after the work", &FaultAction::Drop, true),
-        panel("panel hang", &hang, false),
-        panel("panel hang after the work", &hang, true),
-        panel("panel slow", &slow, false),
-        panel("panel garbage", &FaultAction::Garbage, true),
-        panel("panel cut answer", &FaultAction::Truncate, true),
-        Kind::Stripe("Stripe 503", refused),
-        Kind::Stripe("Stripe 429", Effect::RateLimited { retry_after: 1 }),
-        Kind::Stripe("Stripe 500", Effect::InternalError { after_work: true }),
-        Kind::Stripe("Stripe slow", Effect::Delay { millis: 900 }),
-        Kind::Stripe("Stripe slow answer", Effect::DelayAnswer { millis: 900 }),
-        Kind::Stripe("Stripe hang", Effect::Hang { after_work: false }),
-        Kind::Stripe(
-            "Stripe hang after the work",
-            Effect::Hang { after_work: true },
-        ),
-        Kind::Stripe("Stripe drop", Effect::DropBefore),
-        Kind::Stripe("Stripe drop after the work", Effect::DropAfter),
-        Kind::Stripe("Stripe garbage", Effect::Garbage),
-        Kind::Stripe("Stripe page", Effect::Html),
-        Kind::Stripe("Stripe cut answer", Effect::Truncated),
-        Kind::Node("node down", DaemonMode::Down),
-        Kind::Node("node drop", DaemonMode::Drop),
-        Kind::Node("node kills the panel's worker", DaemonMode::KillWorker),
-        Kind::Webhooks(
-            "webhooks off",
-            WebhookSwitches {
-                enabled: false,
-                ..on
-            },
-        ),
-        Kind::Webhooks(
-            "webhooks doubled",
-            WebhookSwitches {
-                doubled: true,
-                ..on
-            },
-        ),
-        Kind::Webhooks("webhooks shuffled", WebhookSwitches { hold: true, ..on }),
-    ]
+/// A fault that was injected, and the card that it came from.
+struct Armed {
+    kind: Kind,
+    id: FaultId,
+    /// Its own call did not come: it strikes any.
+    moved: bool,
 }
 
 /// Makes things go wrong until told to stop; then all is well again.
 pub(super) struct Chaos<'a> {
-    pub panel: &'a RunningPanel,
-    pub stripe: Controls,
-    pub seed: u64,
-    panel_faults: Vec<(&'static str, panel::FaultId)>,
-    stripe_faults: Vec<(&'static str, stripe::FaultId)>,
-    /// How often what has no fault of its own was in force.
-    others: BTreeMap<&'static str, u64>,
+    panel: &'a RunningPanel,
+    stripe: Controls,
+    seed: u64,
+    /// Faults in force.
+    armed: Vec<Armed>,
+    /// Those that are over: their counts are still to be had.
+    past: Vec<Armed>,
+    /// How many calls met a node's mood.
+    moods: BTreeMap<&'static str, u64>,
+    /// What the stand-ins had counted before anything went wrong.
+    before: Counted,
+    /// And when the present card was dealt.
+    dealt: Counted,
 }
 
 impl<'a> Chaos<'a> {
     pub(super) fn new(panel: &'a RunningPanel, stripe: Controls, seed: u64) -> Self {
+        let before = Counted::of(panel, &stripe);
         Self {
             panel,
             stripe,
             seed,
-            panel_faults: Vec::new(),
-            stripe_faults: Vec::new(),
-            others: BTreeMap::new(),
+            armed: Vec::new(),
+            past: Vec::new(),
+            moods: BTreeMap::new(),
+            before,
+            dealt: before,
         }
     }
 
@@ -149,89 +84,203 @@ impl<'a> Chaos<'a> {
     pub(super) async fn run(&mut self, cancel: &CancellationToken) {
         let mut rng = StdRng::seed_from_u64(self.seed);
         let mut deck: Vec<Kind> = Vec::new();
-        let mut since_mended = Duration::ZERO;
+        let mut mended = Instant::now();
         while !cancel.is_cancelled() {
-            let kind = deck.pop().unwrap_or_else(|| {
-                deck = kinds();
+            if deck.is_empty() {
+                deck = kinds::all();
                 deck.shuffle(&mut rng);
-                Kind::Stripe("Stripe drop", Effect::DropBefore)
-            });
+            }
+            let Some(kind) = deck.pop() else { break };
             let lasts = Duration::from_millis(rng.random_range(1_500..3_500));
-            let undo = self.strike(&kind, &mut rng);
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = tokio::time::sleep(lasts) => {}
-            }
-            self.undo(undo, &mut rng);
-            since_mended += lasts;
-            if since_mended > PATIENCE {
-                self.mend_calls();
-                since_mended = Duration::ZERO;
+            self.strike(&kind, &mut rng);
+            self.lie(&kind, lasts, cancel).await;
+            self.undo(&kind, &mut rng);
+            if mended.elapsed() > PATIENCE {
+                self.mend();
+                mended = Instant::now();
             }
         }
-        self.mend_calls();
+        self.end();
     }
 
-    fn strike(&mut self, kind: &Kind, rng: &mut StdRng) -> Kind {
+    fn strike(&mut self, kind: &Kind, rng: &mut StdRng) {
         let times = rng.random_range(1..=3_usize);
+        self.dealt = self.counted();
         match kind {
-            Kind::Panel(name, action, after) => {
-                let (method, path) = PANEL_CALLS.choose(rng).copied().unwrap_or(("GET", "/"));
-                let mut fault = panel::Fault::on(method, path, action.clone()).times(times);
-                if *after {
-                    fault = fault.after_work();
-                }
-                let id = self.panel.inject(fault);
-                self.panel_faults.push((name, id));
+            Kind::Panel(..) => {
+                let calls = PANEL_CALLS.choose(rng).copied().unwrap_or(ANY_PANEL_CALL);
+                self.arm(kind, calls, times, false);
             }
-            Kind::Stripe(name, effect) => {
-                let (method, path) = STRIPE_CALLS.choose(rng).copied().unwrap_or(("*", "/v1"));
-                let times = u64::try_from(times).unwrap_or(1);
-                let fault = stripe::Fault::on(method, path, effect.clone()).times(times);
-                let id = self.stripe.inject(fault);
-                self.stripe_faults.push((name, id));
+            Kind::Stripe(..) => {
+                let calls = STRIPE_CALLS.choose(rng).copied().unwrap_or(ANY_STRIPE_CALL);
+                self.arm(kind, calls, times, false);
             }
-            Kind::Node(name, mode) => {
-                self.panel.set_daemon(1, mode.clone());
-                *self.others.entry(name).or_default() += 1;
+            Kind::LateCreate => {
+                let late = Duration::from_millis(rng.random_range(LATE_MS));
+                let fault = panel::Fault::on_route("POST", "/servers", FaultAction::Drop);
+                let id = self.panel.inject(fault.late(late).times(times));
+                self.note(kind, id, false);
             }
-            Kind::Webhooks(name, switches) => {
-                self.stripe.set_webhooks(*switches);
-                *self.others.entry(name).or_default() += 1;
-            }
+            Kind::Node(_, mode) => self.panel.set_daemon(MOODY, mode.clone()),
+            Kind::NodesRestart => self.restart_nodes(),
+            Kind::LostInstalls => self.panel.lose_installs(times),
+            Kind::Thefts => self.panel.steal_additional(times),
+            Kind::Webhooks(way) => self.stripe.set_webhooks(way.switches()),
         }
-        kind.clone()
     }
 
-    fn undo(&self, kind: Kind, rng: &mut StdRng) {
+    /// Puts a fault in the way of calls.
+    fn arm(&mut self, kind: &Kind, (method, path): Calls, times: usize, moved: bool) {
+        let id = match kind {
+            Kind::Panel(_, action, moment) => {
+                let fault = panel::Fault::on(method, path, action.clone());
+                self.panel.inject(fault.when(*moment).times(times))
+            }
+            Kind::Stripe(_, effect) => {
+                let times = u64::try_from(times).unwrap_or(1);
+                let fault = stripe::Fault::on(method, path, effect.clone());
+                self.stripe.inject(fault.times(times))
+            }
+            _ => return,
+        };
+        self.note(kind, id, moved);
+    }
+
+    fn note(&mut self, kind: &Kind, id: FaultId, moved: bool) {
+        self.armed.push(Armed {
+            kind: kind.clone(),
+            id,
+            moved,
+        });
+    }
+
+    /// Lets a card lie for its time, and on until it has struck.
+    async fn lie(&self, kind: &Kind, lasts: Duration, cancel: &CancellationToken) {
+        let began = Instant::now();
+        loop {
+            let lies = began.elapsed();
+            let struck = self.struck(kind);
+            if lies >= LONGEST || (lies >= lasts && struck) {
+                return;
+            }
+            if matches!(kind, Kind::NodesRestart) && !struck {
+                // Nothing was being installed a moment ago.
+                self.restart_nodes();
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+
+    /// Whether the next card may be dealt.
+    fn struck(&self, kind: &Kind) -> bool {
         match kind {
-            Kind::Node(..) => self.panel.set_daemon(1, DaemonMode::Ok),
-            Kind::Webhooks(..) => {
+            Kind::Node(..) => self.panel.daemon_fired(MOODY) > 0,
+            // They are shuffled when they are let go.
+            Kind::Webhooks(Delivery::Shuffled) => self.stripe.held().len() >= ENOUGH,
+            Kind::NodesRestart | Kind::Webhooks(_) => {
+                kind.counted(&self.counted()) > kind.counted(&self.dealt)
+            }
+            // They stay in force beside the cards that follow.
+            Kind::Panel(..)
+            | Kind::Stripe(..)
+            | Kind::LateCreate
+            | Kind::LostInstalls
+            | Kind::Thefts => true,
+        }
+    }
+
+    fn undo(&mut self, kind: &Kind, rng: &mut StdRng) {
+        match kind {
+            Kind::Node(name, _) => {
+                let fired = u64::try_from(self.panel.daemon_fired(MOODY)).unwrap_or(0);
+                *self.moods.entry(name).or_default() += fired;
+                self.panel.set_daemon(MOODY, DaemonMode::Ok);
+            }
+            Kind::Webhooks(_) => {
                 self.stripe.set_webhooks(WebhookSwitches::default());
                 self.stripe
                     .release_all(ReleaseOrder::Shuffled(rng.random()));
             }
-            Kind::Panel(..) | Kind::Stripe(..) => {}
+            _ => {}
         }
     }
 
-    fn mend_calls(&self) {
-        self.panel.clear_faults();
-        self.stripe.clear_faults();
+    /// Takes back the faults that struck. The others are moved to any call, once; creates
+    /// come, so one that is to land late is left where it is.
+    fn mend(&mut self) {
+        for armed in mem::take(&mut self.armed) {
+            let idle = self.fired_by(&armed) == 0;
+            if idle && matches!(armed.kind, Kind::LateCreate) {
+                self.armed.push(armed);
+                continue;
+            }
+            self.disarm(&armed);
+            if idle && !armed.moved {
+                let calls = match armed.kind {
+                    Kind::Stripe(..) => ANY_STRIPE_CALL,
+                    _ => ANY_PANEL_CALL,
+                };
+                self.arm(&armed.kind, calls, 1, true);
+            }
+            self.past.push(armed);
+        }
+    }
+
+    /// All is well again. An install whose end nobody heard of would be waited for an hour:
+    /// its daemon restarts, and the panel calls the server normal.
+    fn end(&mut self) {
+        for armed in mem::take(&mut self.armed) {
+            self.disarm(&armed);
+            self.past.push(armed);
+        }
+        self.panel.steal_additional(0);
+        self.panel.lose_installs(0);
+        self.restart_nodes();
+    }
+
+    /// Ends a fault and the waits of those it holds; what is to land late does so.
+    fn disarm(&self, armed: &Armed) {
+        match armed.kind {
+            Kind::Stripe(..) => self.stripe.remove_fault(armed.id),
+            _ => self.panel.remove_fault(armed.id),
+        }
+    }
+
+    fn restart_nodes(&self) {
+        for node in NODES {
+            self.panel.restart_daemon(node);
+        }
+    }
+
+    fn counted(&self) -> Counted {
+        Counted::of(self.panel, &self.stripe)
+    }
+
+    fn fired_by(&self, armed: &Armed) -> u64 {
+        let times = match armed.kind {
+            Kind::Stripe(..) => return self.stripe.fired(armed.id),
+            Kind::LateCreate => self.panel.landed(armed.id),
+            _ => self.panel.fired(armed.id),
+        };
+        u64::try_from(times).unwrap_or(0)
     }
 
     /// How often each kind struck; those that never did, too.
     pub(super) fn fired(&self) -> BTreeMap<&'static str, u64> {
-        let mut fired: BTreeMap<&'static str, u64> =
-            kinds().iter().map(|kind| (kind.name(), 0)).collect();
-        for (name, id) in &self.panel_faults {
-            let times = u64::try_from(self.panel.fired(*id)).unwrap_or(0);
-            *fired.entry(name).or_default() += times;
+        let now = self.counted();
+        let mut fired = BTreeMap::new();
+        for kind in kinds::all() {
+            let before = kind.counted(&self.before).unwrap_or(0);
+            let struck = kind.counted(&now).unwrap_or(0).saturating_sub(before);
+            fired.insert(kind.name(), u64::try_from(struck).unwrap_or(0));
         }
-        for (name, id) in &self.stripe_faults {
-            *fired.entry(name).or_default() += self.stripe.fired(*id);
+        for armed in self.past.iter().chain(&self.armed) {
+            *fired.entry(armed.kind.name()).or_default() += self.fired_by(armed);
         }
-        for (name, times) in &self.others {
+        for (name, times) in &self.moods {
             *fired.entry(name).or_default() += times;
         }
         fired

@@ -1,8 +1,11 @@
-//! Who kills, stops and audits, and says when it is enough.
+//! Who kills, stops, takes the database away and audits, and says when it is enough.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use rand::{Rng, rngs::StdRng};
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use spawnpoint::rpc::proto::{self, order_service_client::OrderServiceClient};
 use tonic::Code;
 use uuid::Uuid;
@@ -14,8 +17,12 @@ use super::{
 use crate::{
     audit::{Auditor, Invariant, Picture, Rest, Violation, violations},
     demo::Story,
+    postgres::Cluster,
     world::{Error, World},
 };
+
+/// What strikes by this hand, as it is counted.
+pub(super) const KINDS: [&str; 4] = ["kills", "stops", "store stops", "store crashes"];
 
 const TICK: Duration = Duration::from_millis(100);
 const AUDIT: Duration = Duration::from_secs(30);
@@ -26,6 +33,10 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const LOOK: Duration = Duration::from_secs(1);
 /// Longer than a lease, shorter than a create takes to settle.
 const STOPPED_MS: std::ops::Range<u64> = 1_000..7_000;
+/// How long the database is away, and how often it is started: another connection may have
+/// its port for a moment.
+const AWAY_MS: std::ops::Range<u64> = 0..2_500;
+const STARTS: u32 = 20;
 /// Orders that a stranger tries to see.
 const SAMPLE: usize = 20;
 /// A slow machine may need more than one call for the list of them.
@@ -39,25 +50,37 @@ pub(super) struct Conductor<'a> {
     pub auditor: Auditor,
     pub market: &'a Market,
     pub fleet: Vec<Process>,
+    pub cluster: Arc<Cluster>,
     pub story: &'a Story,
 }
 
 impl Conductor<'_> {
-    /// Kills, stops and audits until it is time, or something is wrong.
+    /// Kills, stops, takes the database away and audits until it is time, or something is
+    /// wrong.
     pub(super) async fn conduct(&mut self, until: Instant, mut rng: StdRng) -> Result<(), Error> {
-        let mut next_kill = Instant::now() + seconds(&mut rng, 10..25);
-        let mut next_stop = Instant::now() + seconds(&mut rng, 20..40);
+        // One for each: whichever comes first by the machine's time, they choose alike.
+        let mut kills = StdRng::seed_from_u64(rng.random());
+        let mut stops = StdRng::seed_from_u64(rng.random());
+        let mut store = StdRng::seed_from_u64(rng.random());
+        let mut crashes = store.random_bool(0.5);
+        let mut next_kill = Instant::now() + seconds(&mut kills, 10..25);
+        let mut next_stop = Instant::now() + seconds(&mut stops, 20..40);
+        let mut next_store = Instant::now() + seconds(&mut store, 30..50);
         let mut next_audit = Instant::now() + AUDIT;
         let mut next_report = Instant::now() + REPORT;
         while Instant::now() < until {
             tokio::time::sleep(TICK).await;
             let now = Instant::now();
             if now >= next_kill {
-                self.kill_one(&mut rng).await?;
-                next_kill = Instant::now() + seconds(&mut rng, 14..26);
+                self.kill_one(&mut kills).await?;
+                next_kill = Instant::now() + seconds(&mut kills, 14..26);
             } else if now >= next_stop {
-                self.stop_one(&mut rng).await?;
-                next_stop = Instant::now() + seconds(&mut rng, 25..50);
+                self.stop_one(&mut stops).await?;
+                next_stop = Instant::now() + seconds(&mut stops, 25..50);
+            } else if now >= next_store {
+                self.restart_store(&mut store, crashes).await?;
+                crashes = !crashes;
+                next_store = Instant::now() + seconds(&mut store, 40..70);
             } else if now >= next_audit {
                 self.audit(Rest::Running).await?;
                 next_audit = Instant::now() + AUDIT;
@@ -87,6 +110,35 @@ impl Conductor<'_> {
         self.market.tally.count("stops");
         tokio::time::sleep(still).await;
         process.go_on()
+    }
+
+    /// Takes the database away from everybody, as a power cut would or as its administrator,
+    /// and brings it back.
+    async fn restart_store(&self, rng: &mut StdRng, crashes: bool) -> Result<(), Error> {
+        let away = Duration::from_millis(rng.random_range(AWAY_MS));
+        if crashes {
+            self.on_cluster(Cluster::crash).await?;
+            self.market.tally.count("store crashes");
+        } else {
+            self.on_cluster(Cluster::stop).await?;
+            self.market.tally.count("store stops");
+        }
+        tokio::time::sleep(away).await;
+        let mut tries = 1..STARTS;
+        while let Err(error) = self.on_cluster(Cluster::start_again).await {
+            if tries.next().is_none() {
+                return Err(error);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Off the runtime's own threads: customers and stand-ins go on meanwhile.
+    async fn on_cluster(&self, act: fn(&Cluster) -> Result<(), String>) -> Result<(), Error> {
+        let cluster = Arc::clone(&self.cluster);
+        tokio::task::spawn_blocking(move || act(&cluster)).await??;
+        Ok(())
     }
 
     async fn picture(&self) -> Result<Picture, Error> {

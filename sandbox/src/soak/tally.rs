@@ -18,6 +18,12 @@ impl Tally {
         *counts.entry(what).or_default() += 1;
     }
 
+    /// How often something happened.
+    pub(super) fn of(&self, what: &str) -> u64 {
+        let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        counts.get(what).copied().unwrap_or(0)
+    }
+
     /// All of it on one line.
     pub(super) fn line(&self) -> String {
         let counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);

@@ -135,3 +135,22 @@ async fn a_failed_suspension_forgets_the_install() {
     assert_eq!(status(&world, 1).await, (Value::Null, json!(1)));
     assert_eq!(world.panel.daemon_fired(1), 1);
 }
+
+/// Whoever is next loses the word on an install; a daemon's restart is the way out.
+#[tokio::test]
+async fn the_next_installs_are_lost_whosever_they_are() {
+    let world = start().await;
+    world.panel.lose_installs(1);
+    for port in 1..=2 {
+        world
+            .create(&minecraft(&format!("order-{port}"), port))
+            .await;
+    }
+    pass(&world, Duration::from_secs(61)).await;
+    assert_eq!(status(&world, 1).await, (json!("installing"), json!(0)));
+    assert_eq!(status(&world, 2).await, (Value::Null, json!(1)));
+    world.panel.restart_daemon(1);
+    assert_eq!(status(&world, 1).await, (Value::Null, json!(1)));
+    let counts = world.panel.install_counts();
+    assert_eq!((counts.lost, counts.cleared, counts.finished), (1, 1, 1));
+}

@@ -115,6 +115,7 @@ impl<'a> Exchange<'a> {
             query: &self.query(),
             body: self.sent.is_object().then(|| self.sent.to_string().into()),
             time_out: Duration::from_secs(10),
+            begin_by: None,
         };
         panel.link().run(Class::Purchase, ask).await
     }

@@ -1,6 +1,8 @@
 //! The calls of the trait that recorded exchanges belong to: what the client itself makes of an
 //! answer, its checks of identity included.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use super::{exchange::Exchange, rows, told, told_egg, told_server, told_user};
@@ -116,10 +118,13 @@ impl Own {
             Self::UserByEmail(address) => user(panel.user_by_email(address).await?),
             Self::CreateUser(id) => user(Some(panel.create_user(&new_user(id)).await?)),
             Self::SetUserExternalId { id, external_id } => {
-                let written = panel.set_user_external_id(&old_user(*id), external_id);
-                user(Some(written.await?))
+                let old = old_user(*id);
+                user(Some(panel.set_user_external_id(&old, external_id).await?))
             }
-            Self::CreateServer(id) => server(Some(panel.create_server(&new_server(id)).await?)),
+            Self::CreateServer(id) => {
+                let begin_by = Instant::now() + Duration::from_secs(60);
+                server(Some(panel.create_server(&new_server(id), begin_by).await?))
+            }
             Self::ServerByExternalId(id) => server(panel.server_by_external_id(id).await?),
             Self::Server(id) => return by_id(panel, *id).await,
             Self::Servers { page } => {

@@ -155,7 +155,6 @@ async fn failed(
             trouble: Trouble::Node,
         })
     {
-        clear(work, false).await?;
         return node_failed(work, facts, node_id).await;
     }
     if error.violates("egg", "exists") {
@@ -175,15 +174,18 @@ async fn failed(
 /// fails wherever it goes is trouble of its own: it must not take the nodes from the others,
 /// so that from some attempt on only its own waits grow.
 async fn node_failed(work: &Work, facts: &Facts, node_id: i32) -> Result<Outcome, Error> {
-    let (db, attempt) = (&work.app.db, facts.server.attempt.max(1));
-    if attempt < ELSEWHERE {
-        let now_us = db.now().await?;
-        let until_us = now_us + micros(work.settings.avoid_node);
-        db.within_reason(async {
-            nodes::mark_avoided(db.write(), node_id, now_us, until_us).await
-        })
-        .await?;
-    } else {
+    let (id, attempt) = (work.id(), facts.server.attempt.max(1));
+    let avoid_us = micros(work.settings.avoid_node);
+    work.store(Step::CreateServer, |tx, now_us| async move {
+        servers::clear_create(&tx, id, false).await?;
+        // With the slot: whoever gets it next knows of the node.
+        if attempt < ELSEWHERE {
+            nodes::mark_avoided(&*tx, node_id, now_us, now_us + avoid_us).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    if attempt >= ELSEWHERE {
         metrics::counter!("spawnpoint_creates_failing_everywhere_total").increment(1);
     }
     let doubled = work.settings.retry * (1 << (attempt - 1).clamp(0, 16));

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::rest;
 use crate::support::{
     db::Engine,
+    effort::bar,
     live::{Live, PATIENCE},
     pool::pool_cart,
     processes::CoreProcess,
@@ -28,8 +29,6 @@ const LEASE: Duration = Duration::from_secs(4);
 const GRACE: Duration = Duration::from_secs(5);
 /// A machine that does other things as well takes so many times as long.
 pub const BUSY: u32 = 3;
-/// The longest time from a kill to the delivery of what it interrupted.
-pub const RECOVERY: Duration = LEASE.saturating_add(GRACE).saturating_mul(BUSY);
 /// Gigabytes and ports for everything that a scene sells.
 pub const ROOM: u16 = 450;
 /// Longer than any kill is waited for.
@@ -44,6 +43,13 @@ pub const VARIABLES: [(&str, &str); 6] = [
     ("PANEL_MAX_CREATES", "16"),
     ("PANEL_MAX_CREATES_PER_NODE", "16"),
 ];
+
+/// The longest time from a kill to the delivery of what it interrupted: harder than the
+/// catalogue's bar, which ends where the interrupted step begins anew.
+pub fn recovery() -> Duration {
+    let figure = LEASE + GRACE;
+    bar(figure, BUSY * figure)
+}
 
 /// What hangs at a stand-in: a request that came and is not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{
     freeze::Freeze,
     rest,
-    scene::{Hang, RECOVERY, Scene},
+    scene::{Hang, Scene, recovery},
 };
 use crate::support::{db::Engine, effort, live::PATIENCE, pool::pool_cart, sql, wait};
 
@@ -53,7 +53,7 @@ async fn killed_while_stripe_is_read(engine: Engine) {
         for path in ["/v1/checkout/sessions/", "/v1/subscriptions/"] {
             let hang = Hang::Stripe("GET", path, false);
             let took = survive(&mut scene, hang, 2).await;
-            assert!(took < RECOVERY, "{took:?}");
+            assert!(took < recovery(), "{took:?}");
             sold += 2;
         }
     }
@@ -71,7 +71,7 @@ async fn killed_around_the_account(engine: Engine) {
         for after in [false, true] {
             let asked = scene.live.calls("POST", "/users").len();
             let took = survive(&mut scene, Hang::Panel("POST", "/users", after), 2).await;
-            assert!(took < RECOVERY, "{took:?}");
+            assert!(took < recovery(), "{took:?}");
             let asked = scene.live.calls("POST", "/users").len() - asked;
             assert_eq!(asked, 4, "each was sent again, once");
             sold += 2;

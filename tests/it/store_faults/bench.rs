@@ -143,6 +143,29 @@ impl Bench {
         }
     }
 
+    /// Lets the worker work until nothing is due and every event has its number.
+    async fn work_to_rest(&self) {
+        let db = &self.live.store.db;
+        let deadline = Instant::now() + PATIENCE;
+        for turn in 1.. {
+            self.drive().await;
+            self.sweep().await;
+            let now_us = self.app.db.now().await.unwrap();
+            let busy = format!(
+                "SELECT (SELECT count(*) FROM orders
+                    WHERE lease_owner IS NOT NULL OR due_us <= {now_us})
+                    + (SELECT count(*) FROM order_events WHERE sequence IS NULL)"
+            );
+            if sql::count(db, &busy).await == 0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the shop does not come to rest");
+            if turn > 3 {
+                self.pass(LEASE / 3);
+            }
+        }
+    }
+
     /// Lets time pass for the control plane and for Stripe.
     pub fn pass(&self, by: Duration) {
         let us = i64::try_from(by.as_micros()).unwrap();
@@ -153,6 +176,7 @@ impl Bench {
     /// Closes the shop, which audits it.
     pub async fn close(self) {
         self.proxy.disarm();
+        self.work_to_rest().await;
         drop(self.hand);
         drop(self.app);
         self.live.close().await;

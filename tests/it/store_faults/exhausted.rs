@@ -19,11 +19,17 @@ use crate::support::{
 const CALLERS: usize = 40;
 /// A call ends before the cap that would tell nothing but DEADLINE_EXCEEDED.
 const CAP: Duration = Duration::from_secs(10);
-/// The catalogue says 100 ms; the rest is for a busy machine.
-const HEALTH: Duration = Duration::from_secs(1);
+/// With so many connections that wait the pool is used up: it has ten, and one may be on
+/// its way back.
+const USED_UP: i64 = 9;
+/// The catalogue's figure for health while the pool is used up.
+const HEALTH: Duration = Duration::from_millis(100);
+/// And on a machine that does other things as well.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// D-04: slow statements use up the pool. Callers are told to come back, health answers
-/// meanwhile, and when the lock is given back everything goes on.
+/// meanwhile (in the long mode within 100 ms, as long as the pool is used up), and when the
+/// lock is given back everything goes on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_pool_that_is_used_up_refuses_in_time_and_recovers() {
     if postgres::skipped() {
@@ -65,28 +71,36 @@ async fn exhaust(live: &Live) {
         let watch = async {
             let waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'
                 AND datname = current_database()";
-            let (mut most, mut slowest) = (0, Duration::ZERO);
+            let (mut most, mut looks, mut slowest) = (0, 0, Duration::ZERO);
             let began = Instant::now();
             while began.elapsed() < Duration::from_secs(2) {
-                most = most.max(sql::count(db, waiting).await);
+                let now = sql::count(db, waiting).await;
+                most = most.max(now);
                 let (_, took) = live.health().await;
-                slowest = slowest.max(took);
+                // Before, the machine is busy with so many calls that begin at once.
+                if now >= USED_UP {
+                    looks += 1;
+                    slowest = slowest.max(took);
+                }
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            (most, slowest)
+            (most, looks, slowest)
         };
         let both = tokio::join!(join_all(calls), watch);
         keep.notify_one();
         both
     };
-    let (held, (answers, (most, slowest))) = tokio::join!(holder, calls);
+    let (held, (answers, (most, looks, slowest))) = tokio::join!(holder, calls);
     held.unwrap();
-    eprintln!("{most} connections waited, health took up to {slowest:?}");
+    eprintln!("{most} connections waited, health took up to {slowest:?} in {looks} looks");
     assert!(
-        most >= 9,
+        most >= USED_UP && looks > 0,
         "{most} connections waited: the pool was not used up"
     );
-    assert!(slowest < HEALTH, "health took {slowest:?}");
+    assert!(
+        slowest < effort::bar(HEALTH, BUSY),
+        "health took {slowest:?}"
+    );
     for (answer, took) in answers {
         assert_store_away(&answer.expect_err("the table was locked"));
         assert!(took < CAP, "{took:?}");

@@ -18,10 +18,17 @@ use crate::support::{
     sql, till, wait,
 };
 
-/// A store that is back is used again within this.
+/// A store that is back is used again within this, as the catalogue says.
 const BACK: Duration = Duration::from_secs(10);
 /// On top, for a busy machine.
 const SLACK: Duration = Duration::from_secs(5);
+/// A transaction with a server that went silent is given up after this; a call even before.
+const GIVEN_UP: Duration = Duration::from_secs(15);
+
+/// The longest until a store that is back is used again.
+fn back() -> Duration {
+    effort::bar(BACK, BACK + SLACK)
+}
 
 /// Purchases on their way: one not paid, one paid, one whose server is being installed.
 struct Purchases {
@@ -115,7 +122,7 @@ async fn purchases_survive_the_death_of_the_database() {
         live.wait_not_serving().await;
         cluster.start_again().unwrap();
         let took = live.wait_serving().await;
-        assert!(took < BACK + SLACK, "{took:?}");
+        assert!(took < back(), "{took:?}");
         assert_eq!(till::inbox(&live, "evt_during_the_outage").await, None);
         purchases.complete(&live).await;
     }
@@ -230,7 +237,7 @@ async fn purchases_survive_a_database_that_only_reads() {
     )
     .await;
     let took = live.wait_serving().await;
-    assert!(took < BACK + SLACK, "{took:?}");
+    assert!(took < back(), "{took:?}");
     purchases.complete(&live).await;
     live.close().await;
 }
@@ -260,14 +267,15 @@ async fn connections_to_a_copy_that_only_reads_are_left() {
     assert_store_away(&refused.unwrap_err());
     settings(&admin.db, &[&writes]).await;
     let took = live.wait_serving().await;
-    assert!(took < BACK + SLACK, "{took:?}");
+    assert!(took < back(), "{took:?}");
     let order = live.buy(Uuid::new_v4()).await;
     assert_eq!(live.creates(&order.id).len(), 1);
     live.close().await;
 }
 
 /// D-03: the machine of the database is gone without a word, with statements under way;
-/// another one answers at its address.
+/// another one answers at its address. The catalogue's 10 s begin once what was under way
+/// has run into its own limit: nothing tells us of a silence before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn connections_that_went_silent_are_left() {
     if postgres::skipped() {
@@ -300,8 +308,8 @@ async fn connections_that_went_silent_are_left() {
     })
     .await;
     let took = stranded.elapsed();
-    // Whatever was under way runs into its own limit first: a call 10 s, a transaction 15 s.
-    assert!(took < 3 * BACK + SLACK, "{took:?}");
+    let longest = effort::bar(GIVEN_UP + BACK, GIVEN_UP + 2 * BACK);
+    assert!(took < longest, "{took:?}");
     assert!(proxy.accepted() > before, "new connections were made");
     for order in &orders {
         live.wait_order(&order.id, "the server runs", |order| {

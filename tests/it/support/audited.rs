@@ -19,8 +19,6 @@ use super::{
 
 /// How long a shop may take to come to rest by itself.
 const TO_REST: Duration = PATIENCE;
-/// A shop that is closed in the midst of its work gets no longer than this.
-const BUSY: Duration = Duration::from_millis(200);
 /// Between two looks whether it rests.
 const PAUSE: Duration = Duration::from_millis(30);
 /// Orders that a stranger tries to see.
@@ -36,8 +34,6 @@ struct End<'a> {
     why: &'a str,
     /// What control planes that are processes of their own have logged.
     processes: Option<&'a str>,
-    /// Work is still under way.
-    busy: bool,
 }
 
 /// Makes it a rule: a shop that is dropped was closed, and so was audited.
@@ -64,17 +60,6 @@ impl Live {
     /// Closes the shop once it rests, and audits it: what must come to pass has come.
     pub async fn close(self) {
         self.close_expecting(&[], "").await;
-    }
-
-    /// Closes the shop of a test that ends in the midst of its work, and says why: only
-    /// what holds at every instant is judged.
-    pub async fn close_busy(self, why: &str) {
-        assert!(!why.is_empty(), "say why it does not come to rest");
-        self.end(End {
-            busy: true,
-            ..End::default()
-        })
-        .await;
     }
 
     /// Closes the shop of a test that breaks some of the invariants itself, by playing
@@ -108,13 +93,7 @@ impl Live {
         let worked = end.processes.is_some() || !self.world.cores.is_empty();
         let mut found = Vec::new();
         if worked {
-            let patience = if end.busy { BUSY } else { TO_REST };
-            let unrest = self.come_to_rest(&auditor, patience).await;
-            assert!(
-                end.busy || unrest.is_empty(),
-                "the shop does not come to rest, and `close_busy` does not say why:\n  {}",
-                unrest.join("\n  ")
-            );
+            self.come_to_rest(&auditor).await;
             found.extend(self.strangers().await);
         }
         // The clock of the core that worked: a test may have moved it.
@@ -149,8 +128,8 @@ impl Live {
         verdict(&found, end.expected, end.why);
     }
 
-    /// Waits until nothing is under way. Tells what still is in the end.
-    async fn come_to_rest(&self, auditor: &Auditor, patience: Duration) -> Vec<String> {
+    /// Waits until nothing is under way: what is still to come could not be judged.
+    async fn come_to_rest(&self, auditor: &Auditor) {
         let began = Instant::now();
         loop {
             let now_us = match self.world.cores.first() {
@@ -158,9 +137,14 @@ impl Live {
                 None => self.store.db.now().await.unwrap(),
             };
             let unrest = self.picture_at(auditor, now_us).await.unrest();
-            if unrest.is_empty() || began.elapsed() > patience {
-                return unrest;
+            if unrest.is_empty() {
+                return;
             }
+            assert!(
+                began.elapsed() < TO_REST,
+                "the shop does not come to rest:\n  {}",
+                unrest.join("\n  ")
+            );
             tokio::time::sleep(PAUSE).await;
         }
     }

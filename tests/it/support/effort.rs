@@ -1,6 +1,6 @@
 //! How much a test tries: the suite's share, or all of it in the long mode.
 
-use std::env;
+use std::{env, time::Duration};
 
 /// Whether `scripts/test --long` runs: the catalogue's own figures instead of samples.
 #[allow(dead_code, reason = "each mode of the suite uses its own")]
@@ -12,6 +12,21 @@ pub fn long() -> bool {
 #[allow(dead_code, reason = "each mode of the suite uses its own")]
 pub fn runs(usual: u32, most: u32) -> u32 {
     if long() { most } else { usual }
+}
+
+/// The longest that something may take: the catalogue's `figure` in the long mode, which
+/// runs what is timed by itself; `busy` in the suite, whose machine does all the rest as well.
+#[allow(dead_code, reason = "each mode of the suite uses its own")]
+pub fn bar(figure: Duration, busy: Duration) -> Duration {
+    if long() { figure } else { busy }
+}
+
+/// The time within which so many of a hundred answers came.
+#[allow(dead_code, reason = "each mode of the suite uses its own")]
+pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
+    times.sort_unstable();
+    let at = (times.len() * percent).div_ceil(100).max(1);
+    times[at - 1]
 }
 
 /// Where random choices begin: the number of the run, or SPAWNPOINT_SEED, which repeats

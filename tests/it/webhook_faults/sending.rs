@@ -170,10 +170,3 @@ pub async fn assert_processed_once(live: &Live, order: &Order, event_id: &str) {
     let owned = servers.iter().filter(|server| server.user == user);
     assert_eq!(owned.count(), 1, "one user, one purchase, one server");
 }
-
-/// The time within which so many of a hundred answers came.
-pub fn percentile(times: &mut [Duration], percent: usize) -> Duration {
-    times.sort_unstable();
-    let at = (times.len() * percent).div_ceil(100).max(1);
-    times[at - 1]
-}

@@ -248,6 +248,13 @@ fn an_order_holds_what_it_may_need() {
     always(I5, |shop| {
         shop.picture.store.ports[2].order_id = Some(CANCELED)
     });
+    // Somebody else has the port of a paid order: it looks for another, or has to.
+    let taken = |shop: &mut Shop, due_us: Option<i64>| {
+        not_made_yet(shop, due_us);
+        shop.picture.store.ports[0] = port(100, None, "foreign");
+    };
+    at_rest(I2, |shop| taken(shop, Some(9_000_000)));
+    assert_eq!(found(|shop| taken(shop, None)).0, [I2, I5]);
     at_rest(I5, |shop| {
         let hold = super::sound::hold(CANCELED, "checkout");
         shop.picture.store.holds.push(hold);

@@ -115,6 +115,12 @@ impl RunningPanel {
             .insert(external_id.to_owned());
     }
 
+    /// Loses the daemons' reports on the next so many installs that end, whosever they are:
+    /// those servers stay `installing` until their daemon restarts.
+    pub fn lose_installs(&self, times: usize) {
+        self.shared.lock().losses_left = times;
+    }
+
     /// Lets installs of the server with this external id succeed again.
     pub fn allow_install(&self, external_id: &str) {
         let mut state = self.shared.lock();

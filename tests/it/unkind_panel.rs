@@ -1,0 +1,473 @@
+//! The panel at its worst, as its own create pipeline, its races, its daemons and its lists
+//! can be: each switch of the stand-in is turned on the product, and each paid order has one
+//! server in the end, without a try being counted.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures_util::future::join_all;
+use sandbox::panel::{DaemonMode, DripFrom, Fault, FaultAction, FaultId, Moment, Race, RaceLoss};
+use spawnpoint::rpc::proto;
+use uuid::Uuid;
+
+use crate::{
+    placement_live::{in_region, node, node_spec},
+    support::{
+        db::Engine,
+        live::{Live, PATIENCE, cart},
+        provisioning::{EAST, cart_of},
+        wait,
+    },
+};
+
+both_engines!(
+    creates_torn_around_their_commit_make_one_server_each,
+    two_orders_of_a_new_customer_race_for_the_account,
+    a_port_that_another_writer_takes_in_the_create_is_noticed,
+    an_install_that_its_daemon_forgot_counts_as_it_is,
+    empty_and_short_lists_are_no_reason_to_act,
+    locks_that_are_waited_for_in_vain_delay_an_order_and_nothing_else,
+    a_panel_that_drips_is_left,
+    a_node_that_failed_a_moment_ago_is_the_last_to_be_sold,
+    orders_that_wait_for_a_failing_node_go_elsewhere,
+    an_order_that_fails_everywhere_takes_no_node_from_the_others,
+);
+
+const SERVERS: &str = "/servers";
+const REINSTALL: &str = "/servers/{server}/reinstall";
+/// Longer than an install may take.
+const INSTALL_LIMIT: Duration = Duration::from_secs(3_660);
+
+/// Calls give up after a second, as they do after 40 in production; all else to scale.
+async fn open_impatient(engine: Engine) -> Live {
+    let quick = [
+        ("CALL_TIMEOUT_SECONDS", "1"),
+        ("LEASE_MARGIN_SECONDS", "0.5"),
+        ("LEASE_SECONDS", "6"),
+    ];
+    Live::open_with(engine, |options| {
+        let quick = quick.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        options.variables.extend(quick);
+    })
+    .await
+}
+
+/// Everything is as it would be if nothing had happened.
+async fn assert_delivered(live: &Live, order: &proto::Order, what: &str) -> proto::Order {
+    live.wait_running(&order.id).await;
+    let well = |order: &proto::Order| {
+        (order.error_reason.as_str(), order.waiting_reason.as_str()) == ("", "")
+    };
+    let order = live.wait_order(&order.id, what, well).await;
+    assert_eq!(live.tries(&order.id).await, 0, "{what} is not its fault");
+    let servers = live.world.panel.servers();
+    let ours = servers
+        .iter()
+        .filter(|row| row.external_id.as_ref() == Some(&order.id));
+    assert_eq!(ours.count(), 1, "{what}: servers on the panel");
+    order
+}
+
+/// What was in doubt is repeated as it was.
+fn assert_repeated_alike(live: &Live, order: &proto::Order, what: &str) {
+    let creates = live.creates(&order.id).into_iter();
+    let bodies: Vec<_> = creates.map(|call| call.body).collect();
+    let alike = bodies.windows(2).all(|pair| pair[0] == pair[1]);
+    assert!(alike, "{what}: a repeat is another request");
+}
+
+/// P-04, P-11, P-12, P-13: the panel's worker fails right before and right after the commit
+/// of the row, with no answer, a hang, a 500, a page of a proxy. A row that was committed
+/// before its daemon heard of it installs for ever, unless somebody begins the install again.
+async fn creates_torn_around_their_commit_make_one_server_each(engine: Engine) {
+    let live = open_impatient(engine).await;
+    let panel = &live.world.panel;
+    let actions = [
+        FaultAction::Drop,
+        FaultAction::Hang {
+            milliseconds: 2_500,
+        },
+        FaultAction::InternalError,
+        FaultAction::HtmlPage { status: 502 },
+    ];
+    let mut torn: Vec<(proto::Order, Fault, FaultId)> = Vec::new();
+    for when in [Moment::BeforeCommit, Moment::AfterCommit] {
+        for action in &actions {
+            let order = live.reserve(cart(Uuid::new_v4())).await;
+            let fault = Fault::on_route("POST", SERVERS, action.clone())
+                .containing(&order.id)
+                .when(when)
+                .times(1);
+            torn.push((order, fault.clone(), panel.inject(fault)));
+        }
+    }
+    for (order, ..) in &torn {
+        live.pay(order);
+    }
+    let shop = &live;
+    let made = torn.iter().map(|(order, fault, _)| async move {
+        shop.wait_order(&order.id, "its server is there", |order| {
+            order.pterodactyl_server_id > 0
+        })
+        .await;
+        let creates = shop.creates(&order.id).len();
+        // What was rolled back is sent again; what was committed is found.
+        let wanted = 1 + usize::from(fault.when == Moment::BeforeCommit);
+        assert_eq!(creates, wanted, "{fault:?}");
+    });
+    join_all(made).await;
+    // The daemons of those that were committed never heard of them.
+    let unheard = torn
+        .iter()
+        .filter(|(_, fault, _)| fault.when == Moment::AfterCommit);
+    let unheard: Vec<&proto::Order> = unheard.map(|(order, ..)| order).collect();
+    for order in &unheard {
+        live.wait_for_reason(&order.id, "INSTALLING").await;
+    }
+    live.skip(INSTALL_LIMIT);
+    for (order, fault, id) in &torn {
+        assert_eq!(panel.fired(*id), 1, "{fault:?}");
+        assert_delivered(&live, order, &format!("{fault:?}")).await;
+        assert_repeated_alike(&live, order, &format!("{fault:?}"));
+    }
+    assert_eq!(panel.succeeded_route("POST", REINSTALL), unheard.len());
+    live.close().await;
+}
+
+/// P-02: both POSTs of a new customer's first two orders pass the panel's checks before
+/// either is stored, and one loses: to the model's own check, and to a unique key.
+async fn two_orders_of_a_new_customer_race_for_the_account(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    for loss in [RaceLoss::ModelCheck, RaceLoss::Insert] {
+        let user = Uuid::new_v4();
+        let mut orders = Vec::new();
+        for name in ["One", "Two"] {
+            let cart = proto::CreateCheckoutSessionRequest {
+                server_name: name.to_owned(),
+                ..cart(user)
+            };
+            orders.push(live.reserve(cart).await);
+        }
+        let race = panel.race(Race::users(2, loss));
+        live.hold_webhooks();
+        for order in &orders {
+            live.pay(order);
+        }
+        live.release_webhooks();
+        for order in &orders {
+            assert_delivered(&live, order, &format!("{loss:?}")).await;
+        }
+        assert!(panel.raced(race), "{loss:?}: the two never met");
+        assert_eq!(live.panel_users(user).len(), 1, "{loss:?}");
+    }
+    live.close().await;
+}
+
+/// Finding 25 of the panel's own making: nothing there guards additional ports, and the last
+/// writer wins. What the panel has is what our ledger says.
+async fn a_port_that_another_writer_takes_in_the_create_is_noticed(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    panel.steal_additional(1);
+    let order = live.buy_cart(cart_of(Uuid::new_v4(), "rust-3gb")).await;
+    assert_eq!(panel.stolen(), 1);
+    assert_delivered(&live, &order, "a theft").await;
+    let made = live.made(&order.id).allocations;
+    assert_eq!(made.len(), 2);
+    let ports = live.ports_of(EAST.1, &order.id).await;
+    let ours: Vec<i64> = ports
+        .iter()
+        .map(|port| port.pterodactyl_allocation_id)
+        .collect();
+    assert_eq!(ours, made, "the panel's word wins");
+    let events = live.events(&order.id).await;
+    let noted = |event: &proto::OrderEvent| event.what == "note" && event.to.contains("1 lost");
+    assert!(events.iter().any(noted), "{events:?}");
+    live.close().await;
+}
+
+/// A daemon that is restarted forgets what it was installing, and the panel calls the server
+/// normal: it counts as it is.
+async fn an_install_that_its_daemon_forgot_counts_as_it_is(engine: Engine) {
+    let live = Live::open_with(engine, |options| options.install = 100 * PATIENCE).await;
+    let panel = &live.world.panel;
+    let forgotten = live.purchase(cart(Uuid::new_v4())).await;
+    live.wait_for_reason(&forgotten.id, "INSTALLING").await;
+    panel.restart_daemon(EAST.0);
+    assert_delivered(&live, &forgotten, "a restart").await;
+    assert_eq!(panel.count_route("POST", REINSTALL), 0);
+    live.close().await;
+}
+
+/// Design section 6: whatever the panel's lists leave out, nothing is made, deleted or given
+/// back for it, and the shop sells on once they are whole.
+async fn empty_and_short_lists_are_no_reason_to_act(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let order = live.buy_cart(cart(Uuid::new_v4())).await;
+    let before = live.server(&order.id).await;
+    let ports = live.ports_of(EAST.1, &order.id).await;
+    let empty = FaultAction::EmptyList;
+    let short = FaultAction::ShortList { rows: 0 };
+    let ports_list = "/nodes/{node}/allocations";
+    for (action, list) in [
+        (&empty, "/nodes"),
+        (&short, "/nodes"),
+        (&empty, ports_list),
+        (&short, ports_list),
+    ] {
+        let lists = [list, SERVERS];
+        let faults = lists.map(|list| {
+            (
+                list,
+                panel.inject(Fault::on_route("GET", list, action.clone())),
+            )
+        });
+        // One order that installs keeps the list of servers asked for; the mirror of ports
+        // believes what it read for minutes.
+        panel.set_install_delay(100 * PATIENCE);
+        let waits = live.purchase(cart(Uuid::new_v4())).await;
+        live.wait_for_reason(&waits.id, "INSTALLING").await;
+        live.skip(Duration::from_secs(301));
+        for (list, fault) in &faults {
+            wait::until("the list is read twice", PATIENCE, || async {
+                panel.fired(*fault) >= 2
+            })
+            .await;
+            assert!(panel.fired(*fault) >= 2, "{list}");
+        }
+        let now = live.order(&order.id).await;
+        let held = (
+            now.status(),
+            now.server_state(),
+            now.waiting_reason.as_str(),
+        );
+        let running = proto::ServerState::Running;
+        assert_eq!(held, (proto::OrderStatus::Provisioned, running, ""));
+        assert_eq!(live.server(&order.id).await.ports, before.ports);
+        assert_eq!(live.ports_of(EAST.1, &order.id).await, ports);
+        assert!(live.hold(&order.id).await.is_some());
+        assert_eq!(live.creates(&order.id).len(), 1);
+        for (_, fault) in faults {
+            panel.remove_fault(fault);
+        }
+        panel.set_install_delay(Duration::from_millis(50));
+        panel.restart_daemon(EAST.0);
+        assert_delivered(&live, &waits, "an empty list").await;
+        live.skip(Duration::from_secs(301));
+        live.wait_until_sellable().await;
+        live.buy_cart(cart(Uuid::new_v4())).await;
+    }
+    assert_eq!(panel.count_route("DELETE", "/servers/{server}"), 0);
+    live.close().await;
+}
+
+/// The calls that an order makes of a panel that does not know its customer.
+const CALLS: [(&str, &str); 3] = [("POST", "/users"), ("POST", SERVERS), ("GET", SERVERS)];
+
+/// 500 `QueryException` from a database that is locked, before the work and instead of it.
+async fn locks_that_are_waited_for_in_vain_delay_an_order_and_nothing_else(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    for when in [Moment::BeforeWork, Moment::BeforeCommit] {
+        let locked = |(method, route): (&str, &str)| {
+            let locked = FaultAction::LockTimeout { retry_after: None };
+            Fault::on_route(method, route, locked).times(1)
+        };
+        // Lists commit nothing.
+        let calls = CALLS.iter().filter(|(method, _)| *method == "POST");
+        let faults = calls.map(|call| panel.inject(locked(*call).when(when)));
+        let faults: Vec<FaultId> = faults.collect();
+        let order = live.reserve(cart(Uuid::new_v4())).await;
+        live.pay(&order);
+        assert_delivered(&live, &order, &format!("a lock, {when:?}")).await;
+        for fault in faults {
+            assert_eq!(panel.fired(fault), 1, "{when:?}");
+        }
+    }
+    live.close().await;
+}
+
+/// P-29: a byte in a while, from the first of the head or of the body. The time-out is that
+/// of the whole call, so each is left in time, and the order goes on.
+async fn a_panel_that_drips_is_left(engine: Engine) {
+    let live = open_impatient(engine).await;
+    let panel = &live.world.panel;
+    for from in [DripFrom::Head, DripFrom::Body] {
+        let drip = FaultAction::Drip {
+            from,
+            bytes: 1,
+            milliseconds: 300,
+        };
+        let faults = CALLS.map(|(method, route)| {
+            panel.inject(Fault::on_route(method, route, drip.clone()).times(1))
+        });
+        let order = live.reserve(cart(Uuid::new_v4())).await;
+        live.pay(&order);
+        assert_delivered(&live, &order, &format!("{from:?}")).await;
+        for fault in faults {
+            assert_eq!(panel.fired(fault), 1, "{from:?}");
+        }
+        assert_eq!(live.creates(&order.id).len(), 1, "{from:?}");
+    }
+    live.close().await;
+}
+
+/// A node where a create failed a moment ago is well by the time that its customer has paid:
+/// in a region of one node the shop sells on. Where another node has room, that one is sold;
+/// and a node that goes on failing for minutes is not sold at all.
+async fn a_node_that_failed_a_moment_ago_is_the_last_to_be_sold(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    panel.set_daemon(EAST.0, DaemonMode::Down);
+    let first = live.purchase(cart(Uuid::new_v4())).await;
+    live.wait_for_reason(&first.id, "PANEL_UNAVAILABLE").await;
+    assert!(live.node(EAST.1).await.avoided_until_time.is_some());
+    let second = live.reserve(cart(Uuid::new_v4())).await;
+    assert_eq!(second.node_id, EAST.1);
+    let explained = live
+        .provisioning()
+        .explain_placement(live.operator(proto::ExplainPlacementRequest {
+            plan_id: "mc-2gb".to_owned(),
+            region: "us-east".to_owned(),
+            ..Default::default()
+        }))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(explained.chosen_node_id, Some(EAST.1));
+    let node = &explained.nodes[0];
+    assert_eq!(
+        (node.fits, &node.reasons[..]),
+        (true, &["AVOIDED".to_owned()][..])
+    );
+
+    // Its order tries it each minute; after ten it is no node to sell.
+    for _ in 0..11 {
+        let tried = panel.count_route("POST", SERVERS);
+        live.skip(Duration::from_secs(61));
+        wait::until("the node is tried again", PATIENCE, || async {
+            panel.count_route("POST", SERVERS) > tried
+        })
+        .await;
+        live.wait_for_reason(&first.id, "PANEL_UNAVAILABLE").await;
+    }
+    wait::until("the node is not sold", PATIENCE, || async {
+        live.checkout(cart(Uuid::new_v4())).await.is_err()
+    })
+    .await;
+
+    panel.set_daemon(EAST.0, DaemonMode::Ok);
+    live.skip(Duration::from_secs(121));
+    live.pay(&second);
+    for order in [&first, &second] {
+        assert_delivered(&live, order, "a node that was down").await;
+    }
+    live.close().await;
+}
+
+/// A region of its own with one node, and room for another.
+async fn first_of_two(live: &Live) -> proto::Node {
+    let spec = node_spec("one", 41, 31_000..=31_009);
+    live.add_node(&spec, node("One", "pair", 64)).await
+}
+
+async fn second_of_two(live: &Live) -> proto::Node {
+    let spec = node_spec("two", 42, 32_000..=32_009);
+    live.add_node(&spec, node("Two", "pair", 64)).await
+}
+
+/// Two creates at a time go to a node. When one fails there, those that wait for their turn
+/// do not go on to a node that hangs, each for as long, while other nodes have room.
+async fn orders_that_wait_for_a_failing_node_go_elsewhere(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let first = first_of_two(&live).await;
+    let mut orders = Vec::new();
+    for _ in 0..6 {
+        let order = live.reserve(in_region(cart(Uuid::new_v4()), "pair")).await;
+        assert_eq!(order.node_id, first.id);
+        orders.push(order);
+    }
+    let second = second_of_two(&live).await;
+    let hang = DaemonMode::Hang {
+        wait: Duration::from_secs(1),
+        method: Some("POST".to_owned()),
+    };
+    panel.set_daemon(first.pterodactyl_node_id, hang);
+    live.hold_webhooks();
+    for order in &orders {
+        live.pay(order);
+    }
+    live.release_webhooks();
+    let mut failed = 0;
+    for order in &orders {
+        let order = assert_delivered(&live, order, "a node that hangs").await;
+        assert_eq!(order.node_id, second.id);
+        let creates = live.creates(&order.id);
+        failed += creates
+            .iter()
+            .filter(|call| call.status == Some(504))
+            .count();
+    }
+    assert_eq!(panel.daemon_fired(first.pterodactyl_node_id), failed);
+    assert!((1..=2).contains(&failed), "{failed} waited for the node");
+    live.close().await;
+}
+
+/// P-24: an order whose create the daemon of each node refuses keeps its room and waits. It
+/// does not keep every node of its region from the others, however long it tries.
+async fn an_order_that_fails_everywhere_takes_no_node_from_the_others(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let nodes = [first_of_two(&live).await, second_of_two(&live).await];
+    let refused = DaemonMode::Status {
+        status: 422,
+        body: r#"{"error":"no such image"}"#.to_owned(),
+    };
+    for node in &nodes {
+        panel.set_daemon(node.pterodactyl_node_id, refused.clone());
+    }
+    let poisoned = live.purchase(in_region(cart(Uuid::new_v4()), "pair")).await;
+    let fails = async |tries: usize| {
+        wait::until("it is tried again", PATIENCE, || async {
+            live.creates(&poisoned.id).len() >= tries
+        })
+        .await;
+        live.wait_for_reason(&poisoned.id, "PANEL_UNAVAILABLE")
+            .await;
+    };
+    for tries in 1..=8 {
+        fails(tries).await;
+        live.skip(Duration::from_secs(61));
+    }
+    fails(9).await;
+    // What just failed once more did not make anybody avoid the node.
+    for node in &nodes {
+        let avoided = live.node(node.id).await.avoided_until_time;
+        let now_us = live.world.cores[0].app.db.now().await.unwrap();
+        let passed = |until: i64| until < now_us / 1_000_000;
+        assert!(
+            avoided.is_none_or(|until| passed(until.seconds)),
+            "{avoided:?}"
+        );
+    }
+    let tried = live.creates(&poisoned.id);
+    assert!(tried.iter().all(|call| call.status == Some(422)));
+    let ports = tried
+        .iter()
+        .map(|call| call.body.as_ref().unwrap()["allocation"]["default"].as_i64());
+    let ports: BTreeSet<_> = ports.collect();
+    assert!(ports.len() > 1, "it went nowhere else");
+    assert_eq!(live.tries(&poisoned.id).await, 0);
+    assert!(live.hold(&poisoned.id).await.is_some());
+
+    for node in &nodes {
+        panel.set_daemon(node.pterodactyl_node_id, DaemonMode::Ok);
+    }
+    let other = live.buy_cart(in_region(cart(Uuid::new_v4()), "pair")).await;
+    assert_eq!(live.creates(&other.id).len(), 1);
+    live.skip(Duration::from_secs(61));
+    assert_delivered(&live, &poisoned, "refusals of every node").await;
+    live.close().await;
+}
