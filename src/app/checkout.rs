@@ -46,7 +46,7 @@ const OPEN_SESSIONS: usize = 3;
 /// Orders of one user that hold room while they wait for payment, those among them whose
 /// session is being ended. Stripe may be away, and nothing is given back without its word:
 /// one customer must not fill a region meanwhile.
-const WAITING_ORDERS: usize = 2 * OPEN_SESSIONS;
+const WAITING_ORDERS: usize = 4 * OPEN_SESSIONS;
 /// Stripe is asked for the end of a session within seconds.
 const ENDED_SOON: Duration = Duration::from_secs(30);
 

@@ -1,7 +1,7 @@
 //! The panel account that a server belongs to: made once, adopted only when it is
 //! surely the customer's, never an administrator's.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 use sandbox::panel::{Fault, FaultAction, Outage, UserSpec};
@@ -10,7 +10,8 @@ use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
-    live::{Live, cart},
+    live::{Live, PATIENCE, cart},
+    wait,
 };
 
 both_engines!(
@@ -20,6 +21,7 @@ both_engines!(
     an_account_that_may_be_anothers_parks_the_order,
     customers_of_the_same_or_of_any_name_get_their_own_accounts,
     an_account_made_without_an_answer_is_found_again,
+    an_account_that_is_taken_and_never_found_parks_the_order,
 );
 
 /// A cart of a customer with this address.
@@ -276,5 +278,33 @@ async fn an_account_made_without_an_answer_is_found_again(engine: Engine) {
         (live.panel_users(user).len(), live.tries(&order.id).await),
         (1, 0)
     );
+    live.close().await;
+}
+
+/// The panel says that the name is taken, and neither look finds whose it is: the panel is
+/// well, and would be waited for in vain.
+async fn an_account_that_is_taken_and_never_found_parks_the_order(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let user = Uuid::new_v4();
+    panel.add_user(&present("else@b.co", &user.simple().to_string()));
+    let order = live.reserve(cart_from(user, "mine@b.co")).await;
+    live.pay(&order);
+    for tries in 1..=10 {
+        wait::until("it is tried once more", PATIENCE, || async {
+            live.tries(&order.id).await >= tries
+        })
+        .await;
+        // Waits between tries double.
+        live.skip(Duration::from_secs(900));
+    }
+    live.wait_parked(&order.id, "PANEL_USER_UNRESOLVED").await;
+    assert_eq!(live.tries(&order.id).await, 10);
+    assert_eq!(
+        live.order(&order.id).await.status(),
+        proto::OrderStatus::Error
+    );
+    assert_eq!(panel.users().len(), 2, "the administrator and the other");
+    assert!(live.hold(&order.id).await.is_some());
     live.close().await;
 }

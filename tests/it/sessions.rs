@@ -9,6 +9,7 @@ use spawnpoint::rpc::proto::{
     CreateCheckoutSessionRequest, CreateCheckoutSessionResponse, Order, OrderStatus,
 };
 use tonic::Code;
+use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use crate::support::{
@@ -24,7 +25,11 @@ both_engines!(
     a_fourth_session_ends_the_oldest,
     a_session_paid_while_it_is_ended_is_delivered,
     many_carts_at_once_leave_three_sessions,
+    one_customer_holds_room_in_a_dozen_unpaid_orders_at_most,
 );
+
+/// Where sessions are opened.
+const SESSIONS: &str = "/v1/checkout/sessions";
 
 fn named(user: Uuid, name: &str) -> CreateCheckoutSessionRequest {
     CreateCheckoutSessionRequest {
@@ -297,5 +302,48 @@ async fn many_carts_at_once_leave_three_sessions(engine: Engine) {
     }
     assert_eq!(canceled, 5);
     assert_eq!(till::rows(&live, "holds").await, 3);
+    live.close().await;
+}
+
+/// While Stripe is away nothing is given back, and each cart would hold more: one customer
+/// must not fill a region meanwhile, and others still may buy.
+async fn one_customer_holds_room_in_a_dozen_unpaid_orders_at_most(engine: Engine) {
+    let live = Live::open(engine).await;
+    let stripe = &live.world.stripe;
+    let user = Uuid::new_v4();
+    // Prices are known and the customer is; sessions are not opened any more.
+    let first = waiting(&live, named(user, "first")).await;
+    let away = stripe.inject(Fault::on("POST", SESSIONS, Effect::DropBefore).always());
+    let refused = async |user: Uuid, name: &str| {
+        let refused = live.checkout(named(user, name)).await;
+        reason(&refused.unwrap_err())
+    };
+    for number in 1..12 {
+        let name = format!("world {number}");
+        assert_eq!(refused(user, &name).await, "STRIPE_UNAVAILABLE");
+    }
+    assert_eq!(till::rows(&live, "holds").await, 12);
+    let limited = live.checkout(named(user, "one more")).await.unwrap_err();
+    assert_eq!(limited.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&limited), "RATE_LIMITED");
+    assert!(limited.get_details_retry_info().is_some());
+    assert_eq!(till::rows(&live, "holds").await, 12, "nothing was made");
+    let other = Uuid::new_v4();
+    assert_eq!(refused(other, "theirs").await, "STRIPE_UNAVAILABLE");
+    assert!(stripe.fired(away) > 12);
+
+    // Once Stripe is back, all but the last three are ended, and the customer buys.
+    stripe.clear_faults();
+    live.wait_order(&first.id, "the oldest has ended", |order| {
+        order.status() == OrderStatus::Canceled
+    })
+    .await;
+    wait::until("room is given back", PATIENCE, || async {
+        till::rows(&live, "holds").await <= 5
+    })
+    .await;
+    let order = bought(&live, named(user, "at last")).await;
+    live.pay(&order);
+    live.wait_running(&order.id).await;
     live.close().await;
 }

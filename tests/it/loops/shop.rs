@@ -18,6 +18,7 @@ use crate::support::{
     live::{Live, PATIENCE},
     provisioning::EAST,
     sql,
+    till::catalog_with,
 };
 
 /// Between two looks.
@@ -48,6 +49,10 @@ impl LoopShop {
         let probe = Arc::clone(&hand);
         let live = Live::open_with(engine, |options| {
             options.probe = Some(probe);
+            // The long mode sells more than the example's node has room for.
+            let room = "max_ram_gb = 64\nmax_disk_gb = 1000";
+            let more = "max_ram_gb = 4096\nmax_disk_gb = 9999";
+            options.catalog = catalog_with(&[(room, more)]);
             // A process that died keeps its leases for so long, and a step that hangs its order
             // for five calls.
             let short = [

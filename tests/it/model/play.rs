@@ -283,18 +283,12 @@ impl Play<'_> {
 }
 
 fn stripe_fault(Route(method, path): Route, harm: Harm) -> stripe::Fault {
-    // A 500 that is kept under a customer's key keeps the customer away for a day: known,
-    // and told in the orders' history; nothing that an order could do about it.
-    let keeps = !path.ends_with("/customers");
     let effect = match harm {
         Harm::DropBefore => Effect::DropBefore,
         Harm::DropAfter => Effect::DropAfter,
-        Harm::FailBefore => Effect::Status {
-            status: 500,
-            body: None,
-        },
-        Harm::FailAfter if keeps => Effect::InternalError { after_work: true },
-        Harm::FailAfter => Effect::Garbage,
+        // Both are kept under the key.
+        Harm::FailBefore => Effect::InternalError { after_work: false },
+        Harm::FailAfter => Effect::InternalError { after_work: true },
         Harm::Html => Effect::Html,
         Harm::Truncated => Effect::Truncated,
         Harm::RateLimited => Effect::RateLimited { retry_after: 3 },

@@ -59,7 +59,9 @@ impl Tally {
     /// The kinds of which so many stories brought too few.
     pub fn missing(&self, stories: u32) -> Vec<String> {
         let few = KINDS.iter().filter_map(|(kind, per_thousand)| {
-            let (count, wanted) = (self.count(kind), per_thousand * u64::from(stories) / 1000);
+            let wanted = per_thousand * u64::from(stories) / 1000;
+            // However few there are, one of a kind that is not there at all was not tried.
+            let (count, wanted) = (self.count(kind), wanted.max(1));
             (count < wanted).then(|| format!("{kind}: {count} of {wanted}"))
         });
         few.collect()
