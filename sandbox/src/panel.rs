@@ -36,6 +36,7 @@ mod state;
 mod users;
 mod validate;
 mod views;
+mod workers;
 mod worlds;
 
 pub use crate::faults::{DripFrom, Fault, FaultAction, FaultId, Moment};

@@ -29,6 +29,7 @@ both_engines!(
     a_panel_that_drips_is_left,
     a_node_that_failed_a_moment_ago_is_the_last_to_be_sold,
     orders_that_wait_for_a_failing_node_go_elsewhere,
+    creates_that_take_all_workers_of_the_panel_make_one_server_each,
     an_order_that_fails_everywhere_takes_no_node_from_the_others,
 );
 
@@ -469,5 +470,37 @@ async fn an_order_that_fails_everywhere_takes_no_node_from_the_others(engine: En
     assert_eq!(live.creates(&other.id).len(), 1);
     live.skip(Duration::from_secs(61));
     assert_delivered(&live, &poisoned, "refusals of every node").await;
+    live.close().await;
+}
+
+/// The daemons of two creates ask back, and both workers of the panel are in those creates:
+/// each fails by its time-out, nothing is left of it, and no order has two servers.
+async fn creates_that_take_all_workers_of_the_panel_make_one_server_each(engine: Engine) {
+    let live = Live::open(engine).await;
+    let panel = &live.world.panel;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        orders.push(live.reserve(cart(Uuid::new_v4())).await);
+    }
+    // Accounts and owners are read first: only the creates are to meet.
+    panel.set_daemon_timeout(Duration::from_secs(1));
+    let meet = panel.race(Race::servers(2, RaceLoss::ModelCheck));
+    live.hold_webhooks();
+    for order in &orders {
+        live.pay(order);
+    }
+    panel.set_workers(2);
+    live.release_webhooks();
+    wait::until("daemons ask back in vain", PATIENCE, || async {
+        panel.starved() >= 1
+    })
+    .await;
+    assert!(panel.raced(meet), "the creates never met");
+    panel.set_workers(16);
+    live.skip(Duration::from_secs(61));
+    for order in &orders {
+        assert_delivered(&live, order, "a panel without workers").await;
+    }
+    assert_eq!(panel.servers().len(), orders.len());
     live.close().await;
 }

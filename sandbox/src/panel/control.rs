@@ -51,6 +51,12 @@ struct TheftChange {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct WorkersChange {
+    count: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct OutageChange {
     outage: Option<String>,
 }
@@ -121,6 +127,11 @@ fn trouble(shared: &Shared, method: &str, segments: &[&str], body: &[u8]) -> Opt
             thefts(&state)
         }),
         ("POST", ["outage"]) => read(body).and_then(|change| set_outage(shared, &change)),
+        ("GET", ["workers"]) => Ok(json!({ "starved": shared.workers.starved() })),
+        ("POST", ["workers"]) => read::<WorkersChange>(body).map(|change| {
+            shared.workers.set(change.count);
+            json!({ "starved": shared.workers.starved() })
+        }),
         ("POST", ["rate"]) => read(body).map(|change| set_rate(shared, &change)),
         _ => return None,
     })

@@ -205,8 +205,8 @@ pub(crate) async fn install(
 }
 
 async fn ask(shared: &Shared, call: DaemonCall) -> Result<u16, DaemonFailure> {
-    let method = call.method;
-    let well = if call.body.is_some() { 202 } else { 204 };
+    let (method, installs) = (call.method, call.body.is_some());
+    let well = if installs { 202 } else { 204 };
     let (mode, connect, total) = {
         let mut state = shared.lock();
         let mode = state.daemons.entry(call.node).or_default().next(method);
@@ -221,6 +221,7 @@ async fn ask(shared: &Shared, call: DaemonCall) -> Result<u16, DaemonFailure> {
     };
     let no_answer = || Err(DaemonFailure::Answer(504, None));
     match mode {
+        DaemonMode::Ok if installs && !shared.workers.answer_back(total).await => no_answer(),
         DaemonMode::Ok => Ok(well),
         DaemonMode::Down | DaemonMode::Drop => no_answer(),
         DaemonMode::Blackhole => {

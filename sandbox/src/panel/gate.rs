@@ -66,6 +66,7 @@ type Charge = Option<(u32, u32)>;
 /// Answers a request, and says with which status its work ended; nothing if the panel's worker
 /// died over it.
 pub(crate) async fn answer(shared: &Shared, arrival: &Arrival) -> Option<(Answer, u16)> {
+    let _worker = shared.workers.take().await;
     let mut charge = None;
     let mut ended = None;
     let admitted = admit(&mut shared.lock(), shared, arrival, &mut charge);

@@ -22,6 +22,7 @@ use super::rate::RateLimiter;
 use super::rows::{
     Allocation, Egg, Location, Nest, Node, PendingInstall, Server, Status, User, Variable,
 };
+use super::workers::Workers;
 use crate::faults::Faults;
 
 /// A trouble of the panel itself.
@@ -279,6 +280,7 @@ pub(crate) fn apply_report(
 pub(crate) struct Shared {
     state: Mutex<State>,
     pub clock: PanelClock,
+    pub workers: Workers,
 }
 
 impl Shared {
@@ -286,6 +288,7 @@ impl Shared {
         Self {
             state: Mutex::new(State::new(config)),
             clock: config.clock.clone(),
+            workers: Workers::default(),
         }
     }
 

@@ -69,6 +69,22 @@ async fn an_install_ends_fails_or_is_lost() {
     }
 }
 
+/// The first install of each fails, and the next ends well: nobody has to allow it in time.
+#[tokio::test]
+async fn so_many_installs_fail_as_were_wanted() {
+    let world = start().await;
+    let switches = json!({ "fail_external_ids": ["order-1"], "fail_times": 1 });
+    world.post_control("install", switches).await;
+    world.create(&minecraft("order-1", 1)).await;
+    pass(&world, Duration::from_secs(61)).await;
+    assert_eq!(status(&world, 1).await.0, json!("install_failed"));
+    let again = world.call(Method::POST, "/servers/1/reinstall", None).await;
+    assert_eq!(again.0.as_u16(), 204);
+    pass(&world, Duration::from_secs(61)).await;
+    assert_eq!(status(&world, 1).await, (Value::Null, json!(1)));
+    assert_eq!(world.panel.install_counts().failed, 1);
+}
+
 #[tokio::test]
 async fn a_failed_reinstall_counts_as_installed() {
     let world = start().await;

@@ -296,3 +296,42 @@ async fn other_writes_are_struck_between_the_row_and_the_node() {
     lost(Method::DELETE, "/servers/1", "after_commit").await;
     assert_eq!((lookup(&world).await.0, asked()), (404, 4));
 }
+
+/// The second of three creates meets a node that is down; its clean-up is the next call.
+#[tokio::test]
+async fn a_node_fails_in_the_call_that_is_wanted() {
+    let world = World::start(PanelConfig::shop().with_ports_per_node(9)).await;
+    let mode = json!({ "mode": "500 {}", "nth": 2 });
+    world.post_control("nodes/1/daemon", mode).await;
+    let mut answers = Vec::new();
+    for port in 1..=3 {
+        let (status, _) = world
+            .create(&minecraft(&format!("order-{port}"), port))
+            .await;
+        answers.push(status.as_u16());
+    }
+    assert_eq!(answers, [201, 500, 201]);
+    assert_eq!(world.panel.daemon_fired(1), 1);
+    assert_eq!(world.panel.servers().len(), 2);
+}
+
+/// The daemon asks the panel back before it answers. The only worker is in the create, so the
+/// create fails by its time-out, and the row goes.
+#[tokio::test]
+async fn a_create_needs_a_second_worker() {
+    let patience = Duration::from_millis(300);
+    let config = PanelConfig::shop().with_daemon_timeouts(patience, patience);
+    let world = World::start(config).await;
+    world.post_control("workers", json!({ "count": 1 })).await;
+    let (status, answer) = world.create(&minecraft(ORDER, PORT)).await;
+    assert_eq!(
+        (status.as_u16(), code(&answer)),
+        (504, "DaemonConnectionException")
+    );
+    assert_eq!(lookup(&world).await.0, 404);
+    let starved = world.control(Method::GET, "workers", json!({})).await;
+    assert_eq!(starved, json!({ "starved": 1 }));
+    world.post_control("workers", json!({ "count": 2 })).await;
+    let (status, _) = world.create(&minecraft(ORDER, PORT)).await;
+    assert_eq!((status.as_u16(), world.panel.starved()), (201, 1));
+}

@@ -88,6 +88,22 @@ impl RunningPanel {
             .daemon_restarted(node, self.shared.clock.now());
     }
 
+    /// Sets how many requests the panel works on at a time; further ones wait. A create takes
+    /// two of its workers.
+    pub fn set_workers(&self, count: usize) {
+        self.shared.workers.set(count);
+    }
+
+    /// How many daemons asked the panel back in vain, because all its workers were busy.
+    pub fn starved(&self) -> usize {
+        self.shared.workers.starved()
+    }
+
+    /// Sets how long the panel waits for a daemon's answer.
+    pub fn set_daemon_timeout(&self, timeout: Duration) {
+        self.shared.lock().settings.daemon_timeout = timeout;
+    }
+
     /// Sets how long installs take from now on.
     pub fn set_install_delay(&self, delay: Duration) {
         self.shared.lock().settings.install_delay = Some(delay);
