@@ -3,18 +3,14 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 
-use super::{Db, Error, Tx, entity::order_events, orders::Note};
+use super::{Db, Error, Tx, entity::order_events, orders::Note, tx::AdvisoryLock};
 use crate::domain::{
     OrderId,
     order::visible::{Change, Event},
 };
-
-/// All replicas that give sequence numbers lock this.
-const SEQUENCER_LOCK: i64 = 7_205_759_405;
 
 /// Appends one event per change.
 pub async fn append(
@@ -104,14 +100,7 @@ fn event(row: order_events::Model) -> Event {
 /// the feed has no gap and no late comer.
 pub async fn sequence(db: &Db, limit: u64) -> Result<u64, Error> {
     db.tx(|tx| async move {
-        if tx.is_postgres() {
-            let lock = Statement::from_sql_and_values(
-                DbBackend::Postgres,
-                "SELECT pg_advisory_xact_lock($1)",
-                [SEQUENCER_LOCK.into()],
-            );
-            tx.execute_raw(lock).await?;
-        }
+        tx.queue(AdvisoryLock::Sequencer).await?;
         let sql = "UPDATE order_events SET sequence = numbered.place FROM (
                 SELECT id, (SELECT coalesce(max(sequence), 0) FROM order_events)
                     + row_number() OVER (ORDER BY id) AS place

@@ -3,8 +3,8 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait, IntoActiveModel, JoinType,
-    PaginatorTrait, QueryFilter, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, JoinType,
+    PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::Expr,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -13,12 +13,9 @@ use super::{
     Error, Tx,
     convert::{json, to_json},
     entity::{orders, servers},
+    tx::AdvisoryLock,
 };
 use crate::domain::OrderId;
-
-/// One transaction at a time takes a create slot. The number is arbitrary, and no other
-/// advisory lock's.
-const CREATE_SLOTS_LOCK: i64 = 7_205_759_406;
 
 /// Stores the server part of a new order: nothing is known yet.
 pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
@@ -124,14 +121,7 @@ pub async fn lock_create_slot(
     limits: CreateLimits,
     now_us: i64,
 ) -> Result<bool, Error> {
-    if tx.is_postgres() {
-        let lock = Statement::from_sql_and_values(
-            DbBackend::Postgres,
-            "SELECT pg_advisory_xact_lock($1)",
-            [CREATE_SLOTS_LOCK.into()],
-        );
-        tx.execute_raw(lock).await?;
-    }
+    tx.queue(AdvisoryLock::CreateSlots).await?;
     create_slot_free(&**tx, node_id, limits, now_us).await
 }
 

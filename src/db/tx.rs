@@ -8,8 +8,8 @@
 use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait,
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::time::timeout;
 
@@ -20,6 +20,19 @@ use crate::probe::{Moment, Struck};
 const TRIES: u32 = 5;
 /// No transaction takes so long: PostgreSQL ends a statement after 10 s, and few take one.
 const LONGEST: Duration = Duration::from_secs(15);
+
+/// What one transaction of all replicas does at a time. The numbers are arbitrary, and of this
+/// database alone; migrations, whose lock spans more than a transaction of ours, have
+/// 7,205,759,403.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum AdvisoryLock {
+    /// Writes of the catalog.
+    Catalog = 7_205_759_404,
+    /// Numbers for the feed of order events.
+    Sequencer = 7_205_759_405,
+    /// Counts of creates in flight.
+    CreateSlots = 7_205_759_406,
+}
 
 /// An open transaction. Dropped without commit, it is rolled back.
 #[derive(Clone, Debug)]
@@ -36,7 +49,21 @@ impl Deref for Tx {
 impl Tx {
     /// Whether the store is PostgreSQL.
     pub fn is_postgres(&self) -> bool {
-        self.0.get_database_backend() == sea_orm::DbBackend::Postgres
+        self.0.get_database_backend() == DbBackend::Postgres
+    }
+
+    /// One transaction at a time of all replicas goes on past here, until it ends. Writing
+    /// transactions of SQLite are one at a time anyway.
+    pub(super) async fn queue(&self, lock: AdvisoryLock) -> Result<(), Error> {
+        if self.is_postgres() {
+            let statement = Statement::from_sql_and_values(
+                DbBackend::Postgres,
+                "SELECT pg_advisory_xact_lock($1)",
+                [(lock as i64).into()],
+            );
+            self.0.execute_raw(statement).await?;
+        }
+        Ok(())
     }
 }
 

@@ -19,6 +19,8 @@ mod calls;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(super) use tests::new_server;
 
 pub use settings::{Settings, SetupError};
 

@@ -136,7 +136,8 @@ fn new_user() -> NewUser {
     }
 }
 
-fn new_server() -> NewServer {
+/// Some create.
+pub(in crate::panel) fn new_server() -> NewServer {
     NewServer {
         external_id: "o-1".into(),
         name: "n".into(),

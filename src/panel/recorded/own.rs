@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{exchange::Exchange, rows, told, told_egg, told_server, told_user};
-use crate::panel::{Error, Features, HttpPanel, Limits, NewServer, NewUser, Panel, Server, User};
+use crate::panel::{Error, HttpPanel, NewServer, NewUser, Panel, Server, User};
 
 /// A call of the trait, with what decides how its answer is read.
 #[derive(Debug)]
@@ -233,26 +233,6 @@ fn new_user(external_id: &str) -> NewUser {
 fn new_server(external_id: &str) -> NewServer {
     NewServer {
         external_id: external_id.to_owned(),
-        name: "n".to_owned(),
-        user: 3,
-        egg: 4,
-        docker_image: "img".to_owned(),
-        startup: "run".to_owned(),
-        environment: [("A".to_owned(), "1".to_owned())].into(),
-        limits: Limits {
-            memory: 1,
-            swap: 0,
-            disk: 2,
-            io: 500,
-            cpu: 100,
-        },
-        features: Features {
-            databases: 0,
-            allocations: 1,
-            backups: 0,
-        },
-        allocation: 11,
-        additional: vec![12],
-        oom_disabled: false,
+        ..crate::panel::http::new_server()
     }
 }
