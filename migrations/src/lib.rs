@@ -14,7 +14,7 @@ mod m20261122_000003_nodes;
 mod m20261122_000004_orders;
 mod m20261122_000005_servers;
 mod m20261122_000006_ledger;
-mod m20261128_000007_node_failing;
+mod m20261128_000007_failing;
 
 /// All steps, oldest first.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_orders::Step),
             Box::new(m20261122_000005_servers::Step),
             Box::new(m20261122_000006_ledger::Step),
-            Box::new(m20261128_000007_node_failing::Step),
+            Box::new(m20261128_000007_failing::Step),
         ]
     }
 }

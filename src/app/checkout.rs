@@ -224,12 +224,12 @@ async fn pending(tx: &Tx, command: &Command) -> Result<(Vec<(Facts, String)>, us
         let Some(facts) = orders::find(&**tx, id).await? else {
             continue;
         };
-        let complete = facts.billing.session_status.as_deref() == Some("complete");
-        if facts.billing.over() || complete {
+        if facts.billing.over() {
             continue;
         }
         waiting += 1;
-        if !facts.billing.expire_requested {
+        let complete = facts.billing.session_status.as_deref() == Some("complete");
+        if !complete && !facts.billing.expire_requested {
             pending.push((facts, cart_sha256));
         }
     }

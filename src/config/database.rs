@@ -29,7 +29,7 @@ impl Database {
         Self {
             url: SecretSource::fixed(url.into()),
             max_connections: 10,
-            acquire_timeout: Duration::from_secs(5),
+            acquire_timeout: Duration::from_secs(3),
             start_timeout: Duration::from_secs(30),
         }
     }

@@ -15,7 +15,7 @@ use super::{
     entity::{allocations, ptero_nodes as nodes},
 };
 use crate::domain::{
-    Listed,
+    Listed, OrderId,
     node::{NewNode, Node, Region},
     placement::{self, Need},
 };
@@ -122,7 +122,7 @@ pub async fn views(
             panel_changed: row.panel_changed,
             ports_known: row.ports_read_us.is_some(),
             avoided_until_us: row.avoided_until_us.unwrap_or_default(),
-            failing_since_us: row.failing_since_us.unwrap_or_default(),
+            failing_since_us: row.failing_since_us,
             weight: row.weight,
             max_ram_gb: row.max_ram_gb.saturating_sub(row.reserved_headroom_gb),
             max_disk_gb: row.max_disk_gb,
@@ -207,30 +207,65 @@ pub async fn unhold(tx: &Tx, node_id: i32, need: Need) -> Result<(), Error> {
     )))
 }
 
-/// Keeps new servers off a node for a while; an earlier, longer wish stands. It has been
-/// failing since the first failure after which it was never well for [`placement::WELL_US`].
+/// A create of an order failed on a node: keeps new servers off it until `until_us`; an
+/// earlier, longer wish stands. It has been failing since the first failure after which it
+/// was not left alone for [`placement::WELL_US`]. With `unless_alone` only where another order's create
+/// was the last to fail there.
 pub async fn mark_avoided(
     connection: &impl ConnectionTrait,
     id: i32,
+    order: OrderId,
+    unless_alone: bool,
     now_us: i64,
     until_us: i64,
 ) -> Result<(), Error> {
+    use nodes::Column;
     let anew = Condition::any()
-        .add(nodes::Column::FailingSinceUs.is_null())
-        .add(nodes::Column::AvoidedUntilUs.is_null())
-        .add(nodes::Column::AvoidedUntilUs.lt(now_us - placement::WELL_US));
-    let since =
-        Expr::case(anew, Expr::value(now_us)).finally(Expr::col(nodes::Column::FailingSinceUs));
-    nodes::Entity::update_many()
-        .col_expr(nodes::Column::FailingSinceUs, since.into())
-        .col_expr(nodes::Column::AvoidedUntilUs, Expr::value(until_us))
-        .filter(nodes::Column::Id.eq(id))
+        .add(Column::FailingSinceUs.is_null())
+        .add(Column::AvoidedUntilUs.is_null())
+        .add(Column::AvoidedUntilUs.lt(now_us - placement::WELL_US));
+    let since = Expr::case(anew, Expr::value(now_us)).finally(Expr::col(Column::FailingSinceUs));
+    let mut marked = nodes::Entity::update_many()
+        .col_expr(Column::FailingSinceUs, since.into())
+        .col_expr(Column::AvoidedUntilUs, Expr::value(until_us))
+        .col_expr(Column::FailedOrderId, Expr::value(order.0))
+        .filter(Column::Id.eq(id))
         .filter(
             Condition::any()
-                .add(nodes::Column::AvoidedUntilUs.is_null())
-                .add(nodes::Column::AvoidedUntilUs.lt(until_us)),
-        )
+                .add(Column::AvoidedUntilUs.is_null())
+                .add(Column::AvoidedUntilUs.lt(until_us)),
+        );
+    if unless_alone {
+        marked = marked.filter(Column::FailedOrderId.ne(order.0));
+    }
+    marked.exec(connection).await?;
+    Ok(())
+}
+
+/// A create succeeded on a node: whatever failed there before is over.
+pub async fn mark_well(connection: &impl ConnectionTrait, id: i32) -> Result<(), Error> {
+    use nodes::Column;
+    nodes::Entity::update_many()
+        .col_expr(Column::FailingSinceUs, Expr::value(None::<i64>))
+        .col_expr(Column::FailedOrderId, Expr::value(None::<uuid::Uuid>))
+        .filter(Column::Id.eq(id))
+        .filter(Column::FailingSinceUs.is_not_null())
         .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// Locks the nodes of a region in the order of their ids: who moves from one to another would
+/// else meet who moves the other way.
+pub async fn lock_region(tx: &Tx, region: &str) -> Result<(), Error> {
+    nodes::Entity::find()
+        .select_only()
+        .column(nodes::Column::Id)
+        .filter(nodes::Column::Region.eq(region))
+        .order_by_asc(nodes::Column::Id)
+        .lock_exclusive()
+        .into_tuple::<i32>()
+        .all(&**tx)
         .await?;
     Ok(())
 }
@@ -290,6 +325,7 @@ fn active(node: &NewNode, now_us: i64) -> nodes::ActiveModel {
         created_at: NotSet,
         updated_at: Set(timestamp(now_us)),
         failing_since_us: NotSet,
+        failed_order_id: NotSet,
     }
 }
 

@@ -1,6 +1,9 @@
 //! PostgreSQL's LISTEN and NOTIFY: a hint between replicas that orders changed.
 
-use sea_orm::{ConnectionTrait, sqlx::postgres::PgListener};
+use sea_orm::{
+    ConnectionTrait,
+    sqlx::{self, postgres::PgListener},
+};
 
 use super::{Db, Error};
 
@@ -25,6 +28,12 @@ impl Listener {
         let mut listener = listener.map_err(broken)?;
         listener.listen(CHANNEL).await.map_err(broken)?;
         Ok(Self(listener))
+    }
+
+    /// Whether the other end answers.
+    pub async fn ping(&mut self) -> Result<(), Error> {
+        let answered = sqlx::query("SELECT 1").execute(&mut self.0).await;
+        answered.map(|_| ()).map_err(broken)
     }
 
     /// Resolves when some order changed, or the connection broke.

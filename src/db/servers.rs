@@ -44,6 +44,7 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         observed_us: None,
         panel_write_us: None,
         deleted_us: None,
+        node_failures: 0,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -153,9 +154,24 @@ pub async fn clear_create(tx: &Tx, id: OrderId, keep_request: bool) -> Result<()
         ..change(id)
     };
     if !keep_request {
+        // What was looked for was this request's.
         change.create_request = Set(None);
+        change.settle_us = Set(None);
     }
     change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Counts a create that its node failed.
+pub async fn add_node_failure(tx: &Tx, id: OrderId) -> Result<(), Error> {
+    servers::Entity::update_many()
+        .col_expr(
+            servers::Column::NodeFailures,
+            Expr::col(servers::Column::NodeFailures).add(1),
+        )
+        .filter(servers::Column::OrderId.eq(id.0))
+        .exec(&**tx)
+        .await?;
     Ok(())
 }
 

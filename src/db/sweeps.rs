@@ -70,6 +70,17 @@ pub struct Run {
     pub cursor: String,
 }
 
+/// Prolongs a turn, if it is the owner's still.
+pub async fn renew(db: &Db, name: &str, owner: &str, until_us: i64) -> Result<(), Error> {
+    sweeps::Entity::update_many()
+        .col_expr(sweeps::Column::LeaseUntilUs, Expr::value(until_us))
+        .filter(sweeps::Column::Name.eq(name))
+        .filter(sweeps::Column::LeaseOwner.eq(owner))
+        .exec(db.write())
+        .await?;
+    Ok(())
+}
+
 /// Ends a turn.
 pub async fn finish(db: &Db, name: &str, owner: &str, run: &Run) -> Result<(), Error> {
     sweeps::Entity::update_many()

@@ -219,6 +219,8 @@ pub struct Billing {
 pub struct Server {
     /// How many placements were stored.
     pub attempt: i32,
+    /// How many creates failed by their node.
+    pub node_failures: i32,
     /// Where it is or will be.
     pub node_id: Option<i32>,
     /// Whether a create request is stored.

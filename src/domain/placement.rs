@@ -5,7 +5,7 @@ use super::{MINUTE_US, words::words};
 
 /// A node on which creates go on failing for so long is not sold any more.
 pub const FAILING_US: i64 = 10 * MINUTE_US;
-/// A node on which no create failed for so long is well again.
+/// A node that was not avoided for so long is well again.
 pub const WELL_US: i64 = 10 * MINUTE_US;
 
 words! {
@@ -65,7 +65,7 @@ pub struct Node {
     /// Creates failed there until this time.
     pub avoided_until_us: i64,
     /// Since when they fail, if they do.
-    pub failing_since_us: i64,
+    pub failing_since_us: Option<i64>,
     /// 100 is usual; heavier is preferred.
     pub weight: i32,
     /// Capacity less headroom.
@@ -145,7 +145,10 @@ impl Node {
 fn trouble(node: &Node, now_us: i64) -> Option<Obstacle> {
     if node.avoided_until_us <= now_us {
         None
-    } else if now_us - node.failing_since_us > FAILING_US {
+    } else if node
+        .failing_since_us
+        .is_some_and(|since_us| now_us - since_us > FAILING_US)
+    {
         Some(Obstacle::Failing)
     } else {
         Some(Obstacle::Avoided)

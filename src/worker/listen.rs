@@ -9,12 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     app::App,
-    db::notify::{self, Listener},
+    db::{
+        self,
+        notify::{self, Listener},
+    },
 };
 
 /// Nudges within this time make one notification.
 const COALESCED: Duration = Duration::from_millis(5);
-/// A connection that brought nothing for so long is made anew.
+/// After so long without a word it may be that nobody is at the other end any more.
 const SILENCE: Duration = Duration::from_secs(60);
 /// After the connection broke.
 const RECONNECT: Duration = Duration::from_secs(1);
@@ -36,10 +39,7 @@ pub(super) async fn run(app: Arc<App>, cancel: CancellationToken) {
                 Ok(mut listener) => {
                     // What came while nobody listened is made up by one wake-up.
                     app.nudge.all_here();
-                    // After a silence it may be that nobody is at the other end any more.
-                    while let Ok(Ok(())) = timeout(SILENCE, listener.next()).await {
-                        app.nudge.all_here();
-                    }
+                    while heard(&app, &mut listener).await.is_ok() {}
                 }
                 Err(error) => tracing::debug!(%error, "cannot listen to other replicas"),
             }
@@ -50,5 +50,13 @@ pub(super) async fn run(app: Arc<App>, cancel: CancellationToken) {
         () = cancel.cancelled() => {}
         () = sender => {}
         () = receiver => {}
+    }
+}
+
+/// Passes one nudge on, or makes sure that the silence is only silence.
+async fn heard(app: &App, listener: &mut Listener) -> Result<(), db::Error> {
+    match timeout(SILENCE, listener.next()).await {
+        Ok(heard) => heard.map(|()| app.nudge.all_here()),
+        Err(_elapsed) => app.db.within_reason(listener.ping()).await,
     }
 }

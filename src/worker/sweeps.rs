@@ -1,7 +1,7 @@
 //! Sweeps: what looks at Stripe or the panel as a whole. Each runs on a timer, on one
 //! replica at a time, and only stores facts; orders act on them by their own steps.
 
-use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -135,6 +135,20 @@ pub(super) async fn once(
     sequencer::once(app).await
 }
 
+/// Renews a sweep's lease for as long as its turn lasts.
+async fn keep_turn(app: &App, settings: &Settings, name: &str, lease_us: i64) -> Infallible {
+    loop {
+        tokio::time::sleep(settings.lease / 4).await;
+        let renewed = async {
+            let until_us = app.db.now().await? + lease_us;
+            db::sweeps::renew(&app.db, name, &settings.owner, until_us).await
+        };
+        if let Err(error) = app.db.within_reason(renewed).await {
+            tracing::warn!(sweep = name, %error, "a sweep's turn could not be renewed");
+        }
+    }
+}
+
 /// Runs a sweep if it is its time and nobody else has the turn.
 async fn turn(
     app: &Arc<App>,
@@ -144,16 +158,14 @@ async fn turn(
     run: Run,
 ) -> Result<(), Error> {
     let began_us = app.db.now().await?;
-    // A turn ends by then, one way or the other.
-    let lease_us = micros(
-        settings
-            .lease
-            .max(settings.step_limit + settings.lease_margin),
-    );
+    let lease_us = micros(settings.lease.max(settings.longest_call));
     let (owner, period_us) = (settings.owner.as_str(), micros(period));
     let taken = db::sweeps::take(&app.db, name, owner, period_us, lease_us, began_us).await?;
     let Some(cursor) = taken else { return Ok(()) };
-    let found = run(app, &cursor).await;
+    let found = tokio::select! {
+        found = run(app, &cursor) => found,
+        never = keep_turn(app, settings, name, lease_us) => match never {},
+    };
     let ended_us = app.db.now().await?;
     let run = db::sweeps::Run {
         began_us,

@@ -13,7 +13,7 @@ use crate::{
     placement_live::{in_region, node, node_spec},
     support::{
         db::Engine,
-        live::{Live, PATIENCE, cart},
+        live::{Live, PATIENCE, cart, reason},
         provisioning::{EAST, cart_of},
         wait,
     },
@@ -314,6 +314,20 @@ async fn a_panel_that_drips_is_left(engine: Engine) {
     live.close().await;
 }
 
+/// How placement sees the one node of the region.
+async fn explained(live: &Live) -> proto::NodePlacement {
+    let message = proto::ExplainPlacementRequest {
+        plan_id: "mc-2gb".to_owned(),
+        region: "us-east".to_owned(),
+        ..Default::default()
+    };
+    let mut client = live.provisioning();
+    let answer = client.explain_placement(live.operator(message)).await;
+    let explained = answer.unwrap().into_inner();
+    assert_eq!(explained.chosen_node_id.is_some(), explained.nodes[0].fits);
+    explained.nodes.into_iter().next().unwrap()
+}
+
 /// A node where a create failed a moment ago is well by the time that its customer has paid:
 /// in a region of one node the shop sells on. Where another node has room, that one is sold;
 /// and a node that goes on failing for minutes is not sold at all.
@@ -326,41 +340,37 @@ async fn a_node_that_failed_a_moment_ago_is_the_last_to_be_sold(engine: Engine) 
     assert!(live.node(EAST.1).await.avoided_until_time.is_some());
     let second = live.reserve(cart(Uuid::new_v4())).await;
     assert_eq!(second.node_id, EAST.1);
-    let explained = live
-        .provisioning()
-        .explain_placement(live.operator(proto::ExplainPlacementRequest {
-            plan_id: "mc-2gb".to_owned(),
-            region: "us-east".to_owned(),
-            ..Default::default()
-        }))
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(explained.chosen_node_id, Some(EAST.1));
-    let node = &explained.nodes[0];
+    let node = explained(&live).await;
     assert_eq!(
-        (node.fits, &node.reasons[..]),
-        (true, &["AVOIDED".to_owned()][..])
+        (node.fits, node.reasons),
+        (true, vec!["AVOIDED".to_owned()])
     );
 
-    // Its order tries it each minute; after ten it is no node to sell.
-    for _ in 0..11 {
+    // Both orders try it again and again; after ten minutes it is no node to sell.
+    live.pay(&second);
+    live.wait_for_reason(&second.id, "PANEL_UNAVAILABLE").await;
+    for minute in 1..=13 {
         let tried = panel.count_route("POST", SERVERS);
         live.skip(Duration::from_secs(61));
         wait::until("the node is tried again", PATIENCE, || async {
             panel.count_route("POST", SERVERS) > tried
         })
         .await;
-        live.wait_for_reason(&first.id, "PANEL_UNAVAILABLE").await;
+        wait::until("it failed again", PATIENCE, || async {
+            explained(&live).await.reasons != Vec::<String>::new()
+        })
+        .await;
+        let (reasons, sold) = (explained(&live).await.reasons, minute <= 9);
+        if sold {
+            assert_eq!(reasons, ["AVOIDED"], "after {minute} minutes");
+        }
     }
-    wait::until("the node is not sold", PATIENCE, || async {
-        live.checkout(cart(Uuid::new_v4())).await.is_err()
-    })
-    .await;
+    assert_eq!(explained(&live).await.reasons, ["FAILING"]);
+    let refused = live.checkout(cart(Uuid::new_v4())).await.unwrap_err();
+    assert_eq!(reason(&refused), "NO_CAPACITY");
 
     panel.set_daemon(EAST.0, DaemonMode::Ok);
     live.skip(Duration::from_secs(121));
-    live.pay(&second);
     for order in [&first, &second] {
         assert_delivered(&live, order, "a node that was down").await;
     }

@@ -39,6 +39,7 @@ pub struct Model {
     pub created_at: TimeDateTimeWithTimeZone,
     pub updated_at: TimeDateTimeWithTimeZone,
     pub failing_since_us: Option<i64>,
+    pub failed_order_id: Option<Uuid>,
 }
 
 /// None are used: queries name their joins.

@@ -40,6 +40,7 @@ pub struct Model {
     pub observed_us: Option<i64>,
     pub panel_write_us: Option<i64>,
     pub deleted_us: Option<i64>,
+    pub node_failures: i32,
 }
 
 /// None are used: queries name their joins.

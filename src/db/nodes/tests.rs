@@ -290,8 +290,16 @@ async fn an_operators_update_leaves_the_ledger_alone() {
     assert!(!try_hold(&db, id, Need { ram_gb: 1, ..NEED }).await);
 }
 
+/// A create of this order failed at a time, and the node is to be avoided until another.
+async fn failed(db: &TestDb, id: i32, order: u128, unless_alone: bool, times: (i64, i64)) {
+    let order = OrderId(uuid::Uuid::from_u128(order));
+    mark_avoided(db.write(), id, order, unless_alone, times.0, times.1)
+        .await
+        .unwrap();
+}
+
 async fn mark_avoided_in(db: &TestDb, id: i32, until_us: i64) {
-    mark_avoided(db.write(), id, 0, until_us).await.unwrap();
+    failed(db, id, 1, false, (0, until_us)).await;
 }
 
 #[tokio::test]
@@ -321,13 +329,29 @@ async fn a_node_fails_since_the_first_of_failures_that_follow_each_other() {
     ];
     for (now_us, since_us) in failures {
         let until_us = now_us + minute;
-        mark_avoided(db.write(), id, now_us, until_us)
-            .await
-            .unwrap();
+        failed(&db, id, 1, false, (now_us, until_us)).await;
         let view = views(db.read(), None).await.unwrap().remove(0);
-        assert_eq!(view.failing_since_us, since_us, "at {now_us}");
+        assert_eq!(view.failing_since_us, Some(since_us), "at {now_us}");
         assert_eq!(avoided_until(db.read(), id).await.unwrap(), until_us);
     }
+    mark_well(db.write(), id).await.unwrap();
+    let view = views(db.read(), None).await.unwrap().remove(0);
+    assert_eq!(view.failing_since_us, None);
+}
+
+#[tokio::test]
+async fn an_order_that_fails_again_and_again_needs_another_to_say_so_too() {
+    let db = testing::open().await;
+    let id = add(&db, &new_node(1, "eu")).await;
+    let until = async || avoided_until(db.read(), id).await.unwrap();
+    failed(&db, id, 1, true, (0, 10)).await;
+    assert_eq!(until().await, 0, "nobody failed before");
+    failed(&db, id, 1, false, (0, 20)).await;
+    failed(&db, id, 1, true, (0, 30)).await;
+    assert_eq!(until().await, 20, "its own word");
+    failed(&db, id, 2, true, (0, 40)).await;
+    failed(&db, id, 1, true, (0, 50)).await;
+    assert_eq!(until().await, 50, "two of them");
 }
 
 #[tokio::test]

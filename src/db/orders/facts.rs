@@ -161,6 +161,7 @@ fn billing_part(row: billing::Model) -> Billing {
 fn server_part(row: servers::Model) -> Server {
     Server {
         attempt: row.attempt,
+        node_failures: row.node_failures,
         node_id: row.node_id,
         has_create_request: row.create_request.is_some(),
         create_sent_us: row.create_sent_us,

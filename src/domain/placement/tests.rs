@@ -12,7 +12,7 @@ fn node(id: i32, held_ram_gb: i32) -> Node {
         panel_changed: false,
         ports_known: true,
         avoided_until_us: 0,
-        failing_since_us: 0,
+        failing_since_us: None,
         weight: 100,
         max_ram_gb: 62,
         max_disk_gb: 1000,
@@ -67,7 +67,7 @@ fn every_obstacle_is_named_alone() {
         (|n| n.ports_known = false, Obstacle::WarmingUp),
         (|n| n.avoided_until_us = 1, Obstacle::Avoided),
         (
-            |n| (n.avoided_until_us, n.failing_since_us) = (1, -FAILING_US - 1),
+            |n| (n.avoided_until_us, n.failing_since_us) = (1, Some(-FAILING_US - 1)),
             Obstacle::Failing,
         ),
         (|n| n.held_ram_gb = 59, Obstacle::Ram),
@@ -90,7 +90,7 @@ fn every_obstacle_is_named_alone() {
 fn a_node_that_failed_a_moment_ago_is_the_last_resort_and_one_that_goes_on_failing_is_none() {
     let failed = |id, since_us| Node {
         avoided_until_us: 1,
-        failing_since_us: since_us,
+        failing_since_us: Some(since_us),
         ..node(id, 0)
     };
     let nodes = [failed(1, -1), node(2, 40), failed(3, -FAILING_US - 1)];

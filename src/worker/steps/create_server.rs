@@ -96,7 +96,9 @@ async fn mark_sent(work: &Work, node_id: i32) -> Result<bool, Error> {
     let marked = work
         .mark(|tx| async move {
             let now_us = db.now_in(&tx).await?;
-            if !servers::lock_create_slot(&tx, node_id, limits, now_us).await? {
+            let free = servers::lock_create_slot(&tx, node_id, limits, now_us).await?;
+            // Whoever had the slot before may have just found out that the node fails.
+            if !free || nodes::avoided_until(&*tx, node_id).await? > now_us {
                 return Err(domain::Error::RateLimited { after: SLOT_WAIT }.into());
             }
             // Read again: the slot may have been waited for.
@@ -171,24 +173,24 @@ async fn failed(
 }
 
 /// A node failed the create. Other orders keep away from it for a while, but an order that
-/// fails wherever it goes is trouble of its own: it must not take the nodes from the others,
-/// so that from some attempt on only its own waits grow.
+/// fails wherever it goes is trouble of its own: it must not take the nodes from the others.
+/// Its waits grow, and after some failures its word on a node counts only beside another's.
 async fn node_failed(work: &Work, facts: &Facts, node_id: i32) -> Result<Outcome, Error> {
-    let (id, attempt) = (work.id(), facts.server.attempt.max(1));
+    let (id, failures) = (work.id(), facts.server.node_failures + 1);
+    let often = failures >= ELSEWHERE;
     let avoid_us = micros(work.settings.avoid_node);
     work.store(Step::CreateServer, |tx, now_us| async move {
         servers::clear_create(&tx, id, false).await?;
+        servers::add_node_failure(&tx, id).await?;
         // With the slot: whoever gets it next knows of the node.
-        if attempt < ELSEWHERE {
-            nodes::mark_avoided(&*tx, node_id, now_us, now_us + avoid_us).await?;
-        }
-        Ok(())
+        let until_us = now_us + avoid_us;
+        Ok(nodes::mark_avoided(&*tx, node_id, id, often, now_us, until_us).await?)
     })
     .await?;
-    if attempt >= ELSEWHERE {
+    if often {
         metrics::counter!("spawnpoint_creates_failing_everywhere_total").increment(1);
     }
-    let doubled = work.settings.retry * (1 << (attempt - 1).clamp(0, 16));
+    let doubled = work.settings.retry * (1 << (failures - 1).clamp(0, 16));
     let longest = work.settings.avoid_node.max(work.settings.retry);
     Ok(Outcome::Later {
         after: jittered(doubled.min(longest)),

@@ -38,6 +38,9 @@ pub(super) async fn store(work: &Work, step: Step, server: &Server) -> Result<()
         }
         servers::set_observed(&tx, id, &observed, false, now_us).await?;
         let mut differences = reconcile_ports(&tx, id, server).await?;
+        if let Some(node_id) = known.node_id {
+            nodes::mark_well(&*tx, node_id).await?;
+        }
         if let Some(node_id) = known.node_id
             && holds::follow(&tx, id, node_id).await?
         {

@@ -24,8 +24,7 @@ use crate::{
 
 /// Block IO weight of every server: the panel's own default.
 const IO_WEIGHT: i64 = 500;
-/// From this attempt on an order goes to another node, if one takes it: the one it holds has
-/// refused it, or the ports on it, often enough.
+/// An order whose creates failed by their node so often goes to another, if one takes it.
 pub(super) const ELSEWHERE: i32 = 5;
 /// An egg read longer ago is read again before a server is made from it.
 const EGG_BELIEVED: std::time::Duration = std::time::Duration::from_secs(3600);
@@ -129,15 +128,22 @@ async fn room(app: &App, tx: &Tx, facts: &Facts, now_us: i64) -> Result<i32, Err
     let held_ports = allocations::of_order(&**tx, id).await?;
     let whole = held_ports.len() >= usize::try_from(spec.ports).unwrap_or(usize::MAX);
     let blocked = held.and_then(|node_id| blocked(&views, node_id, now_us));
-    let elsewhere = facts.server.attempt >= ELSEWHERE;
+    let placed =
+        |views: &[Node]| placement::rank(views, spec.need(), app.settings.placement, now_us);
+    // Only if another one takes it: what it holds was good enough to be sold.
+    let elsewhere = facts.server.node_failures >= ELSEWHERE
+        && placed(&views)
+            .iter()
+            .any(|verdict| verdict.fits() && Some(verdict.node_id) != held);
     if let (Some(node_id), true, None, false) = (held, whole, blocked, elsewhere) {
         return Ok(node_id);
     }
     // Given back and taken again in one transaction: if nothing else fits it is rolled
     // back, and the order still holds what it held.
+    nodes::lock_region(tx, region).await?;
     holds::release(tx, id).await?;
     let views = nodes::views(&**tx, Some(region)).await?;
-    let mut ranked = placement::rank(&views, spec.need(), app.settings.placement, now_us);
+    let mut ranked = placed(&views);
     ranked.sort_by_key(|verdict| (Some(verdict.node_id) == held) == elsewhere);
     for verdict in ranked.iter().filter(|verdict| verdict.fits()) {
         if holds::take(tx, id, verdict.node_id, spec.need(), now_us).await? {

@@ -124,6 +124,10 @@ async fn read_session(
 
 fn failed(work: &Work, error: &stripe::Error) -> Outcome {
     tracing::warn!(%error, "Stripe");
+    let tried = |error: &stripe::Error| Outcome::Tried {
+        reason: ErrorReason::Internal,
+        message: error.to_string(),
+    };
     match error {
         stripe::Error::RateLimited { after } => Outcome::Later {
             after: (*after).max(Duration::from_secs(1)),
@@ -133,11 +137,10 @@ fn failed(work: &Work, error: &stripe::Error) -> Outcome {
             reason: ErrorReason::BillingMismatch,
             message: error.to_string(),
         },
-        stripe::Error::KeyReused { .. } => Outcome::Tried {
-            reason: ErrorReason::Internal,
-            message: error.to_string(),
-        },
-        // Also what cannot be read: a proxy's page, or a Stripe that all orders wait for.
+        // Stripe's own answer about this order, and not to be read; others are.
+        stripe::Error::Garbage { request_id, .. } if !request_id.is_empty() => tried(error),
+        stripe::Error::KeyReused { .. } => tried(error),
+        // What bears no id of Stripe's is a page of somebody in between: all orders wait.
         stripe::Error::KeyRefused { .. }
         | stripe::Error::Garbage { .. }
         | stripe::Error::Unreachable(_)
