@@ -25,6 +25,7 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// database alone; migrations, whose lock spans more than a transaction of ours, have
 /// 7,205,759,403.
 #[derive(Clone, Copy, Debug)]
+#[repr(i64)]
 pub(super) enum AdvisoryLock {
     /// Writes of the catalog.
     Catalog = 7_205_759_404,
