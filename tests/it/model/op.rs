@@ -43,7 +43,7 @@ pub(super) enum Harm {
 }
 
 /// How a node fares.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NodeMood {
     Well,
     Down,

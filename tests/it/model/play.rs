@@ -82,7 +82,12 @@ impl Play<'_> {
                 self.world.lose_create(fault);
             }
             Op::CreateLandsLate(seconds) => self.world.hold_up(u64::from(seconds)),
-            Op::Node { second, mood } => self.node(second, mood),
+            Op::Node { second, mood } => {
+                self.node(second, mood);
+                if mood == NodeMood::LosesInstalls {
+                    self.hurry()?;
+                }
+            }
             Op::FailInstall { pick, always } => self.fail_install(pick, always),
             Op::Mend(at) => self.mend(at)?,
             Op::Wake(at) => self.wake_any(at)?,
@@ -129,6 +134,18 @@ impl Play<'_> {
         self.story(*id).money = money;
         self.world.tally.one(kind);
         Ok(())
+    }
+
+    /// A customer pays, Stripe tells of it and the worker works, all at once: what is wrong
+    /// just now would seldom meet a create otherwise.
+    fn hurry(&mut self) -> Result<(), String> {
+        self.pay(0, How::AtOnce)?;
+        for event in self.coming() {
+            if event.kind == "checkout.session.completed" {
+                self.deliver(&event.id, false)?;
+            }
+        }
+        self.work()
     }
 
     /// Sessions that wait for the money of a delayed method.
@@ -286,6 +303,12 @@ fn stripe_fault(Route(method, path): Route, harm: Harm) -> stripe::Fault {
     let effect = match harm {
         Harm::DropBefore => Effect::DropBefore,
         Harm::DropAfter => Effect::DropAfter,
+        // Kept under a session's key, it would be asked for until the session's time is over,
+        // in more turns than a story has.
+        Harm::FailBefore if path.ends_with("/sessions") => Effect::Status {
+            status: 500,
+            body: None,
+        },
         // Both are kept under the key.
         Harm::FailBefore => Effect::InternalError { after_work: false },
         Harm::FailAfter => Effect::InternalError { after_work: true },

@@ -27,7 +27,7 @@ const KINDS: [(&str, u64); 28] = [
     ("fault of the panel", 40),
     ("create unanswered", 30),
     ("create landed late", 15),
-    ("install lost", 1),
+    ("install lost", 10),
     ("install failed", 50),
     ("wake-up by an operator", 10),
     ("end: provisioned", 510),
