@@ -157,10 +157,15 @@ impl<'a> Chaos<'a> {
     /// Lets a card lie for its time, and on until it has struck.
     async fn lie(&self, kind: &Kind, lasts: Duration, cancel: &CancellationToken) {
         let began = Instant::now();
+        // A mood that no daemon was called in disturbs nobody meanwhile.
+        let longest = match kind {
+            Kind::Node(..) => 4 * LONGEST,
+            _ => LONGEST,
+        };
         loop {
             let lies = began.elapsed();
             let struck = self.struck(kind);
-            if lies >= LONGEST || (lies >= lasts && struck) {
+            if lies >= longest || (lies >= lasts && struck) {
                 return;
             }
             if matches!(kind, Kind::NodesRestart) && !struck {

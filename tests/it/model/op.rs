@@ -43,7 +43,7 @@ pub(super) enum Harm {
 }
 
 /// How a node fares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum NodeMood {
     Well,
     Down,

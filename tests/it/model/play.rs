@@ -82,12 +82,7 @@ impl Play<'_> {
                 self.world.lose_create(fault);
             }
             Op::CreateLandsLate(seconds) => self.world.hold_up(u64::from(seconds)),
-            Op::Node { second, mood } => {
-                self.node(second, mood);
-                if mood == NodeMood::LosesInstalls {
-                    self.hurry()?;
-                }
-            }
+            Op::Node { second, mood } => self.node(second, mood),
             Op::FailInstall { pick, always } => self.fail_install(pick, always),
             Op::Mend(at) => self.mend(at)?,
             Op::Wake(at) => self.wake_any(at)?,
@@ -134,18 +129,6 @@ impl Play<'_> {
         self.story(*id).money = money;
         self.world.tally.one(kind);
         Ok(())
-    }
-
-    /// A customer pays, Stripe tells of it and the worker works, all at once: what is wrong
-    /// just now would seldom meet a create otherwise.
-    fn hurry(&mut self) -> Result<(), String> {
-        self.pay(0, How::AtOnce)?;
-        for event in self.coming() {
-            if event.kind == "checkout.session.completed" {
-                self.deliver(&event.id, false)?;
-            }
-        }
-        self.work()
     }
 
     /// Sessions that wait for the money of a delayed method.

