@@ -209,8 +209,8 @@ pub async fn unhold(tx: &Tx, node_id: i32, need: Need) -> Result<(), Error> {
 
 /// A create of an order failed on a node: keeps new servers off it until `until_us`; an
 /// earlier, longer wish stands. It has been failing since the first failure after which it
-/// was not left alone for [`placement::WELL_US`]. With `unless_alone` only where another order's create
-/// was the last to fail there.
+/// was not left alone for [`placement::WELL_US`]. With `unless_alone` it is marked only where
+/// another order's create was the last to fail there.
 pub async fn mark_avoided(
     connection: &impl ConnectionTrait,
     id: i32,
