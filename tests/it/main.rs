@@ -25,6 +25,7 @@ mod checkout_refusals;
 mod checks;
 mod creates_in_doubt;
 mod entities;
+mod failing_nodes;
 mod foreign_events;
 mod frames;
 mod harness;

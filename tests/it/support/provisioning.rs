@@ -219,6 +219,16 @@ impl Live {
         }
     }
 
+    /// Waits until nobody works at an order: a clock that jumps takes the lease from whoever
+    /// does, and what was in doubt then is settled in another time.
+    pub async fn wait_until_unleased(&self) {
+        let leased = "SELECT count(*) FROM orders WHERE lease_owner IS NOT NULL";
+        wait::until("no order is worked at", PATIENCE, || async {
+            sql::count(&self.store.db, leased).await == 0
+        })
+        .await;
+    }
+
     /// Keeps Stripe's events back until they are let go.
     pub fn hold_webhooks(&self) {
         let switches = WebhookSwitches {
