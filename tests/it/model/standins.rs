@@ -58,7 +58,7 @@ impl Standins {
     pub fn config(&self, database_url: &str) -> Config {
         let variables = [
             ("DATABASE_URL", database_url.to_owned()),
-            ("DATABASE_MAX_CONNECTIONS", "4".to_owned()),
+            ("DATABASE_MAX_CONNECTIONS", "2".to_owned()),
             ("STRIPE_SECRET_KEY", self.stripe.secret_key()),
             ("STRIPE_API_BASE", self.stripe.url()),
             ("PTERO_APP_KEY", self.panel.key().to_owned()),
