@@ -243,7 +243,7 @@ async fn nobody_waits_for_a_poisoned_order(engine: Engine) {
 async fn poisoned_orders_do_not_slow_the_others(engine: Engine) {
     let least = if effort::long() { 0.95 } else { 0.5 };
     let runs = |usual, most| usize::try_from(effort::runs(usual, most)).unwrap();
-    let (pairs, orders) = (runs(6, 12), runs(6, 25));
+    let (pairs, orders) = (runs(4, 12), runs(6, 25));
     let poison = Arc::new(Poison::default());
     let probe = Arc::clone(&poison) as Arc<dyn Probe>;
     let live = Live::open_with(engine, |options| eager(options, probe)).await;

@@ -50,7 +50,11 @@ async fn open_impatient(engine: Engine) -> Live {
 }
 
 /// Everything is as it would be if nothing had happened.
-pub(crate) async fn assert_delivered(live: &Live, order: &proto::Order, what: &str) -> proto::Order {
+pub(crate) async fn assert_delivered(
+    live: &Live,
+    order: &proto::Order,
+    what: &str,
+) -> proto::Order {
     live.wait_running(&order.id).await;
     let well = |order: &proto::Order| {
         (order.error_reason.as_str(), order.waiting_reason.as_str()) == ("", "")
