@@ -105,6 +105,19 @@ impl Options {
             probe: None,
         }
     }
+
+    /// Sets a variable, in the place of one of that name.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(known, _)| known != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
+    /// Sets many variables.
+    pub fn set_all(&mut self, variables: &[(&str, &str)]) {
+        for (name, value) in variables {
+            self.set(name, value);
+        }
+    }
 }
 
 /// The shop, open.

@@ -25,9 +25,7 @@ both_engines!(
 /// A shop that hears only of what a test delivers.
 async fn open(engine: Engine) -> Live {
     let live = Live::open_with(engine, |options| {
-        options
-            .variables
-            .push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
     })
     .await;
     till::deliver_webhooks(&live, false);
@@ -164,13 +162,10 @@ async fn what_was_not_ordered_parks_until_its_cause_is_gone(engine: Engine) {
 
 async fn tax_and_promotion_codes_are_no_difference(engine: Engine) {
     let live = Live::open_with(engine, |options| {
-        options.variables.extend(
-            [
-                ("STRIPE_PROMOTION_CODES", "on"),
-                ("STRIPE_AUTOMATIC_TAX", "on"),
-            ]
-            .map(|(name, value)| (name.to_owned(), value.to_owned())),
-        );
+        options.set_all(&[
+            ("STRIPE_PROMOTION_CODES", "on"),
+            ("STRIPE_AUTOMATIC_TAX", "on"),
+        ]);
     })
     .await;
     let order = pending(&live).await;

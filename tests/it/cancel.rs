@@ -119,12 +119,7 @@ async fn canceled_during_the_install_the_server_is_deleted(engine: Engine) {
 async fn canceled_in_doubt(engine: Engine, install: Duration) -> (Live, proto::Order) {
     let live = Live::open_with(engine, |options| {
         options.install = install;
-        options
-            .variables
-            .retain(|(name, _)| name != "SETTLE_SECONDS");
-        options
-            .variables
-            .push(("SETTLE_SECONDS".to_owned(), "35".to_owned()));
+        options.set("SETTLE_SECONDS", "35");
     })
     .await;
     let panel = &live.world.panel;

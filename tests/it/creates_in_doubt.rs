@@ -30,25 +30,6 @@ both_engines!(
 const SERVERS: &str = "/servers";
 const LOOK_UP: &str = "/servers/external/{external_id}";
 
-/// Calls give up after a second, as they do after 40 in production; all else to scale.
-async fn open_impatient(engine: Engine, settle: &str) -> Live {
-    let quick = [
-        ("CALL_TIMEOUT_SECONDS", "1"),
-        ("LEASE_MARGIN_SECONDS", "0.5"),
-        ("LEASE_SECONDS", "6"),
-        ("SETTLE_SECONDS", settle),
-    ];
-    Live::open_with(engine, |options| {
-        options
-            .variables
-            .retain(|(name, _)| quick.iter().all(|(other, _)| other != name));
-        options
-            .variables
-            .extend(quick.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    })
-    .await
-}
-
 async fn waited_for(live: &Live, order_id: &str, reason: &str) -> bool {
     let events = live.events(order_id).await;
     events
@@ -128,7 +109,7 @@ async fn a_create_that_never_arrived_is_sent_again_unchanged(engine: Engine) {
 }
 
 async fn a_hanging_create_is_settled_after_our_patience(engine: Engine) {
-    let live = open_impatient(engine, "1.5").await;
+    let live = Live::open_impatient(engine, &[("SETTLE_SECONDS", "1.5")]).await;
     let panel = &live.world.panel;
     let hang = FaultAction::Hang {
         milliseconds: 4_000,
@@ -148,7 +129,7 @@ async fn a_hanging_create_is_settled_after_our_patience(engine: Engine) {
 /// The panel goes on after we hung up, and takes the row back when its node fails:
 /// a look meanwhile would find a server that is about to vanish.
 async fn a_row_that_the_panel_takes_back_is_not_believed(engine: Engine) {
-    let live = open_impatient(engine, "3").await;
+    let live = Live::open_impatient(engine, &[("SETTLE_SECONDS", "3")]).await;
     let panel = &live.world.panel;
     let wait = Duration::from_millis(2_000);
     panel.set_daemon(
@@ -271,12 +252,7 @@ async fn the_panels_own_troubles_never_count(engine: Engine) {
 /// order's history tells of it once, not once for each attempt.
 async fn an_outage_of_the_panel_is_waited_out(engine: Engine) {
     let live = Live::open_with(engine, |options| {
-        options
-            .variables
-            .retain(|(name, _)| name != "RETRY_SECONDS");
-        options
-            .variables
-            .push(("RETRY_SECONDS".to_owned(), "0.1".to_owned()));
+        options.set("RETRY_SECONDS", "0.1");
     })
     .await;
     let panel = &live.world.panel;

@@ -20,9 +20,7 @@ both_engines!(
 /// A shop that hears of payments from webhooks alone.
 async fn open(engine: Engine) -> Live {
     Live::open_with(engine, |options| {
-        options
-            .variables
-            .push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
     })
     .await
 }

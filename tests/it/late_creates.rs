@@ -96,10 +96,7 @@ impl Probe for Gate {
 async fn open(engine: Engine, gate: &Arc<Gate>, install: Duration) -> Live {
     let probe = Arc::clone(gate) as Arc<dyn Probe>;
     Live::open_with(engine, |options| {
-        let variables = &mut options.variables;
-        variables.retain(|(name, _)| name != "SETTLE_SECONDS");
-        let settle = SETTLE.as_secs().to_string();
-        variables.push(("SETTLE_SECONDS".to_owned(), settle));
+        options.set("SETTLE_SECONDS", &SETTLE.as_secs().to_string());
         options.install = install;
         options.probe = Some(probe);
     })

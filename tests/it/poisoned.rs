@@ -92,11 +92,9 @@ impl Probe for Poison {
 }
 
 fn eager(options: &mut Options, probe: Arc<dyn Probe>) {
-    let variables = &mut options.variables;
-    variables.retain(|(name, _)| name != "RETRY_SECONDS");
-    variables.push(("RETRY_SECONDS".to_owned(), "0.05".to_owned()));
+    options.set("RETRY_SECONDS", "0.05");
     // Payments come to light when their webhooks are let go, not before.
-    variables.push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+    options.set("SWEEP_PENDING_SECONDS", till::NEVER);
     options.probe = Some(probe);
 }
 

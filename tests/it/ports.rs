@@ -80,10 +80,7 @@ async fn a_port_taken_behind_our_back_is_a_new_choice(engine: Engine) {
 async fn a_free_port_is_found_behind_any_number_of_taken_ones(engine: Engine) {
     let live = Live::open_with(engine, |options| {
         // The mirror is read at the start and then as seldom as with many ports in stock.
-        let seldom = |(name, _): &(String, String)| name != "SWEEP_PORTS_SECONDS";
-        options.variables.retain(seldom);
-        let seldom = ("SWEEP_PORTS_SECONDS".to_owned(), till::NEVER.to_owned());
-        options.variables.push(seldom);
+        options.set("SWEEP_PORTS_SECONDS", till::NEVER);
     })
     .await;
     let panel = &live.world.panel;

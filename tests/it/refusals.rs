@@ -33,12 +33,7 @@ const TERRARIA: &str = "terraria-1gb";
 /// P-24, and findings 14 and 23: poisoned orders were tried for ever, or stuck in provisioning.
 async fn a_refused_order_is_parked_after_ten_tries_and_delays_nobody(engine: Engine) {
     let live = Live::open_with(engine, |options| {
-        options
-            .variables
-            .retain(|(name, _)| name != "RETRY_SECONDS");
-        options
-            .variables
-            .push(("RETRY_SECONDS".to_owned(), "0.05".to_owned()));
+        options.set("RETRY_SECONDS", "0.05");
     })
     .await;
     let panel = &live.world.panel;

@@ -49,9 +49,7 @@ async fn four_worker_processes_share_200_orders_and_200_ports() {
         ("PANEL_MAX_CREATES_PER_NODE", "8"),
     ];
     let mut live = Live::open_with(Engine::Postgres, |options| {
-        options
-            .variables
-            .extend(variables.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        options.set_all(&variables);
     })
     .await;
     live.world.panel.set_rate_limit(100_000);

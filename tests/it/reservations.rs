@@ -88,9 +88,7 @@ async fn open(engine: Engine, placed: &Arc<Placed>) -> Live {
     Live::open_with(engine, |options| {
         options.probe = Some(probe);
         // Started once more it listens to Stripe's events again; until then it asks.
-        options
-            .variables
-            .push(("SWEEP_PENDING_SECONDS".to_owned(), "0.2".to_owned()));
+        options.set("SWEEP_PENDING_SECONDS", "0.2");
     })
     .await
 }

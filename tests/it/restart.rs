@@ -64,12 +64,7 @@ async fn a_restart_during_the_create_makes_one_server(engine: Engine) {
 
 async fn a_restart_while_in_doubt_adopts_the_server(engine: Engine) {
     let mut live = Live::open_with(engine, |options| {
-        options
-            .variables
-            .retain(|(name, _)| name != "SETTLE_SECONDS");
-        options
-            .variables
-            .push(("SETTLE_SECONDS".to_owned(), "2".to_owned()));
+        options.set("SETTLE_SECONDS", "2");
     })
     .await;
     let fault = Fault::on("POST", "/servers", FaultAction::Drop)

@@ -60,9 +60,7 @@ async fn assert_given_back(live: &Live, order: &Order, all: i32) {
 async fn open_deaf(engine: Engine) -> Live {
     Live::open_with(engine, |options| {
         options.webhooks = false;
-        options
-            .variables
-            .push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
     })
     .await
 }

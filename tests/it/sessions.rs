@@ -259,9 +259,7 @@ async fn a_fourth_session_ends_the_oldest(engine: Engine) {
 async fn a_session_paid_while_it_is_ended_is_delivered(engine: Engine) {
     let live = Live::open_with(engine, |options| {
         options.webhooks = false;
-        options
-            .variables
-            .push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
     })
     .await;
     let user = Uuid::new_v4();

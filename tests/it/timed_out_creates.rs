@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::support::{
     db::Engine,
     effort,
-    live::{Live, cart},
+    live::{IMPATIENT, Live, cart},
     provisioning::cart_of,
 };
 
@@ -24,26 +24,18 @@ const LOOK_UP: &str = "/servers/external/{external_id}";
 /// So many fit on the ports of one shop's node.
 const ORDERS_OF_A_SHOP: u32 = 100;
 
-/// Calls give up after a second, as they do after 40 in production; all else to scale, but
-/// for the creates in flight: a thousand of them should not wait for each other.
-async fn open_impatient(engine: Engine) -> Live {
-    let quick = [
-        ("CALL_TIMEOUT_SECONDS", "1"),
-        ("LEASE_MARGIN_SECONDS", "0.5"),
-        ("LEASE_SECONDS", "6"),
-        ("SETTLE_SECONDS", "1.5"),
-        ("WORKER_CONCURRENCY", "64"),
-        ("PANEL_MAX_CREATES", "32"),
-        ("PANEL_MAX_CREATES_PER_NODE", "32"),
-        ("SWEEP_INSTALL_SECONDS", "0.5"),
-    ];
+/// An impatient shop with room for many creates in flight: a thousand of them should not
+/// wait for each other.
+async fn open_roomy(engine: Engine) -> Live {
     let live = Live::open_with(engine, |options| {
-        options
-            .variables
-            .retain(|(name, _)| quick.iter().all(|(other, _)| other != name));
-        options
-            .variables
-            .extend(quick.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        options.set_all(&IMPATIENT);
+        options.set_all(&[
+            ("SETTLE_SECONDS", "1.5"),
+            ("WORKER_CONCURRENCY", "64"),
+            ("PANEL_MAX_CREATES", "32"),
+            ("PANEL_MAX_CREATES_PER_NODE", "32"),
+            ("SWEEP_INSTALL_SECONDS", "0.5"),
+        ]);
         options.catalog = options
             .catalog
             .replace("max_ram_gb = 64", "max_ram_gb = 512")
@@ -85,7 +77,7 @@ async fn a_create_that_times_out_after_the_work_is_sent_once(engine: Engine) {
     while left > 0 {
         let orders = left.min(ORDERS_OF_A_SHOP);
         left -= orders;
-        let live = open_impatient(engine).await;
+        let live = open_roomy(engine).await;
         let panel = &live.world.panel;
         let silent = FaultAction::Hang {
             milliseconds: 3_000,
@@ -124,7 +116,7 @@ async fn a_create_that_times_out_after_the_work_is_sent_once(engine: Engine) {
 
 /// P-12: the first look-up after the settle time still says 404; the second finds it.
 async fn a_look_up_that_lags_behind_the_create_settles_nothing_yet(engine: Engine) {
-    let live = open_impatient(engine).await;
+    let live = open_roomy(engine).await;
     let panel = &live.world.panel;
     let lost = panel.inject(Fault::on("POST", SERVERS, FaultAction::Drop).after_work());
     for _ in 0..effort::runs(2, 100) {
@@ -149,7 +141,7 @@ async fn a_look_up_that_lags_behind_the_create_settles_nothing_yet(engine: Engin
 /// The panel refuses it because of its external id: that is no rejection of the order, and
 /// the server is found by the next look.
 async fn a_repeated_create_that_meets_the_first_one_adopts_it(engine: Engine) {
-    let live = open_impatient(engine).await;
+    let live = open_roomy(engine).await;
     let panel = &live.world.panel;
     for plan in ["mc-1gb", "rust-3gb"] {
         let order = live.reserve(cart_of(Uuid::new_v4(), plan)).await;

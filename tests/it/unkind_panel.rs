@@ -35,20 +35,6 @@ const REINSTALL: &str = "/servers/{server}/reinstall";
 /// Longer than an install may take.
 const INSTALL_LIMIT: Duration = Duration::from_secs(3_660);
 
-/// Calls give up after a second, as they do after 40 in production; all else to scale.
-async fn open_impatient(engine: Engine) -> Live {
-    let quick = [
-        ("CALL_TIMEOUT_SECONDS", "1"),
-        ("LEASE_MARGIN_SECONDS", "0.5"),
-        ("LEASE_SECONDS", "6"),
-    ];
-    Live::open_with(engine, |options| {
-        let quick = quick.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        options.variables.extend(quick);
-    })
-    .await
-}
-
 /// Everything is as it would be if nothing had happened.
 pub(crate) async fn assert_delivered(
     live: &Live,
@@ -81,7 +67,7 @@ fn assert_repeated_alike(live: &Live, order: &proto::Order, what: &str) {
 /// of the row, with no answer, a hang, a 500, a page of a proxy. A row that was committed
 /// before its daemon heard of it installs for ever, unless somebody begins the install again.
 async fn creates_torn_around_their_commit_make_one_server_each(engine: Engine) {
-    let live = open_impatient(engine).await;
+    let live = Live::open_impatient(engine, &[]).await;
     let panel = &live.world.panel;
     let actions = [
         FaultAction::Drop,
@@ -293,7 +279,7 @@ async fn locks_that_are_waited_for_in_vain_delay_an_order_and_nothing_else(engin
 /// P-29: a byte in a while, from the first of the head or of the body. The time-out is that
 /// of the whole call, so each is left in time, and the order goes on.
 async fn a_panel_that_drips_is_left(engine: Engine) {
-    let live = open_impatient(engine).await;
+    let live = Live::open_impatient(engine, &[]).await;
     let panel = &live.world.panel;
     for from in [DripFrom::Head, DripFrom::Body] {
         let drip = FaultAction::Drip {

@@ -33,9 +33,7 @@ async fn pending(live: &Live) -> Order {
 async fn with_no_webhook_at_all_the_sweep_ends_green(engine: Engine) {
     let live = Live::open_with(engine, |options| {
         options.webhooks = false;
-        options
-            .variables
-            .push(("SWEEP_PENDING_SECONDS".to_owned(), "0.2".to_owned()));
+        options.set("SWEEP_PENDING_SECONDS", "0.2");
     })
     .await;
     let (paid, unpaid) = (pending(&live).await, pending(&live).await);
@@ -62,9 +60,7 @@ async fn with_no_webhook_at_all_the_sweep_ends_green(engine: Engine) {
 
 async fn a_webhook_that_finds_no_core_comes_again(engine: Engine) {
     let mut live = Live::open_with(engine, |options| {
-        options
-            .variables
-            .push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
     })
     .await;
     let order = pending(&live).await;
@@ -102,9 +98,7 @@ async fn a_webhook_that_finds_no_core_comes_again(engine: Engine) {
 
 async fn webhooks_doubled_twice_signed_and_with_strange_fields_are_taken(engine: Engine) {
     let live = Live::open_with(engine, |options| {
-        options
-            .variables
-            .push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
     })
     .await;
     live.world.stripe.set_webhooks(WebhookSwitches {

@@ -55,13 +55,11 @@ impl LoopShop {
             options.catalog = catalog_with(&[(room, more)]);
             // A process that died keeps its leases for so long, and a step that hangs its order
             // for five calls.
-            let short = [
+            options.set_all(&[
                 ("CALL_TIMEOUT_SECONDS", "1.2"),
                 ("LEASE_MARGIN_SECONDS", "0.3"),
                 ("LEASE_SECONDS", "2"),
-            ];
-            let short = short.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            options.variables.extend(short);
+            ]);
         })
         .await;
         live.world.panel.set_rate_limit(100_000);

@@ -90,13 +90,11 @@ fn slow_installs(options: &mut Options) {
 
 /// What a silent server cost a step is made up for within the patience of a test.
 fn brief_leases(options: &mut Options) {
-    let brief = [
+    options.set_all(&[
         ("LEASE_SECONDS", "6"),
         ("LEASE_MARGIN_SECONDS", "1"),
         ("CALL_TIMEOUT_SECONDS", "4"),
-    ];
-    let brief = brief.map(|(name, value)| (name.to_owned(), value.to_owned()));
-    options.variables.extend(brief);
+    ]);
 }
 
 /// D-03: PostgreSQL dies and comes back, with purchases under way.

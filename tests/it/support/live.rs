@@ -21,6 +21,13 @@ use super::{
 /// Long enough for a busy machine, short enough to fail.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Calls give up after a second, as they do after 40 in production; all else to scale.
+pub const IMPATIENT: [(&str, &str); 3] = [
+    ("CALL_TIMEOUT_SECONDS", "1"),
+    ("LEASE_MARGIN_SECONDS", "0.5"),
+    ("LEASE_SECONDS", "6"),
+];
+
 /// The shop, open.
 pub struct Live {
     pub world: World,
@@ -44,6 +51,15 @@ impl Live {
         live
     }
 
+    /// As [`Live::open`], with [`IMPATIENT`] and further variables.
+    pub async fn open_impatient(engine: Engine, further: &[(&str, &str)]) -> Self {
+        Self::open_with(engine, |options| {
+            options.set_all(&IMPATIENT);
+            options.set_all(further);
+        })
+        .await
+    }
+
     /// As [`Live::open_with`], but without waiting until it sells.
     pub async fn open_unready(engine: Engine, change: impl FnOnce(&mut Options)) -> Self {
         Self::open_on(TestDb::empty(engine).await, change).await
@@ -55,14 +71,12 @@ impl Live {
         let log_watch = LogWatch::begin();
         let mut options = Options::quick(store.url.clone());
         options.install = Duration::from_millis(50);
-        options.variables = [
+        options.set_all(&[
             ("SWEEP_INSTALL_SECONDS", "0.1"),
             ("SWEEP_PORTS_SECONDS", "0.2"),
             ("SETTLE_SECONDS", "1"),
             ("RETRY_SECONDS", "0.3"),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .to_vec();
+        ]);
         change(&mut options);
         let world = World::open(&options).await.unwrap();
         let endpoint = Channel::from_shared(format!("http://{}", world.grpc_addr)).unwrap();

@@ -170,8 +170,7 @@ async fn a_burst_of_events_is_taken_and_worked_off(engine: Engine) {
     let variables = [("SWEEP_PENDING_SECONDS", till::NEVER)];
     let mut live = Live::open_with(engine, |options| {
         options.webhooks = false;
-        let ours = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        options.variables.extend(ours);
+        options.set_all(&variables);
     })
     .await;
     let mut ids = Vec::new();

@@ -31,9 +31,7 @@ both_engines!(
 async fn open(engine: Engine) -> Live {
     Live::open_with(engine, |options| {
         options.webhooks = false;
-        options
-            .variables
-            .push(("SWEEP_PENDING_SECONDS".to_owned(), till::NEVER.to_owned()));
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
     })
     .await
 }

@@ -53,8 +53,7 @@ async fn one_event_a_hundred_times_at_once_on_four_replicas() {
     let variables = [("SWEEP_PENDING_SECONDS", till::NEVER)];
     let mut live = Live::open_with(Engine::Postgres, |options| {
         options.webhooks = false;
-        let ours = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        options.variables.extend(ours);
+        options.set_all(&variables);
     })
     .await;
     live.world.panel.set_rate_limit(100_000);

@@ -47,8 +47,7 @@ pub struct Shop {
 impl Shop {
     pub async fn open(engine: Engine) -> Self {
         let mut live = Live::open_with(engine, |options| {
-            let variables = VARIABLES.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            options.variables.extend(variables);
+            options.set_all(&VARIABLES);
         })
         .await;
         live.world.panel.set_rate_limit(100_000);
