@@ -2,21 +2,18 @@
 //! can be: each switch of the stand-in is turned on the product, and each paid order has one
 //! server in the end, without a try being counted.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use sandbox::panel::{DaemonMode, DripFrom, Fault, FaultAction, FaultId, Moment, Race, RaceLoss};
+use sandbox::panel::{DripFrom, Fault, FaultAction, FaultId, Moment, Race, RaceLoss};
 use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
-use crate::{
-    placement_live::{in_region, node, node_spec},
-    support::{
-        db::Engine,
-        live::{Live, PATIENCE, cart, reason},
-        provisioning::{EAST, cart_of},
-        wait,
-    },
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE, cart},
+    provisioning::{EAST, cart_of},
+    wait,
 };
 
 both_engines!(
