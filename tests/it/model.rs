@@ -30,6 +30,6 @@ fn every_story_on_sqlite_ends_as_it_must() {
 #[test]
 fn every_story_on_postgres_ends_as_it_must() {
     if !postgres::skipped() {
-        run::batch(Engine::Postgres, effort::runs(200, 2_000));
+        run::batch(Engine::Postgres, effort::runs(200, 1_000));
     }
 }

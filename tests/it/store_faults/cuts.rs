@@ -75,9 +75,13 @@ async fn a_checkout_survives_a_cut_at_every_statement() {
     let mut cutter = Cutter::new().await;
     // The first one reads prices at Stripe besides.
     cutter.bench.live.reserve(cart(Uuid::new_v4())).await;
-    cutter.bench.warm().await;
-    cutter.bench.live.reserve(cart(Uuid::new_v4())).await;
-    let statements = cutter.bench.statements();
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        cutter.bench.warm().await;
+        cutter.bench.live.reserve(cart(Uuid::new_v4())).await;
+        runs.push(cutter.bench.statements());
+    }
+    let statements = shortest(runs);
     for (place, cut) in each(&statements) {
         cutter.renew().await;
         let bench = cutter.arm(place, cut).await;
@@ -108,10 +112,14 @@ async fn an_event_survives_a_cut_at_every_statement() {
         return;
     }
     let mut cutter = Cutter::new().await;
-    let paid = cutter.bench.paid().await;
-    cutter.bench.warm().await;
-    cutter.bench.record(&paid).await.unwrap();
-    let statements = cutter.bench.statements();
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let paid = cutter.bench.paid().await;
+        cutter.bench.warm().await;
+        cutter.bench.record(&paid).await.unwrap();
+        runs.push(cutter.bench.statements());
+    }
+    let statements = shortest(runs);
     for (place, cut) in each(&statements) {
         cutter.renew().await;
         let paid = cutter.bench.paid().await;
@@ -199,6 +207,12 @@ async fn the_install_watch_survives_a_cut_at_every_statement() {
         bench.assert_bought_once(paid.user, &paid.order.id).await;
     }
     cutter.bench.close().await;
+}
+
+/// The flow's own statements. Beside a call the use of its token may be noted, in a
+/// transaction of which only the middle says what it is about.
+fn shortest(runs: Vec<Vec<String>>) -> Vec<String> {
+    runs.into_iter().min_by_key(Vec::len).unwrap()
 }
 
 /// Every place, with the sides taken in turns; in the long mode with both.
