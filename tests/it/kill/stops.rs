@@ -165,7 +165,7 @@ async fn lost_its_claim(worker: &CoreProcess) {
 /// Stops a process when it has committed that a create is about to be sent, before it
 /// learns of that.
 fn stop_when_marked(store: &Proxy, worker: &CoreProcess) {
-    let (marked, stop) = (AtomicBool::new(false), worker.signaller(Signal::Stop));
+    let (marked, stop) = (AtomicBool::new(false), worker.stopper());
     store.cut_at_statement(1, sandbox::proxy::Cut::AfterForward, move |sql| {
         if sql.starts_with("UPDATE \"servers\" SET \"create_sent_us\"") {
             marked.store(true, Ordering::Relaxed);

@@ -27,6 +27,8 @@ pub use self::{core::CoreProcess, gateway::GatewayProcess};
 const LOG: &str = "log";
 /// Between two looks at a log.
 const PAUSE: Duration = Duration::from_millis(10);
+/// The longest that a process may take to stand still once it is told.
+const STOPPED: Duration = Duration::from_secs(10);
 
 /// A program of the shop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,24 +134,30 @@ impl Program {
         }
     }
 
+    /// Stops it from wherever the moment is known, such as inside a proxy, and holds the
+    /// calling thread until it stands still: on a busy machine a signal takes its time, and
+    /// what is to reach a process that stands still must not go on meanwhile.
+    pub fn stopper(&self) -> impl Fn() + Send + Sync + 'static {
+        let (stop, pid) = (self.signaller(Signal::Stop), self.pid());
+        move || {
+            stop();
+            let deadline = Instant::now() + STOPPED;
+            while !stands_still(pid) {
+                assert!(Instant::now() < deadline, "it does not stand still");
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
     /// Whether it stands still, with all its threads.
     pub fn stopped(&self) -> bool {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.pid())).unwrap();
-        threads.flatten().all(|thread| {
-            // A thread that has gone since does nothing either.
-            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
-            let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
-            state.is_empty() || state.starts_with('T')
-        })
+        stands_still(self.pid())
     }
 
     /// Stops it, and waits until it stands still: a signal takes its time.
     pub async fn stop(&self) {
         self.signal(Signal::Stop);
-        wait::until("it stands still", Duration::from_secs(10), || async {
-            self.stopped()
-        })
-        .await;
+        wait::until("it stands still", STOPPED, || async { self.stopped() }).await;
     }
 
     /// How it ended, if it has.
@@ -207,6 +215,17 @@ impl Program {
             tokio::time::sleep(PAUSE).await;
         }
     }
+}
+
+/// Whether a process stands still, with all its threads.
+fn stands_still(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        // A thread that has gone since does nothing either.
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        let state = stat.rsplit(')').next().unwrap_or_default().trim_start();
+        state.is_empty() || state.starts_with('T')
+    })
 }
 
 /// Sends a signal, or tells how the process has ended.
