@@ -1,7 +1,7 @@
 //! A whole shop on loopback for end-to-end tests: the real services through a real
 //! client, the real gateway, and both stand-ins.
 
-use std::{sync::Mutex, time::Duration};
+use std::time::{Duration, Instant};
 
 use sandbox::world::{Options, SHOP_ORIGIN, World};
 use spawnpoint::rpc::proto::{
@@ -20,6 +20,9 @@ use super::{
 
 /// Long enough for a busy machine, short enough to fail.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two looks at an order.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Calls give up after a second, as they do after 40 in production; all else to scale.
 pub const IMPATIENT: [(&str, &str); 3] = [
@@ -176,16 +179,19 @@ impl Live {
         what: &str,
         holds: impl Fn(&proto::Order) -> bool,
     ) -> proto::Order {
-        let found = Mutex::new(None);
-        wait::until(what, PATIENCE, || async {
+        let began = Instant::now();
+        loop {
             let order = self.order(order_id).await;
-            let holds = holds(&order);
-            *found.lock().unwrap() = Some(order);
-            holds
-        })
-        .await;
-        // The very one that did: a moment later it may be further on.
-        found.into_inner().unwrap().unwrap()
+            // The very one that does: a moment later it may be further on.
+            if holds(&order) {
+                return order;
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "after {PATIENCE:?} still not: {what}: {order:#?}"
+            );
+            tokio::time::sleep(PAUSE).await;
+        }
     }
 
     /// Waits until the order's server runs.
