@@ -210,10 +210,8 @@ async fn hint(tx: &Tx, facts: &Facts, event: &Event, now_us: i64) -> Result<(), 
         Some("paid" | "no_payment_required")
     );
     billing::add_hint(tx, id, paid.then_some(now_us)).await?;
-    // Once is enough: told again, an order that ended by it would wait for another read.
-    let failed = event.kind == "checkout.session.async_payment_failed";
-    if failed && facts.billing.payment_failed_us.is_none() {
-        billing::set_payment_failed(tx, id, now_us).await?;
+    if event.kind == "checkout.session.async_payment_failed" {
+        billing::hint_payment_failed(tx, id, now_us).await?;
     }
     Ok(leases::add_fact(tx, id, now_us).await?)
 }

@@ -156,14 +156,15 @@ pub async fn add_hint(tx: &Tx, id: OrderId, paid_us: Option<i64>) -> Result<(), 
     Ok(())
 }
 
-/// Notes that an event said that a delayed payment failed.
-pub async fn set_payment_failed(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
-    let change = billing::ActiveModel {
-        order_id: Unchanged(id.0),
-        payment_failed_us: Set(Some(now_us)),
-        ..Default::default()
-    };
-    change.update(&**tx).await?;
+/// Notes when an event first said that a delayed payment failed. The first time stays: an
+/// order that ended by it would wait for another read of Stripe if it moved.
+pub async fn hint_payment_failed(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    billing::Entity::update_many()
+        .col_expr(billing::Column::PaymentFailedUs, Expr::value(now_us))
+        .filter(billing::Column::OrderId.eq(id.0))
+        .filter(billing::Column::PaymentFailedUs.is_null())
+        .exec(&**tx)
+        .await?;
     Ok(())
 }
 

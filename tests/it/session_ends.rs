@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use sandbox::stripe::{PayMode, SessionStatus};
+use sandbox::stripe::{ApiVersion, PayMode, SessionStatus};
+use serde_json::json;
 use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState};
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ both_engines!(
     with_no_webhook_the_end_is_asked_for,
     a_session_that_stripe_keeps_open_is_ended,
     a_delayed_payment_keeps_its_hold_until_it_is_settled,
+    an_order_that_ended_by_a_failed_payment_stays_so,
     with_no_webhook_a_delayed_payment_is_asked_for,
 );
 
@@ -177,6 +179,31 @@ async fn a_delayed_payment_keeps_its_hold_until_it_is_settled(engine: Engine) {
     till::wait_remaining(&live, "mc-2gb", "us-east", all - 1).await;
     assert_eq!(live.world.panel.servers().len(), 1);
     assert!(live.world.panel.server(&bad.id).is_none());
+    live.close().await;
+}
+
+/// W-03, W-07: the failure is told again under another id. (The order was pending again until
+/// its next read of Stripe.)
+async fn an_order_that_ended_by_a_failed_payment_stays_so(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = pending(&live).await;
+    let session = &order.stripe_checkout_session_id;
+    live.world.stripe.pay(session, PayMode::Unpaid).unwrap();
+    live.world.stripe.settle(session, false).unwrap();
+    live.wait_order(&order.id, "the unpaid order has ended", |order| {
+        order.status() == OrderStatus::Canceled
+    })
+    .await;
+    till::delivered(&live).await;
+    let told = till::event_about(&live, "checkout.session.async_payment_failed", session);
+    let version = ApiVersion::parse(ApiVersion::NEW).unwrap();
+    let mut again = live.world.stripe.event_json(&told.id, &version).unwrap();
+    again["id"] = json!(format!("{}_again", told.id));
+    assert_eq!(till::send_webhook(&live, &again).await, 200);
+    let mut changes = till::changes(&live, &order.id).await;
+    changes.retain(|change| change.what == "status");
+    let became: Vec<_> = changes.iter().map(|change| change.to.as_str()).collect();
+    assert_eq!(became, ["pending", "canceled"]);
     live.close().await;
 }
 

@@ -1,7 +1,7 @@
 //! A whole shop on loopback for end-to-end tests: the real services through a real
 //! client, the real gateway, and both stand-ins.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sandbox::world::{Options, SHOP_ORIGIN, World};
 use spawnpoint::rpc::proto::{
@@ -20,9 +20,6 @@ use super::{
 
 /// Long enough for a busy machine, short enough to fail.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Between two looks at an order.
-const PAUSE: Duration = Duration::from_millis(10);
 
 /// Calls give up after a second, as they do after 40 in production; all else to scale.
 pub const IMPATIENT: [(&str, &str); 3] = [
@@ -179,19 +176,13 @@ impl Live {
         what: &str,
         holds: impl Fn(&proto::Order) -> bool,
     ) -> proto::Order {
-        let began = Instant::now();
-        loop {
+        let holds = &holds;
+        // The very one that does: a moment later it may be further on.
+        wait::until_ok(what, PATIENCE, || async move {
             let order = self.order(order_id).await;
-            // The very one that does: a moment later it may be further on.
-            if holds(&order) {
-                return order;
-            }
-            assert!(
-                began.elapsed() < PATIENCE,
-                "after {PATIENCE:?} still not: {what}: {order:#?}"
-            );
-            tokio::time::sleep(PAUSE).await;
-        }
+            if holds(&order) { Ok(order) } else { Err(order) }
+        })
+        .await
     }
 
     /// Waits until the order's server runs.
