@@ -21,6 +21,7 @@ pub mod profiles;
 pub mod requests;
 pub mod servers;
 pub mod stripe_events;
+pub mod sweeps;
 pub mod tokens;
 
 pub use authorize::{Caller, Role, Scope};

@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod egg;
+pub mod entitlement;
 pub mod error;
 pub mod ids;
 pub mod listed;
@@ -25,3 +26,5 @@ pub use listed::Listed;
 pub const SECOND_US: i64 = 1_000_000;
 /// One minute in the unit of every stored time.
 pub const MINUTE_US: i64 = 60 * SECOND_US;
+/// One day in the unit of every stored time.
+pub const DAY_US: i64 = 24 * 60 * MINUTE_US;

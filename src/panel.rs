@@ -59,6 +59,11 @@ pub trait Panel: Send + Sync {
     async fn servers(&self, page: u32) -> Result<Page<Server>, Error>;
     /// The environment of a server, secrets included.
     async fn server_environment(&self, id: i64) -> Result<Option<BTreeMap<String, String>>, Error>;
+    /// Has the node stop a server and keep it stopped; one that is suspended already is a
+    /// success, of which the node hears nothing.
+    async fn suspend_server(&self, id: i64) -> Result<(), Error>;
+    /// Lets a suspended server be started again; one that is not suspended is a success.
+    async fn unsuspend_server(&self, id: i64) -> Result<(), Error>;
     /// Runs the install script again.
     async fn reinstall_server(&self, id: i64) -> Result<(), Error>;
     /// Deletes a server; one that is gone already is a success.

@@ -52,10 +52,35 @@ pub trait Stripe: Send + Sync {
         filter: &SessionFilter,
         after: Option<&str>,
     ) -> Result<Page<Session>, Error>;
+    /// `GET /v1/events` of these types, newest first, one page of 100.
+    async fn events(
+        &self,
+        filter: &EventFilter,
+        after: Option<&str>,
+    ) -> Result<Page<ListedEvent>, Error>;
+    /// `GET /v1/subscriptions` of every status, newest first, one page of 100.
+    async fn subscriptions(&self, after: Option<&str>) -> Result<Page<Subscription>, Error>;
     /// `GET /v1/subscriptions/{id}`.
     async fn subscription(&self, id: &str) -> Result<Subscription, Error>;
+    /// `POST /v1/subscriptions/{id}` with what is to become of its planned end.
+    async fn plan_end(&self, id: &str, end: PlannedEnd, key: &str) -> Result<Subscription, Error>;
+    /// `DELETE /v1/subscriptions/{id}`: ends it now, without a refund. Asked again it may be
+    /// told as unknown or invalid: a read says what it is.
+    async fn cancel_subscription(&self, id: &str) -> Result<Subscription, Error>;
     /// `GET /v1/prices/{id}`.
     async fn price(&self, id: &str) -> Result<Price, Error>;
+}
+
+/// What becomes of the planned end of a subscription. Stripe keeps it in two places, and the
+/// one that is set has to be cleared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlannedEnd {
+    /// `cancel_at_period_end=true`.
+    WithItsPeriod,
+    /// `cancel_at_period_end=false`.
+    NotWithItsPeriod,
+    /// `cancel_at` cleared.
+    NotAtATime,
 }
 
 /// Which sessions to list. Empty fields do not filter.
@@ -67,6 +92,26 @@ pub struct SessionFilter {
     pub status: Option<String>,
     /// Created at or after this Unix second.
     pub created_gte: Option<i64>,
+}
+
+/// Which events to list: Stripe keeps them for 30 days.
+#[derive(Clone, Debug)]
+pub struct EventFilter {
+    /// At most 20.
+    pub types: &'static [&'static str],
+    /// Created at or after this Unix second.
+    pub created_gte: i64,
+}
+
+/// An event as a list shows it.
+#[derive(Clone, Debug)]
+pub struct ListedEvent {
+    /// `evt_...`.
+    pub id: String,
+    /// Unix seconds.
+    pub created: i64,
+    /// The event itself: what a webhook would bring, and as tolerantly to be read.
+    pub payload: Vec<u8>,
 }
 
 /// One page of a list.
@@ -153,6 +198,8 @@ pub struct Subscription {
     /// When it will end, Unix seconds: `cancel_at`, or the period's end where
     /// `cancel_at_period_end` is set.
     pub cancel_at: Option<i64>,
+    /// Whether that end is the period's, and moves with it.
+    pub cancel_at_period_end: bool,
     /// When it ended, Unix seconds.
     pub ended_at: Option<i64>,
     /// Its items; `None` where the answer did not hold them all.

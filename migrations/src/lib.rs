@@ -15,6 +15,8 @@ mod m20261122_000004_orders;
 mod m20261122_000005_servers;
 mod m20261122_000006_ledger;
 mod m20261128_000007_failing;
+mod m20261129_000008_suspension;
+mod m20261129_000009_endings;
 
 /// All steps, oldest first.
 #[derive(Debug)]
@@ -31,6 +33,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000005_servers::Step),
             Box::new(m20261122_000006_ledger::Step),
             Box::new(m20261128_000007_failing::Step),
+            Box::new(m20261129_000008_suspension::Step),
+            Box::new(m20261129_000009_endings::Step),
         ]
     }
 }

@@ -64,9 +64,9 @@ impl Story {
 
 /// One purchase from cart to running server.
 pub struct Purchase<'a> {
-    world: &'a World,
-    story: &'a Story,
-    channel: Channel,
+    pub(crate) world: &'a World,
+    pub(crate) story: &'a Story,
+    pub(crate) channel: Channel,
     user: Uuid,
 }
 
@@ -83,7 +83,7 @@ impl<'a> Purchase<'a> {
         })
     }
 
-    fn request<T>(&self, message: T) -> Result<Request<T>, Error> {
+    pub(crate) fn request<T>(&self, message: T) -> Result<Request<T>, Error> {
         let mut request = Request::new(message);
         let bearer = format!("Bearer {}", self.world.tokens.storefront);
         request
@@ -187,6 +187,25 @@ impl<'a> Purchase<'a> {
 
     /// Follows the order until its server runs, telling each change.
     pub async fn follow(&self, order_id: &str, patience: Duration) -> Result<(), Error> {
+        let followed = self.follow_to(order_id, patience, |order| {
+            match (order.status(), order.server_state()) {
+                (proto::OrderStatus::Provisioned, proto::ServerState::Running) => Some(Ok(())),
+                (proto::OrderStatus::Error | proto::OrderStatus::Canceled, _) => {
+                    Some(Err(format!("the order ended as {}", describe(order)).into()))
+                }
+                _ => None,
+            }
+        });
+        followed.await
+    }
+
+    /// Follows the order until it is as wanted, telling each change.
+    pub(crate) async fn follow_to(
+        &self,
+        order_id: &str,
+        patience: Duration,
+        ended: impl Fn(&proto::Order) -> Option<Result<(), Error>>,
+    ) -> Result<(), Error> {
         let mut orders = OrderServiceClient::new(self.channel.clone());
         let message = proto::WatchOrderRequest {
             order_id: order_id.to_owned(),
@@ -196,7 +215,7 @@ impl<'a> Purchase<'a> {
             .await?
             .into_inner();
         let mut shown = String::new();
-        let running = async {
+        let following = async {
             while let Some(change) = changes.message().await? {
                 let Some(order) = change.order else { continue };
                 let state = describe(&order);
@@ -204,21 +223,15 @@ impl<'a> Purchase<'a> {
                     self.story.tell(&state);
                     shown = state;
                 }
-                match (order.status(), order.server_state()) {
-                    (proto::OrderStatus::Provisioned, proto::ServerState::Running) => {
-                        return Ok(());
-                    }
-                    (proto::OrderStatus::Error | proto::OrderStatus::Canceled, _) => {
-                        return Err(Error::from(format!("the order ended as {shown}")));
-                    }
-                    _ => {}
+                if let Some(ended) = ended(&order) {
+                    return ended;
                 }
             }
             Err(Error::from("the order's changes ended early"))
         };
-        match tokio::time::timeout(patience, running).await {
+        match tokio::time::timeout(patience, following).await {
             Ok(followed) => followed,
-            Err(_) => Err(format!("no server after {} s", patience.as_secs()).into()),
+            Err(_) => Err(format!("not so far after {} s", patience.as_secs()).into()),
         }
     }
 
@@ -284,6 +297,16 @@ fn describe(order: &proto::Order) -> String {
     let status = word(order.status().as_str_name(), "ORDER_STATUS_");
     let server = word(order.server_state().as_str_name(), "SERVER_STATE_");
     let mut text = format!("order is {status}, server {server}");
+    for reason in order.suspension_reasons() {
+        let reason = word(reason.as_str_name(), "SUSPENSION_REASON_");
+        text.push_str(&format!(" (by {reason})"));
+    }
+    if !order.subscription_status.is_empty() {
+        text.push_str(&format!(", subscription {}", order.subscription_status));
+    }
+    if order.cancel_time.is_some() {
+        text.push_str(", to be ended");
+    }
     if !order.waiting_reason.is_empty() {
         text.push_str(&format!(", waits for {}", order.waiting_reason));
     }
@@ -296,9 +319,9 @@ fn describe(order: &proto::Order) -> String {
     text
 }
 
-/// Buys one server, from cart to a second look at the panel.
-pub async fn buy(world: &World, story: &Story) -> Result<(), Error> {
-    let purchase = Purchase::new(world, story).await?;
+/// Buys one server, from cart to a second look at the panel. Tells which order it was.
+pub async fn buy(purchase: &Purchase<'_>) -> Result<String, Error> {
+    let (world, story) = (purchase.world, purchase.story);
     purchase.wait_for_sales().await?;
     let (order, url) = purchase.checkout().await?;
     story.tell(&format!(
@@ -335,5 +358,5 @@ pub async fn buy(world: &World, story: &Story) -> Result<(), Error> {
         server.address,
         took.as_secs_f64()
     ));
-    Ok(())
+    Ok(order.id)
 }

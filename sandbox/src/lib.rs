@@ -5,6 +5,7 @@ pub mod audit;
 pub mod core;
 pub mod demo;
 pub mod faults;
+pub mod lifecycle;
 pub mod panel;
 pub mod postgres;
 pub mod proxy;

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::Parser;
 use sandbox::{
     demo::{self, Story},
+    lifecycle,
     world::{Addresses, EXAMPLE_CATALOG, Error, Options, World},
 };
 use tracing_subscriber::EnvFilter;
@@ -16,6 +17,9 @@ struct Args {
     /// Buy one server, check it, and exit: 0 only if it runs.
     #[arg(long)]
     once: bool,
+    /// After the purchase, live the rest: an unpaid bill, a suspension, a payment, a cancel.
+    #[arg(long, requires = "once")]
+    lifecycle: bool,
     /// Deliver no webhook: the sweep alone must find the payment.
     #[arg(long)]
     no_webhook: bool,
@@ -124,12 +128,22 @@ async fn run(args: Args) -> Result<(), Error> {
     ));
     story.tell(&format!("catalog: {}", world.catalog));
     let ended = if args.once {
-        demo::buy(&world, &story).await
+        act(&world, &story, args.lifecycle).await
     } else {
         stay(&world, &story).await
     };
     world.close().await;
     ended
+}
+
+/// Buys a server; in the second act, lives with it.
+async fn act(world: &World, story: &Story, lifecycle: bool) -> Result<(), Error> {
+    let purchase = demo::Purchase::new(world, story).await?;
+    let order_id = demo::buy(&purchase).await?;
+    if lifecycle {
+        lifecycle::live(&purchase, &order_id).await?;
+    }
+    Ok(())
 }
 
 /// Stays open with a checkout to pay by hand, until Ctrl-C.

@@ -282,6 +282,8 @@ fn config(
         // A customer of the demo does not want to wait for the polls of a real shop.
         ("SWEEP_INSTALL_SECONDS", "0.5".to_owned()),
         ("SWEEP_PENDING_SECONDS", "1".to_owned()),
+        ("SWEEP_EVENTS_SECONDS", "10".to_owned()),
+        ("SWEEP_SUBSCRIPTIONS_SECONDS", "60".to_owned()),
         ("SWEEP_PORTS_SECONDS", "1".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))

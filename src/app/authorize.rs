@@ -101,6 +101,15 @@ pub const RULES: &[Rule] = &[
     rule("OrderService/ListOrderEvents", ANYONE, true),
     rule("OrderService/WatchOrder", ANYONE, true),
     rule(
+        "OrderService/WatchOrderEvents",
+        &[Role::Operator, Role::Storefront, Role::Viewer],
+        false,
+    ),
+    rule("OrderService/ListStripeEvents", STAFF, false),
+    rule("OrderService/ReplayStripeEvent", OPERATOR, false),
+    rule("OrderService/CancelOrder", BUYERS, true),
+    rule("OrderService/ResumeOrder", BUYERS, true),
+    rule(
         "OrderService/RecordStripeEvent",
         &[Role::Operator, Role::Gateway],
         false,
@@ -109,6 +118,9 @@ pub const RULES: &[Rule] = &[
     rule("ProvisioningService/ProvisionOrder", OPERATOR, false),
     rule("ProvisioningService/GetServer", ANYONE, true),
     rule("ProvisioningService/RevealServerSecrets", BUYERS, true),
+    rule("ProvisioningService/SuspendServer", OPERATOR, false),
+    rule("ProvisioningService/UnsuspendServer", OPERATOR, false),
+    rule("ProvisioningService/TerminateServer", OPERATOR, false),
     rule("ProvisioningService/ListNodes", STAFF, false),
     rule("ProvisioningService/GetNode", STAFF, false),
     rule("ProvisioningService/CreateNode", OPERATOR, false),
@@ -116,6 +128,7 @@ pub const RULES: &[Rule] = &[
     rule("ProvisioningService/ListAllocations", STAFF, false),
     rule("ProvisioningService/ExplainPlacement", STAFF, false),
     rule("ProvisioningService/GetExternalAccount", STAFF, false),
+    rule("ProvisioningService/ListSweeps", STAFF, false),
 ];
 
 impl Caller {

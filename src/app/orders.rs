@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::{App, Caller, Error, Scope, requests::Request};
+use super::{App, Caller, Error, Scope};
 use crate::{
     db::{
-        order_events,
-        orders::{self, Filter, Note, Progress, leases},
+        billing, order_events,
+        orders::{self, Filter, Progress},
         servers,
     },
     domain::{
@@ -17,6 +17,14 @@ use crate::{
         order::{Facts, visible::Event},
     },
 };
+
+mod change;
+mod ending;
+mod feed;
+
+pub(super) use change::{Change, live, refuse};
+pub use ending::{cancel_order, resume_order};
+pub use feed::{feed, watch_order_events};
 
 /// An order that the caller may see.
 pub async fn get_order(app: &App, caller: &Caller, id: OrderId) -> Result<Facts, Error> {
@@ -77,8 +85,6 @@ pub async fn reread(app: &App, id: OrderId) -> Result<Facts, Error> {
     visible(app, Scope::All, id).await
 }
 
-const PROVISION: &str = "ProvisioningService/ProvisionOrder";
-
 /// Wakes an order now, and lets a parked one try again.
 pub async fn provision_order(
     app: &Arc<App>,
@@ -86,29 +92,17 @@ pub async fn provision_order(
     id: OrderId,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
-    caller.may(PROVISION)?;
-    let request = request_id.map(|given| Request::new(caller, PROVISION, given, id.0.as_bytes()));
-    let (request, note) = (
-        &request,
-        &Note {
-            actor: caller.actor(),
-            cause: PROVISION.to_owned(),
-            trace_id: caller.trace_id.clone(),
-        },
-    );
-    let facts = app
-        .db
-        .tx(|tx| async move {
-            let now_us = app.db.now_in(&tx).await?;
-            let locked = orders::lock(&tx, id).await?;
-            let locked = locked.ok_or_else(|| domain::Error::not_found(Kind::Order, id))?;
-            if let Some(request) = request
-                && request.earlier(&*tx, now_us).await?.is_some()
-            {
-                return Ok(locked.facts);
-            }
-            may_be_woken(&locked.facts)?;
-            if locked.facts.order.error_reason.is_some() {
+    let change = Change {
+        caller,
+        method: "ProvisioningService/ProvisionOrder",
+        id,
+        request_id,
+        body: &[],
+    };
+    change
+        .make(app, |tx, facts, note, now_us| async move {
+            may_be_woken(&facts)?;
+            if facts.order.error_reason.is_some() {
                 let progress = Progress {
                     waiting: None,
                     error: None,
@@ -118,31 +112,18 @@ pub async fn provision_order(
                 servers::reset_reinstalls(&tx, id).await?;
             }
             // Whatever parked it is read afresh: Stripe first.
-            crate::db::billing::add_hint(&tx, id, None).await?;
-            order_events::remark(&tx, id, "an operator had it looked at again", note, now_us)
-                .await?;
-            leases::add_fact(&tx, id, now_us).await?;
-            if let Some(request) = request {
-                request.remember(&tx, &id.to_string(), now_us).await?;
-            }
-            Ok::<_, Error>(orders::seal(&tx, locked, note, now_us).await?)
+            billing::add_hint(&tx, id, None).await?;
+            let text = "an operator had it looked at again";
+            Ok(order_events::remark(&tx, id, text, &note, now_us).await?)
         })
-        .await?;
-    app.nudge.order(id);
-    Ok(facts)
+        .await
 }
 
-fn may_be_woken(facts: &Facts) -> Result<(), domain::Error> {
-    let id = facts.order.id;
-    let refuse = |reason: &'static str, message: &str| {
-        domain::Error::precondition(reason, message, vec![("order_id", id.to_string())])
-    };
-    if facts.billing.over() {
-        return Err(refuse("ORDER_ENDED", "the order is over"));
-    }
+fn may_be_woken(facts: &Facts) -> Result<(), Error> {
+    live(facts)?;
     // A paid order that does not match is parked unconfirmed: it may be tried again.
     if !facts.billing.confirmed() && facts.order.error_reason.is_none() {
-        return Err(refuse("ORDER_NOT_PAID", "the order is not paid"));
+        return Err(refuse(facts, "ORDER_NOT_PAID", "the order is not paid"));
     }
     Ok(())
 }

@@ -17,6 +17,10 @@ use crate::{
     },
 };
 
+mod stopping;
+
+pub use stopping::{suspend_server, terminate_server, unsuspend_server};
+
 /// A server with all that its customer needs to reach it.
 #[derive(Clone, Debug)]
 pub struct Shown {

@@ -14,6 +14,10 @@ use crate::{
     stripe::events::{self, Event, ParseError, Subject},
 };
 
+mod inbox;
+
+pub use inbox::{list_stripe_events, replay_stripe_event};
+
 const METHOD: &str = "OrderService/RecordStripeEvent";
 
 /// An event on disk.
@@ -34,8 +38,19 @@ pub async fn record_stripe_event(
     received_us: Option<i64>,
 ) -> Result<Recorded, Error> {
     caller.may(METHOD)?;
+    record(app, payload, received_us, Source::Webhook, &caller.trace_id).await
+}
+
+/// As [`record_stripe_event`], however the event reached us.
+pub(crate) async fn record(
+    app: &Arc<App>,
+    payload: &[u8],
+    received_us: Option<i64>,
+    source: Source,
+    trace_id: &str,
+) -> Result<Recorded, Error> {
     let event = events::parse(payload).map_err(refuse)?;
-    let (event_ref, trace_id) = (&event, &caller.trace_id);
+    let event_ref = &event;
     let stored = app
         .db
         .tx(|tx| async move {
@@ -48,7 +63,7 @@ pub async fn record_stripe_event(
                 created_us: event_ref.created.saturating_mul(SECOND_US),
                 received_us: received_us.unwrap_or(now_us),
                 payload,
-                source: Source::Webhook,
+                source,
             };
             if !stripe_events::insert(&tx, &new).await? {
                 return Ok(None);

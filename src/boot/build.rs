@@ -12,7 +12,7 @@ use crate::{
     },
     config::Config,
     db::{Db, budget},
-    domain::step::Timing,
+    domain::{DAY_US, entitlement::Patience, step::Timing},
     panel::{self, Budget, Class, HttpPanel, RateSeen},
     stripe::{self, HttpStripe},
     worker::{self, budget::SharedBudget},
@@ -71,17 +71,23 @@ fn app_settings(config: &Config) -> app::Settings {
         automatic_tax: shop.automatic_tax,
         promotion_codes: shop.promotion_codes,
         payment_methods: shop.payment_methods.clone(),
-        timing: timing(config.worker.settle),
+        timing: timing(config),
         max_creates: panel.max_creates,
         max_creates_per_node: panel.max_creates_per_node,
     }
 }
 
 /// The second look follows the first after a ninth of the whole: 5 s after 45 s.
-fn timing(settle: Duration) -> Timing {
+fn timing(config: &Config) -> Timing {
+    let (settle, shop) = (config.worker.settle, &config.shop);
+    let days = |number: u32| i64::from(number) * DAY_US;
     Timing {
         settle_us: micros(settle),
         settle_again_us: micros(settle / 9),
+        patience: Patience {
+            grace_us: days(shop.grace_days),
+            retention_us: days(shop.retention_days),
+        },
         ..Timing::default()
     }
 }
@@ -105,6 +111,8 @@ pub(super) fn worker_settings(config: &Config) -> worker::Settings {
             install_watch: wanted.sweep_install,
             pending_sessions: wanted.sweep_pending,
             panel_mirror: wanted.sweep_ports,
+            stripe_events: wanted.sweep_events,
+            subscriptions: wanted.sweep_subscriptions,
             request_keys: wanted.sweep_requests,
             ..defaults.periods.clone()
         },

@@ -23,6 +23,10 @@ pub struct Worker {
     pub sweep_install: Duration,
     /// Between looks for pending orders whose session should be over.
     pub sweep_pending: Duration,
+    /// Between looks for events that no webhook brought. Each is at least one call of Stripe.
+    pub sweep_events: Duration,
+    /// Between comparisons of all subscriptions: one call of Stripe for each hundred.
+    pub sweep_subscriptions: Duration,
     /// Between refills of the ports that we know of.
     pub sweep_ports: Duration,
     /// Between removals of old request keys.
@@ -40,6 +44,8 @@ impl Default for Worker {
             retry: Duration::from_secs(10),
             sweep_install: Duration::from_secs(10),
             sweep_pending: Duration::from_secs(30),
+            sweep_events: Duration::from_secs(300),
+            sweep_subscriptions: Duration::from_secs(6 * 3600),
             sweep_ports: Duration::from_secs(30),
             sweep_requests: Duration::from_secs(3600),
         }
@@ -68,6 +74,17 @@ impl Worker {
             retry: reader.seconds("RETRY_SECONDS", defaults.retry, 0.05..=600.0),
             sweep_install: sweep(reader, "SWEEP_INSTALL_SECONDS", defaults.sweep_install),
             sweep_pending: sweep(reader, "SWEEP_PENDING_SECONDS", defaults.sweep_pending),
+            // Stripe keeps events for thirty days.
+            sweep_events: reader.seconds(
+                "SWEEP_EVENTS_SECONDS",
+                defaults.sweep_events,
+                0.05..=30.0 * DAY_S,
+            ),
+            sweep_subscriptions: reader.seconds(
+                "SWEEP_SUBSCRIPTIONS_SECONDS",
+                defaults.sweep_subscriptions,
+                0.05..=30.0 * DAY_S,
+            ),
             sweep_ports: sweep(reader, "SWEEP_PORTS_SECONDS", defaults.sweep_ports),
             sweep_requests: sweep(reader, "SWEEP_REQUESTS_SECONDS", defaults.sweep_requests),
         };

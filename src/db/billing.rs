@@ -3,7 +3,7 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
     sea_query::Expr,
 };
 
@@ -12,7 +12,7 @@ use super::{
     convert::{json, to_json},
     entity::billing,
 };
-use crate::domain::OrderId;
+use crate::domain::{OrderId, entitlement::Standing, order::EndWish};
 
 /// A request body as stored: pairs in the order they are sent.
 pub type Form = Vec<(String, String)>;
@@ -50,6 +50,8 @@ pub async fn insert(
         ended_at_us: None,
         confirmed_at_us: None,
         read_us: None,
+        wish: String::new(),
+        wish_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -141,6 +143,29 @@ pub async fn request_expiry(tx: &Tx, id: OrderId) -> Result<(), Error> {
     Ok(())
 }
 
+/// Notes how the customer wants the subscription to end.
+pub async fn set_wish(tx: &Tx, id: OrderId, wish: EndWish, now_us: i64) -> Result<(), Error> {
+    let change = billing::ActiveModel {
+        order_id: Unchanged(id.0),
+        wish: Set(wish.to_string()),
+        wish_us: Set(Some(now_us)),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Notes that Stripe knows what was wished then; a later wish stays.
+pub async fn clear_wish(tx: &Tx, id: OrderId, wish_us: Option<i64>) -> Result<(), Error> {
+    billing::Entity::update_many()
+        .col_expr(billing::Column::Wish, Expr::value(""))
+        .filter(billing::Column::OrderId.eq(id.0))
+        .filter(billing::Column::WishUs.eq(wish_us))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
 /// Counts an event that told of this order, and notes when it said that it is paid.
 pub async fn add_hint(tx: &Tx, id: OrderId, paid_us: Option<i64>) -> Result<(), Error> {
     let mut update = billing::Entity::update_many()
@@ -204,10 +229,14 @@ pub struct SubscriptionRead {
     pub cancel_at_us: Option<i64>,
     /// When it ended.
     pub ended_at_us: Option<i64>,
+    /// Since when it is past due, by our own reads.
+    pub past_due_since_us: Option<i64>,
+    /// Since when billing suspends its server, by our own reads.
+    pub suspend_since_us: Option<i64>,
 }
 
-/// Stores what our own read of Stripe showed. First values of ids, of the
-/// confirmation and of the `since` columns stay.
+/// Stores what our own read of Stripe showed. First values of ids and of the confirmation
+/// stay.
 pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
     let row = billing::Entity::find_by_id(id.0).one(&**tx).await?;
     let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} has no billing row")))?;
@@ -231,24 +260,62 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
         change.confirmed_at_us = Set(Some(read.read_us));
     }
     if let Some(subscription) = &read.subscription {
-        let since = |stored: Option<i64>, holds: bool| {
-            if holds {
-                stored.or(Some(read.read_us))
-            } else {
-                None
-            }
-        };
-        let status = subscription.status.as_str();
-        let lapsed = matches!(status, "unpaid" | "paused" | "canceled");
         change.subscription_status = Set(Some(subscription.status.clone()));
         change.current_period_end_us = Set(subscription.current_period_end_us);
         change.cancel_at_us = Set(subscription.cancel_at_us);
         change.ended_at_us = Set(row.ended_at_us.or(subscription.ended_at_us));
-        change.past_due_since_us = Set(since(row.past_due_since_us, status == "past_due"));
-        change.suspend_since_us = Set(since(row.suspend_since_us, lapsed));
+        change.past_due_since_us = Set(subscription.past_due_since_us);
+        change.suspend_since_us = Set(subscription.suspend_since_us);
     }
     change.update(&**tx).await?;
     Ok(())
+}
+
+/// What is known of an order's subscription, to be compared with a list of Stripe's.
+#[derive(Clone, Debug)]
+pub struct KnownSubscription {
+    /// The order.
+    pub order_id: OrderId,
+    /// `sub_...`.
+    pub subscription_id: Option<String>,
+    /// Stripe's own word, as last read.
+    pub status: Option<String>,
+    /// Until when it is paid.
+    pub current_period_end_us: Option<i64>,
+    /// When it will end.
+    pub cancel_at_us: Option<i64>,
+    /// It has ended, or its session has: nothing is read any more.
+    pub over: bool,
+    /// Something told of it that was not read yet.
+    pub to_be_read: bool,
+}
+
+/// Orders with one of these subscriptions, and these orders themselves.
+pub async fn known_subscriptions(
+    connection: &impl ConnectionTrait,
+    subscription_ids: &[&str],
+    order_ids: &[OrderId],
+) -> Result<Vec<KnownSubscription>, Error> {
+    let one_of = Condition::any()
+        .add(billing::Column::SubscriptionId.is_in(subscription_ids.iter().copied()))
+        .add(billing::Column::OrderId.is_in(order_ids.iter().map(|id| id.0)));
+    let rows = billing::Entity::find()
+        .filter(one_of)
+        .all(connection)
+        .await?;
+    let known = rows.into_iter().map(|row| KnownSubscription {
+        order_id: OrderId(row.order_id),
+        over: row.ended_at_us.is_some()
+            || row.never_opened
+            || row.session_status.as_deref() == Some("expired")
+            || Standing::of(row.subscription_status.as_deref()) == Standing::Over,
+        to_be_read: row.hints > row.hints_read,
+        subscription_id: row.subscription_id,
+        status: row.subscription_status,
+        current_period_end_us: row.current_period_end_us,
+        cancel_at_us: row.cancel_at_us,
+    });
+    Ok(known.collect())
 }
 
 /// The order of a session or a subscription, where we know it.

@@ -80,6 +80,32 @@ pub async fn list(
     Ok(rows.into_iter().map(event).collect())
 }
 
+/// Events of all orders in the order of the feed, behind `after`.
+pub async fn numbered(
+    connection: &impl ConnectionTrait,
+    after: i64,
+    limit: u64,
+) -> Result<Vec<Event>, Error> {
+    let rows = order_events::Entity::find()
+        .filter(order_events::Column::Sequence.gt(after))
+        .order_by_asc(order_events::Column::Sequence)
+        .limit(limit)
+        .all(connection)
+        .await?;
+    Ok(rows.into_iter().map(event).collect())
+}
+
+/// The last place that was given; 0 before the first.
+pub async fn last_number(connection: &impl ConnectionTrait) -> Result<i64, Error> {
+    let last: Option<Option<i64>> = order_events::Entity::find()
+        .select_only()
+        .column_as(order_events::Column::Sequence.max(), "last")
+        .into_tuple()
+        .one(connection)
+        .await?;
+    Ok(last.flatten().unwrap_or(0))
+}
+
 fn event(row: order_events::Model) -> Event {
     Event {
         id: row.id,

@@ -17,6 +17,8 @@ use super::{
 };
 use crate::domain::OrderId;
 
+pub mod suspension;
+
 /// Stores the server part of a new order: nothing is known yet.
 pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
     let row = servers::Model {
@@ -45,6 +47,10 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         panel_write_us: None,
         deleted_us: None,
         node_failures: 0,
+        suspend_sent_us: None,
+        suspended_us: None,
+        operator_suspended_us: None,
+        terminated_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())

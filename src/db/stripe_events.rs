@@ -1,7 +1,10 @@
 //! Queries of `stripe_events`: the inbox.
 
+use std::collections::HashSet;
+
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel,
+    QueryFilter, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -31,6 +34,8 @@ words! {
         Replay = "replay",
     }
 }
+
+pub mod inbox;
 
 /// An event to store.
 #[derive(Clone, Debug)]
@@ -78,6 +83,38 @@ pub async fn insert(tx: &Tx, event: &NewEvent<'_>) -> Result<bool, Error> {
         .exec_without_returning(&**tx)
         .await?;
     Ok(stored == 1)
+}
+
+/// Which of these events are stored.
+pub async fn known(
+    connection: &impl ConnectionTrait,
+    ids: &[&str],
+) -> Result<HashSet<String>, Error> {
+    let known: Vec<String> = stripe_events::Entity::find()
+        .select_only()
+        .column(stripe_events::Column::Id)
+        .filter(stripe_events::Column::Id.is_in(ids.iter().copied()))
+        .into_tuple()
+        .all(connection)
+        .await?;
+    Ok(known.into_iter().collect())
+}
+
+/// Notes that an event is applied once more.
+pub async fn set_replayed(tx: &Tx, id: &str) -> Result<(), Error> {
+    stripe_events::Entity::update_many()
+        .col_expr(
+            stripe_events::Column::Source,
+            Expr::value(Source::Replay.as_str()),
+        )
+        .col_expr(
+            stripe_events::Column::Attempts,
+            Expr::col(stripe_events::Column::Attempts).add(1),
+        )
+        .filter(stripe_events::Column::Id.eq(id))
+        .exec(&**tx)
+        .await?;
+    Ok(())
 }
 
 /// Notes what became of an event.

@@ -1,7 +1,8 @@
 //! Queries of `sweeps`: one replica at a time runs a sweep, by lease.
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
+    QueryFilter, QueryOrder,
     sea_query::{Expr, OnConflict},
 };
 
@@ -55,6 +56,40 @@ pub async fn take(
         .exec_with_returning(db.write())
         .await?;
     Ok(taken.into_iter().next().map(|row| row.cursor))
+}
+
+/// A sweep as operators see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// Its name.
+    pub name: String,
+    /// When its last run began.
+    pub last_run_us: Option<i64>,
+    /// How long that took.
+    pub duration_ms: i64,
+    /// What that found to do.
+    pub finds: i32,
+    /// Why it is held, if it is.
+    pub guard: String,
+    /// Where the next run goes on.
+    pub cursor: String,
+}
+
+/// Every sweep that ever had a turn, by name.
+pub async fn list(connection: &impl ConnectionTrait) -> Result<Vec<Shown>, Error> {
+    let rows = sweeps::Entity::find()
+        .order_by_asc(sweeps::Column::Name)
+        .all(connection)
+        .await?;
+    let shown = rows.into_iter().map(|row| Shown {
+        name: row.name,
+        last_run_us: row.last_run_us,
+        duration_ms: row.duration_ms,
+        finds: row.finds,
+        guard: row.guard,
+        cursor: row.cursor,
+    });
+    Ok(shown.collect())
 }
 
 /// How a run of a sweep ended.

@@ -117,6 +117,8 @@ pub enum Kind {
     Node,
     /// A profile.
     Profile,
+    /// An event of Stripe.
+    Event,
 }
 
 impl Kind {
@@ -131,6 +133,7 @@ impl Kind {
             Self::Server => "SERVER_NOT_FOUND",
             Self::Node => "NODE_NOT_FOUND",
             Self::Profile => "PROFILE_NOT_FOUND",
+            Self::Event => "EVENT_NOT_FOUND",
         }
     }
 
@@ -144,6 +147,7 @@ impl Kind {
             Self::Order | Self::Server => "order_id",
             Self::Node => "node_id",
             Self::Profile => "user_id",
+            Self::Event => "event_id",
         }
     }
 }
@@ -159,6 +163,7 @@ impl std::fmt::Display for Kind {
             Self::Server => "server of order",
             Self::Node => "node",
             Self::Profile => "profile of user",
+            Self::Event => "event",
         })
     }
 }

@@ -5,7 +5,12 @@
 
 use uuid::Uuid;
 
-use super::{OrderId, UserId, catalog::Spec, words::words};
+use super::{
+    OrderId, UserId,
+    catalog::Spec,
+    entitlement::{Grounds, Reasons, Standing},
+    words::words,
+};
 
 pub mod visible;
 
@@ -92,6 +97,18 @@ words! {
         StripePriceInvalid = "STRIPE_PRICE_INVALID",
         /// A bug.
         Internal = "INTERNAL",
+    }
+}
+
+words! {
+    /// How a customer wants a subscription to end.
+    EndWish {
+        /// At once.
+        Now = "now",
+        /// With the period that is paid for.
+        WithItsPeriod = "with_its_period",
+        /// A planned end is taken back.
+        Never = "never",
     }
 }
 
@@ -206,6 +223,14 @@ pub struct Billing {
     pub current_period_end_us: Option<i64>,
     /// When it will end, if that is decided.
     pub cancel_at_us: Option<i64>,
+    /// When the read was that first showed it past due, while it is.
+    pub past_due_since_us: Option<i64>,
+    /// When the read was that first showed that billing suspends the server, while it does.
+    pub suspend_since_us: Option<i64>,
+    /// How its customer wants the subscription to end, until Stripe knows.
+    pub wish: Option<EndWish>,
+    /// When that was said.
+    pub wish_us: Option<i64>,
     /// When it ended.
     pub ended_at_us: Option<i64>,
     /// When our own read first showed it paid and matching.
@@ -251,6 +276,14 @@ pub struct Server {
     pub observed_us: Option<i64>,
     /// When our last write to the panel ended.
     pub panel_write_us: Option<i64>,
+    /// The panel was told to suspend it then, and not yet to let it go on.
+    pub suspend_sent_us: Option<i64>,
+    /// When that was seen to be done.
+    pub suspended_us: Option<i64>,
+    /// When an operator suspended it, until an operator lets it go on.
+    pub operator_suspended_us: Option<i64>,
+    /// When an operator wanted it gone.
+    pub terminated_us: Option<i64>,
     /// When it was deleted.
     pub deleted_us: Option<i64>,
 }
@@ -279,13 +312,17 @@ impl Billing {
             && self.subscription_id.is_none()
     }
 
+    /// Where the subscription stands. One that ended stays so, whatever is read later.
+    pub fn standing(&self) -> Standing {
+        match Standing::of(self.subscription_status.as_deref()) {
+            _ if self.ended_at_us.is_some() => Standing::Over,
+            standing => standing,
+        }
+    }
+
     /// The subscription is over, by Stripe's own word.
     pub fn subscription_over(&self) -> bool {
-        self.ended_at_us.is_some()
-            || matches!(
-                self.subscription_status.as_deref(),
-                Some("canceled" | "incomplete_expired")
-            )
+        self.standing() == Standing::Over
     }
 
     /// Nothing was or will be paid: the session ended, or never began.
@@ -334,6 +371,28 @@ impl Facts {
             Status::Provisioning
         } else {
             Status::Paid
+        }
+    }
+
+    /// What bears on what the customer is entitled to.
+    pub fn grounds(&self) -> Grounds {
+        Grounds {
+            standing: self.billing.standing(),
+            past_due_since_us: self.billing.past_due_since_us,
+            suspend_since_us: self.billing.suspend_since_us,
+            operator: self.server.operator_suspended_us.is_some(),
+            terminated: self.server.terminated_us.is_some(),
+        }
+    }
+
+    /// Why its server is suspended, or is about to be.
+    pub fn suspension_reasons(&self) -> Reasons {
+        if !self.server.exists() {
+            return Reasons::default();
+        }
+        Reasons {
+            billing: self.billing.suspend_since_us.is_some(),
+            operator: self.server.operator_suspended_us.is_some(),
         }
     }
 

@@ -21,6 +21,9 @@ use crate::{
 };
 
 mod checkout;
+mod ending;
+mod feed;
+mod inbox;
 mod watch;
 
 /// The service.
@@ -102,6 +105,68 @@ impl OrderService for OrderRpc {
             .map_err(status)?;
         let stream = watch::stream(Arc::clone(&self.app), facts, changes);
         Ok(Response::new(Box::pin(stream)))
+    }
+
+    type WatchOrderEventsStream =
+        Pin<Box<dyn Stream<Item = Result<proto::WatchOrderEventsResponse, Status>> + Send>>;
+
+    async fn watch_order_events(
+        &self,
+        request: Request<proto::WatchOrderEventsRequest>,
+    ) -> Result<Response<Self::WatchOrderEventsStream>, Status> {
+        let caller = auth::caller(&request).map_err(status)?;
+        let after = request.into_inner().after_sequence;
+        // Before the first read, so that no change falls between the two.
+        let changes = self.app.nudge.watch();
+        orders::watch_order_events(&self.app, &caller, after)
+            .await
+            .map_err(status)?;
+        let stream = feed::stream(Arc::clone(&self.app), after, changes);
+        Ok(Response::new(Box::pin(stream)))
+    }
+
+    async fn list_stripe_events(
+        &self,
+        request: Request<proto::ListStripeEventsRequest>,
+    ) -> Result<Response<proto::ListStripeEventsResponse>, Status> {
+        answer(
+            "OrderService/ListStripeEvents",
+            request,
+            |caller, message| inbox::list(&self.app, caller, message),
+        )
+        .await
+    }
+
+    async fn replay_stripe_event(
+        &self,
+        request: Request<proto::ReplayStripeEventRequest>,
+    ) -> Result<Response<proto::ReplayStripeEventResponse>, Status> {
+        answer(
+            "OrderService/ReplayStripeEvent",
+            request,
+            |caller, message| inbox::replay(&self.app, caller, message),
+        )
+        .await
+    }
+
+    async fn cancel_order(
+        &self,
+        request: Request<proto::CancelOrderRequest>,
+    ) -> Result<Response<proto::CancelOrderResponse>, Status> {
+        answer("OrderService/CancelOrder", request, |caller, message| {
+            ending::cancel(&self.app, caller, message)
+        })
+        .await
+    }
+
+    async fn resume_order(
+        &self,
+        request: Request<proto::ResumeOrderRequest>,
+    ) -> Result<Response<proto::ResumeOrderResponse>, Status> {
+        answer("OrderService/ResumeOrder", request, |caller, message| {
+            ending::resume(&self.app, caller, message)
+        })
+        .await
     }
 
     async fn record_stripe_event(

@@ -8,7 +8,7 @@ use super::{
     call::{answer, page},
     convert::{
         orders::order_to,
-        servers::{allocation_to, explained_to, external_account_to, server_to},
+        servers::{allocation_to, explained_to, external_account_to, server_to, sweep_to},
     },
     nodes,
     orders::order_id,
@@ -17,9 +17,11 @@ use super::{
     validate,
 };
 use crate::{
-    app::{App, Caller, Error, orders, placement, profiles, servers},
+    app::{App, Caller, Error, orders, placement, profiles, servers, sweeps},
     domain::error::Violations,
 };
+
+mod stopping;
 
 /// The service.
 #[derive(Clone)]
@@ -82,6 +84,59 @@ impl ProvisioningService for ProvisioningRpc {
                 let environment = servers::reveal_server_secrets(&self.app, &caller, id).await?;
                 Ok(proto::RevealServerSecretsResponse {
                     environment: environment.into_iter().collect(),
+                })
+            },
+        )
+        .await
+    }
+
+    async fn suspend_server(
+        &self,
+        request: Request<proto::SuspendServerRequest>,
+    ) -> Result<Response<proto::SuspendServerResponse>, Status> {
+        answer(
+            "ProvisioningService/SuspendServer",
+            request,
+            |caller, message| stopping::suspend(&self.app, caller, message),
+        )
+        .await
+    }
+
+    async fn unsuspend_server(
+        &self,
+        request: Request<proto::UnsuspendServerRequest>,
+    ) -> Result<Response<proto::UnsuspendServerResponse>, Status> {
+        answer(
+            "ProvisioningService/UnsuspendServer",
+            request,
+            |caller, message| stopping::unsuspend(&self.app, caller, message),
+        )
+        .await
+    }
+
+    async fn terminate_server(
+        &self,
+        request: Request<proto::TerminateServerRequest>,
+    ) -> Result<Response<proto::TerminateServerResponse>, Status> {
+        answer(
+            "ProvisioningService/TerminateServer",
+            request,
+            |caller, message| stopping::terminate(&self.app, caller, message),
+        )
+        .await
+    }
+
+    async fn list_sweeps(
+        &self,
+        request: Request<proto::ListSweepsRequest>,
+    ) -> Result<Response<proto::ListSweepsResponse>, Status> {
+        answer(
+            "ProvisioningService/ListSweeps",
+            request,
+            |caller, _| async move {
+                let listed = sweeps::list_sweeps(&self.app, &caller).await?;
+                Ok(proto::ListSweepsResponse {
+                    sweeps: listed.into_iter().map(sweep_to).collect(),
                 })
             },
         )

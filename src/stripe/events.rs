@@ -17,15 +17,19 @@ const MAX_TEXT: usize = 255;
 /// The last second of the year 9999; what lies beyond is no date for anyone.
 const MAX_SECOND: i64 = 253_402_300_799;
 
-/// The types that the core acts on.
-const MATTERING: [&str; 8] = [
+/// The types that the core acts on; a list of Stripe takes at most 20.
+pub const MATTERING: [&str; 12] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
     "checkout.session.expired",
+    "customer.subscription.created",
     "customer.subscription.updated",
     "customer.subscription.deleted",
+    "customer.subscription.paused",
+    "customer.subscription.resumed",
     "invoice.payment_failed",
+    "invoice.payment_action_required",
     "invoice.paid",
 ];
 

@@ -22,8 +22,8 @@ use super::answer::{BodyFault, Head};
 use super::retry::{Failure, Limits, Try, repeat};
 use super::settings::{KeySource, Settings, SettingsError, authorization, mode_of};
 use super::{
-    API_VERSION, Customer, Error, Form, Line, Page, Price, Session, SessionFilter, Stripe,
-    Subscription, form, wire,
+    API_VERSION, Customer, Error, EventFilter, Form, Line, ListedEvent, Page, PlannedEnd, Price,
+    Session, SessionFilter, Stripe, Subscription, form, wire,
 };
 
 /// Longest answer that is read; a page of 100 sessions is well under a tenth of it.
@@ -121,7 +121,7 @@ impl HttpStripe {
     }
 
     async fn call<W: DeserializeOwned>(&self, call: &Call) -> Result<W, Error> {
-        repeat(&self.limits, call.body.is_some(), |attempt| {
+        repeat(&self.limits, call.method != Method::GET, |attempt| {
             self.attempt(call, attempt)
         })
         .await
@@ -289,9 +289,61 @@ impl Stripe for HttpStripe {
         Ok(page.into())
     }
 
+    async fn events(
+        &self,
+        filter: &EventFilter,
+        after: Option<&str>,
+    ) -> Result<Page<ListedEvent>, Error> {
+        let mut url = self.url(&["events"]);
+        let created = filter.created_gte.to_string();
+        {
+            let mut query = url.query_pairs_mut();
+            query.append_pair("limit", "100");
+            query.append_pair("created[gte]", &created);
+            query.extend_pairs(filter.types.iter().map(|kind| ("types[]", *kind)));
+            query.extend_pairs(after.map(|after| ("starting_after", after)));
+        }
+        let page: wire::Page<wire::Event> = self.get("/v1/events", url).await?;
+        Ok(page.into())
+    }
+
+    async fn subscriptions(&self, after: Option<&str>) -> Result<Page<Subscription>, Error> {
+        let mut url = self.url(&["subscriptions"]);
+        url.query_pairs_mut()
+            .extend_pairs([("limit", "100"), ("status", "all")])
+            .extend_pairs(after.map(|after| ("starting_after", after)));
+        let page: wire::Page<wire::Subscription> = self.get("/v1/subscriptions", url).await?;
+        Ok(page.into())
+    }
+
     async fn subscription(&self, id: &str) -> Result<Subscription, Error> {
         let url = self.object_url(&["subscriptions"], id)?;
         let subscription: wire::Subscription = self.get("/v1/subscriptions/{id}", url).await?;
+        Ok(subscription.into())
+    }
+
+    async fn plan_end(&self, id: &str, end: PlannedEnd, key: &str) -> Result<Subscription, Error> {
+        let url = self.object_url(&["subscriptions"], id)?;
+        let (name, value) = match end {
+            PlannedEnd::WithItsPeriod => ("cancel_at_period_end", "true"),
+            PlannedEnd::NotWithItsPeriod => ("cancel_at_period_end", "false"),
+            PlannedEnd::NotAtATime => ("cancel_at", ""),
+        };
+        let form = vec![(name.to_owned(), value.to_owned())];
+        let path = "/v1/subscriptions/{id}";
+        let subscription: wire::Subscription = self.post(path, url, &form, key).await?;
+        Ok(subscription.into())
+    }
+
+    async fn cancel_subscription(&self, id: &str) -> Result<Subscription, Error> {
+        let url = self.object_url(&["subscriptions"], id)?;
+        let call = Call {
+            method: Method::DELETE,
+            path: "/v1/subscriptions/{id}",
+            url,
+            body: None,
+        };
+        let subscription: wire::Subscription = self.call(&call).await?;
         Ok(subscription.into())
     }
 

@@ -24,6 +24,25 @@ impl<W, T: From<W>> From<Page<W>> for super::Page<T> {
     }
 }
 
+/// An event, whole: what is in it is read where webhooks are.
+#[derive(Debug, Deserialize)]
+pub(super) struct Event(Value);
+
+impl From<Event> for super::ListedEvent {
+    /// One without an id or a time is passed on all the same: whoever reads it refuses it.
+    fn from(Event(event): Event) -> Self {
+        let id = event.get("id").and_then(Value::as_str);
+        Self {
+            id: id.unwrap_or_default().to_owned(),
+            created: event
+                .get("created")
+                .and_then(Value::as_i64)
+                .unwrap_or_default(),
+            payload: event.to_string().into_bytes(),
+        }
+    }
+}
+
 #[derive(Debug, Deserialize)]
 pub(super) struct Customer {
     id: String,
@@ -126,6 +145,7 @@ impl From<Subscription> for super::Subscription {
             cancel_at: subscription
                 .cancel_at
                 .or_else(|| current_period_end.filter(|_| ends_with_period)),
+            cancel_at_period_end: ends_with_period,
             ended_at: subscription.ended_at,
             lines: subscription.items.and_then(Lines::whole),
         }

@@ -18,7 +18,7 @@ use crate::{
     domain::{
         OrderId,
         order::{ErrorReason, Facts, WaitingReason},
-        step::Step,
+        step::{Step, looks_again_us},
     },
 };
 
@@ -202,6 +202,19 @@ impl Work {
             .await
     }
 
+    /// Ends the claim until somebody acts, or its customer's entitlement changes by time.
+    pub(super) async fn park(
+        &self,
+        facts: &Facts,
+        reason: ErrorReason,
+        message: String,
+    ) -> Result<(), Error> {
+        let now_us = self.app.db.now().await?;
+        let next_us = looks_again_us(facts, &self.app.settings.timing, now_us);
+        self.close(facts, next_us, None, Some((reason, message)))
+            .await
+    }
+
     /// Ends the claim after a definite refusal: counted, and parked after too many.
     pub(super) async fn tried(
         &self,
@@ -218,7 +231,11 @@ impl Work {
             let error = Some((reason, message));
             // Before it is paid, what it holds must not be held for ever: its session's end
             // is still asked for, however rarely.
-            let next_us = (!facts.billing.confirmed()).then(|| now_us + micros(UNPAID_AGAIN));
+            let next_us = if facts.billing.confirmed() {
+                looks_again_us(facts, &self.app.settings.timing, now_us)
+            } else {
+                Some(now_us + micros(UNPAID_AGAIN))
+            };
             return self
                 .end(facts.order.facts_seq, next_us, None, error, Some(attempts))
                 .await;

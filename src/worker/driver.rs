@@ -182,18 +182,11 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
         tracing::debug!(step = step.name(), "next step");
         match step {
             Step::Wait { until_us, reason } => {
-                return work.close(&facts, Some(until_us), Some(reason), None).await;
+                return work.close(&facts, Some(until_us), reason, None).await;
             }
             Step::Rest(reason) => return work.close(&facts, None, reason, None).await,
             Step::Park(reason) => {
-                return work
-                    .close(
-                        &facts,
-                        None,
-                        None,
-                        Some((reason, parked(reason).to_owned())),
-                    )
-                    .await;
+                return work.park(&facts, reason, parked(reason).to_owned()).await;
             }
             _ => {}
         }
@@ -218,9 +211,7 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
                 return work.tried(&facts, step, reason, message).await;
             }
             Outcome::Park { reason, message } => {
-                return work
-                    .close(&facts, None, None, Some((reason, message)))
-                    .await;
+                return work.park(&facts, reason, message).await;
             }
         }
     }

@@ -13,16 +13,21 @@ use crate::{
     panel::{self, Trouble},
 };
 
+mod cancel_subscription;
 mod create_server;
 mod created;
 mod delete;
 mod ensure_owner;
+mod fresh;
 mod open_session;
 mod place;
+mod plan_end;
 mod reinstall;
 mod release;
 mod settle_create;
+mod suspend;
 mod sync_billing;
+mod unsuspend;
 
 /// Takes a step.
 pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outcome, Error> {
@@ -38,6 +43,10 @@ pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outco
         Step::CreateServer => create_server::take(work, facts).await,
         Step::SettleCreate => settle_create::take(work, facts).await,
         Step::Reinstall => reinstall::take(work, facts).await,
+        Step::Suspend => suspend::take(work, facts).await,
+        Step::Unsuspend => unsuspend::take(work, facts).await,
+        Step::CancelSubscription => cancel_subscription::take(work, facts).await,
+        Step::PlanEnd => plan_end::take(work, facts).await,
         Step::Delete => delete::take(work, facts).await,
         Step::Release => release::take(work).await,
         Step::Park(_) | Step::Wait { .. } | Step::Rest(_) => Ok(Outcome::Again),
@@ -51,9 +60,13 @@ fn asks_the_panel(step: Step) -> bool {
         | Step::CreateServer
         | Step::SettleCreate
         | Step::Reinstall
+        | Step::Suspend
+        | Step::Unsuspend
         | Step::Delete => true,
         Step::OpenSession
         | Step::SyncBilling
+        | Step::CancelSubscription
+        | Step::PlanEnd
         | Step::Release
         | Step::Park(_)
         | Step::Wait { .. }

@@ -12,11 +12,14 @@ use crate::{
     db,
 };
 
+mod hint;
 mod install_watch;
 mod panel_mirror;
 mod pending_sessions;
 mod request_keys;
 mod sequencer;
+mod stripe_events;
+mod subscriptions;
 
 pub(super) use panel_mirror::egg;
 
@@ -29,6 +32,10 @@ pub struct Periods {
     pub pending_sessions: Duration,
     /// Nodes, free ports and eggs of the panel.
     pub panel_mirror: Duration,
+    /// Events of Stripe that no webhook brought.
+    pub stripe_events: Duration,
+    /// Subscriptions that changed without any event.
+    pub subscriptions: Duration,
     /// Old request keys.
     pub request_keys: Duration,
     /// Order events that a lost nudge left without a number.
@@ -41,6 +48,8 @@ impl Default for Periods {
             install_watch: Duration::from_secs(10),
             pending_sessions: Duration::from_secs(30),
             panel_mirror: Duration::from_secs(30),
+            stripe_events: Duration::from_secs(300),
+            subscriptions: Duration::from_secs(6 * 3600),
             request_keys: Duration::from_secs(3600),
             sequencer: Duration::from_secs(5),
         }
@@ -97,7 +106,7 @@ pub(super) fn spawn(
 }
 
 /// The sweeps that a timer starts.
-fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 4] {
+fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 6] {
     [
         ("install_watch", periods.install_watch, |app, _| {
             Box::pin(install_watch::run(app))
@@ -109,6 +118,12 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 4] {
         ),
         ("panel_mirror", periods.panel_mirror, |app, cursor| {
             Box::pin(panel_mirror::run(app, cursor))
+        }),
+        ("stripe_events", periods.stripe_events, |app, cursor| {
+            Box::pin(stripe_events::run(app, cursor))
+        }),
+        ("subscriptions", periods.subscriptions, |app, cursor| {
+            Box::pin(subscriptions::run(app, cursor))
         }),
         ("request_keys", periods.request_keys, |app, _| {
             Box::pin(request_keys::run(app))

@@ -16,6 +16,7 @@ use crate::support::{
 
 both_engines!(
     what_was_not_ordered_parks_until_its_cause_is_gone,
+    what_is_changed_at_stripe_later_is_shown_until_it_is_put_back,
     tax_and_promotion_codes_are_no_difference,
     trouble_of_stripe_is_waited_out,
     only_a_paid_order_can_be_provisioned_by_hand,
@@ -157,6 +158,43 @@ async fn what_was_not_ordered_parks_until_its_cause_is_gone(engine: Engine) {
         live.world.panel.count_route("POST", "/servers"),
         parked.len()
     );
+    live.close().await;
+}
+
+/// The plan of a subscription can be switched in the Dashboard.
+async fn what_is_changed_at_stripe_later_is_shown_until_it_is_put_back(engine: Engine) {
+    let live = open(engine).await;
+    let stripe = &live.world.stripe;
+    let order = pending(&live).await;
+    let session = &order.stripe_checkout_session_id;
+    let session = stripe.pay(session, PayMode::Paid).unwrap();
+    tell(&live, &order);
+    live.wait_running(&order.id).await;
+    let path = format!("/v1/subscriptions/{}", session.subscription.unwrap());
+    let mut object = till::stripe_object(&live, &path).await;
+    object["items"]["data"].as_array_mut().unwrap().pop();
+    let body = Some(object.to_string());
+    let fault = Fault::on("GET", &path, Effect::Status { status: 200, body }).always();
+    let fault = stripe.inject(fault);
+    till::deliver_webhooks(&live, true);
+    let subscription = live.subscription(&order);
+    stripe.cancel_at_period_end(&subscription, true).unwrap();
+    let shown = live
+        .wait_order(&order.id, "the change is shown", |order| {
+            order.error_reason == "PLAN_MISMATCH"
+        })
+        .await;
+    assert!(stripe.fired(fault) > 0);
+    // Its customer keeps the server meanwhile.
+    assert_eq!(shown.status(), OrderStatus::Provisioned);
+    stripe.clear_faults();
+    stripe.cancel_at_period_end(&subscription, false).unwrap();
+    let put_back = live
+        .wait_order(&order.id, "it is put back", |order| {
+            order.error_reason.is_empty()
+        })
+        .await;
+    assert_eq!(put_back.error_message, "");
     live.close().await;
 }
 

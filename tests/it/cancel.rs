@@ -21,7 +21,6 @@ both_engines!(
     canceled_while_in_doubt_a_half_made_server_is_found_and_deleted,
     canceled_while_in_doubt_a_server_that_became_ready_stays,
     canceled_while_parked_the_order_ends_too,
-    a_server_in_use_is_not_touched_by_a_cancel,
 );
 
 const DELETE: &str = "/servers/{server}";
@@ -190,31 +189,5 @@ async fn canceled_while_parked_the_order_ends_too(engine: Engine) {
     cancel(&live, &order);
     let order = wait_over(&live, &order).await;
     assert_eq!(order.server_state(), proto::ServerState::None);
-    live.close().await;
-}
-
-/// What a cancel means for a server in use follows later in its life; nothing is
-/// destroyed the moment it is heard of.
-async fn a_server_in_use_is_not_touched_by_a_cancel(engine: Engine) {
-    let live = Live::open(engine).await;
-    let panel = &live.world.panel;
-    let order = live.buy_cart(cart(Uuid::new_v4())).await;
-    let before = live.made(&order.id);
-    cancel(&live, &order);
-    let ended = live
-        .wait_order(&order.id, "it is over", |order| {
-            order.status() == proto::OrderStatus::Canceled
-        })
-        .await;
-    assert_eq!(ended.server_state(), proto::ServerState::Running);
-    // Whatever the worker makes of it is done once another order went all the way.
-    live.buy_cart(cart(Uuid::new_v4())).await;
-    assert_eq!(live.made(&order.id), before);
-    assert_eq!(panel.count_route("DELETE", DELETE), 0);
-    assert_eq!(panel.count_route("POST", "/servers/{server}/suspend"), 0);
-    assert!(
-        live.hold(&order.id).await.is_some(),
-        "the server still stands on it"
-    );
     live.close().await;
 }

@@ -8,13 +8,14 @@ use uuid::Uuid;
 use crate::support::{
     db::Engine,
     live::{Live, PATIENCE, cart},
-    wait,
+    till, wait,
 };
 
 both_engines!(
     an_install_that_fails_once_is_run_again,
     an_install_that_fails_twice_parks_the_order,
     an_install_of_whose_end_nobody_hears_is_run_again,
+    installs_that_fail_unseen_are_shown_as_failed,
     one_poll_watches_all_installs,
 );
 
@@ -125,6 +126,32 @@ async fn an_install_of_whose_end_nobody_hears_is_run_again(engine: Engine) {
     assert_eq!(panel.count_route("POST", REINSTALL), 1);
     assert_eq!(live.creates(&order.id).len(), 1);
     assert_eq!(panel.install_counts().finished, 1);
+    live.close().await;
+}
+
+/// Both installs fail while nobody looks: the order shows what the panel shows. (It showed an
+/// install that went on.)
+async fn installs_that_fail_unseen_are_shown_as_failed(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
+        options.set("SWEEP_INSTALL_SECONDS", till::NEVER);
+    })
+    .await;
+    let panel = &live.world.panel;
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    panel.fail_install(&order.id);
+    live.pay(&order);
+    live.wait_for_reason(&order.id, "INSTALLING").await;
+    for failed in 1..=2 {
+        wait::until("the install has failed", PATIENCE, || async {
+            panel.install_counts().failed == failed
+        })
+        .await;
+        live.wait_until_unleased().await;
+        live.skip(OVERDUE);
+    }
+    let parked = live.wait_parked(&order.id, "INSTALL_FAILED").await;
+    assert_eq!(parked.server_state(), proto::ServerState::InstallFailed);
+    assert_eq!(panel.count_route("POST", REINSTALL), 1);
     live.close().await;
 }
 

@@ -14,4 +14,5 @@ mod steps;
 mod stops;
 mod storm;
 mod transactions;
+mod unpaid;
 mod wire;

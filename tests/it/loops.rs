@@ -16,6 +16,7 @@ mod scene;
 mod shop;
 mod ways;
 
+use scene::Scene;
 use shop::LoopShop;
 use ways::{Effect, Place, Way};
 
@@ -29,7 +30,7 @@ both_engines!(
 const AT_ONCE: usize = 4;
 
 /// What the steps of today come to where the most is at stake. It grows with them.
-const LEAST_WAYS: usize = 76;
+const LEAST_WAYS: usize = 112;
 
 /// P-01, P-02, P-03, P-04, P-05, P-06, P-07: an error, a panic, a hang and the end of the
 /// process, before a step, between what it did outside and what it stores, after it stored,
@@ -59,6 +60,11 @@ async fn every_step_fails_in_every_way(engine: Engine) {
 async fn every_step_is_taken_twice(engine: Engine) {
     let mut shop = LoopShop::open(engine, Arc::default()).await;
     for kind in StepKind::ALL {
+        if Scene::of(*kind).takes_days() {
+            // What other scenes left unpaid would end in it as well.
+            shop.close().await;
+            shop = LoopShop::open(engine, Arc::default()).await;
+        }
         shop.hand.repeat(*kind);
         let order_id = shop.play(*kind).await;
         assert_eq!(

@@ -63,6 +63,8 @@ fn read(session: &str, payment: &str, subscription: Option<&str>) -> Read {
             current_period_end_us: Some(9),
             cancel_at_us: None,
             ended_at_us: None,
+            past_due_since_us: None,
+            suspend_since_us: None,
         }),
         confirmed: payment == "paid",
         read_us: 7,

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use uuid::Uuid;
 
-use super::{Invariant, Violation, picture::Picture};
+use super::{Invariant, Violation, picture::Picture, rows::Event};
 
-/// Remarks of this actor tell of a payment found without any event.
-const SWEEP: &str = "sweep:pending_sessions";
+/// Remarks of these actors tell of what was found at Stripe without any event.
+const SWEEPS: [&str; 2] = ["sweep:pending_sessions", "sweep:subscriptions"];
 /// Remarks with this cause tell of an operator who had an order looked at.
 const WAKE: &str = "ProvisioningService/ProvisionOrder";
+/// Likewise of an event that had been applied before.
+const REPLAY: &str = "OrderService/ReplayStripeEvent";
 const CHECKOUT: &str = "OrderService/CreateCheckoutSession";
 
 pub(super) fn judge(picture: &Picture, found: &mut Vec<Violation>) {
@@ -55,7 +57,10 @@ fn hints(picture: &Picture, found: &mut Vec<Violation>) {
         .events
         .iter()
         .filter(|event| event.what == "note");
-    for remark in remarks.filter(|remark| remark.actor == SWEEP || remark.cause == WAKE) {
+    let counts = |remark: &&Event| {
+        SWEEPS.contains(&remark.actor.as_str()) || [WAKE, REPLAY].contains(&remark.cause.as_str())
+    };
+    for remark in remarks.filter(counts) {
         *told.entry(remark.order_id).or_default() += 1;
     }
     for row in &picture.store.billing {

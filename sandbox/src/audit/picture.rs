@@ -35,8 +35,6 @@ pub(super) struct PanelSide {
     /// External ids of the creates that the panel did, one each.
     pub created_servers: Vec<String>,
     pub created_users: Vec<String>,
-    /// Paths of the calls that asked for a suspension.
-    pub suspended: Vec<String>,
 }
 
 /// What Stripe knows.
@@ -114,6 +112,13 @@ impl Case<'_> {
 
     pub(super) fn ever_ran(&self) -> bool {
         self.server.first_running_us.is_some()
+    }
+
+    /// What our rows say of it: not paid for or over, or an operator's will.
+    pub(super) fn must_stand_still(&self) -> bool {
+        self.over()
+            || self.billing.suspend_since_us.is_some()
+            || self.server.operator_suspended_us.is_some()
     }
 
     /// A create was sent and nobody knows yet what came of it.

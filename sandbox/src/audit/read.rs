@@ -20,10 +20,11 @@ const ORDERS: &str = "SELECT id, user_id, status, server_state, node_id,
     CAST(spec AS text) AS spec FROM orders ORDER BY id";
 const BILLING: &str = "SELECT order_id, session_id, customer_id, subscription_id, hints,
     never_opened, session_status, payment_status, payment_failed_us, read_us,
-    subscription_status, ended_at_us, confirmed_at_us FROM billing";
+    subscription_status, suspend_since_us, ended_at_us, confirmed_at_us FROM billing";
 const SERVERS: &str = "SELECT order_id, attempt, node_id, create_sent_us, create_slot_until_us,
     pterodactyl_server_id, identifier, uuid, owner_id, egg_id, first_running_us,
-    observed_status, deleted_us FROM servers";
+    observed_status, suspend_sent_us, suspended_us, operator_suspended_us,
+    terminated_us, deleted_us FROM servers";
 const HOLDS: &str = "SELECT order_id, node_id, ram_gb, disk_gb, vcores, why FROM holds";
 const NODES: &str = "SELECT id, pterodactyl_node_id, max_ram_gb, max_disk_gb, max_vcores,
     reserved_headroom_gb, held_ram_gb, held_disk_gb, held_vcores FROM ptero_nodes ORDER BY id";
@@ -151,16 +152,11 @@ impl PanelSide {
             })
             .collect()
         };
-        let suspended = calls
-            .iter()
-            .filter(|call| call.method == "POST" && call.path.ends_with("/suspend"))
-            .map(|call| call.path.clone());
         Self {
             servers: panel.servers(),
             users: panel.users(),
             created_servers: created("/servers"),
             created_users: created("/users"),
-            suspended: suspended.collect(),
         }
     }
 }

@@ -40,6 +40,7 @@ pub(super) struct Billing {
     pub payment_failed_us: Option<i64>,
     pub read_us: Option<i64>,
     pub subscription_status: Option<String>,
+    pub suspend_since_us: Option<i64>,
     pub ended_at_us: Option<i64>,
     pub confirmed_at_us: Option<i64>,
 }
@@ -59,6 +60,10 @@ pub(super) struct Server {
     pub egg_id: Option<i64>,
     pub first_running_us: Option<i64>,
     pub observed_status: Option<String>,
+    pub suspend_sent_us: Option<i64>,
+    pub suspended_us: Option<i64>,
+    pub operator_suspended_us: Option<i64>,
+    pub terminated_us: Option<i64>,
     pub deleted_us: Option<i64>,
 }
 

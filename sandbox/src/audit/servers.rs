@@ -13,6 +13,9 @@ use crate::panel::ServerView;
 
 type ByExternalId<'a> = BTreeMap<&'a str, Vec<&'a ServerView>>;
 
+/// How long the example shop keeps a server that is not paid for.
+const RETENTION_US: i64 = 7 * 24 * 3600 * 1_000_000;
+
 /// What was sold, as far as the panel shows it.
 #[derive(Deserialize)]
 struct Spec {
@@ -41,10 +44,7 @@ pub(super) fn judge(picture: &Picture, rest: Rest, found: &mut Vec<Violation>) {
         as_sold(picture, case, found);
         provided(case, rest, found);
         entitled(case, theirs, rest, found);
-    }
-    for path in &picture.after.suspended {
-        let text = format!("a server was to be suspended, which nothing does yet: {path}");
-        found.push(Violation::new(Invariant::I8, text));
+        stands_still(picture, case, rest, found);
     }
 }
 
@@ -218,6 +218,31 @@ fn provided(case: &Case<'_>, rest: Rest, found: &mut Vec<Violation>) {
     }
 }
 
+/// I8: a server that was used stands still where it is not paid for, and only there.
+fn stands_still(picture: &Picture, case: &Case<'_>, rest: Rest, found: &mut Vec<Violation>) {
+    let known = case.server.pterodactyl_server_id.filter(|_| case.exists());
+    let mut servers = picture.after.servers.iter();
+    let Some(server) = servers.find(|server| Some(server.id) == known) else {
+        return;
+    };
+    let mut add = |text: &str| found.push(Violation::of(Invariant::I8, case.id(), text));
+    if server.suspended && case.server.suspend_sent_us.is_none() && !case.leased() {
+        add("its server is suspended, and nobody of ours asked for that");
+    }
+    let excused = case.parked() || !case.order.waiting_reason.is_empty();
+    if rest == Rest::Running || !case.ever_ran() || excused {
+        return;
+    }
+    match (case.must_stand_still(), server.suspended) {
+        (true, false) => add("its server runs on, and is not paid for"),
+        (false, true) => add("its server stands still, and is paid for"),
+        _ => {}
+    }
+    if case.server.suspended_us.is_some() != server.suspended {
+        add("its row and the panel differ about its suspension");
+    }
+}
+
 /// I8: a server is for whom it was paid for; and what a customer used is not taken away.
 fn entitled(case: &Case<'_>, theirs: &[&ServerView], rest: Rest, found: &mut Vec<Violation>) {
     let mut add = |invariant, text: &str| {
@@ -226,10 +251,13 @@ fn entitled(case: &Case<'_>, theirs: &[&ServerView], rest: Rest, found: &mut Vec
     if !theirs.is_empty() && !case.confirmed() {
         add(Invariant::I8, "it has a server and is not paid");
     }
-    if case.server.deleted_us.is_some() && case.ever_ran() {
+    let kept = case.billing.suspend_since_us.zip(case.server.deleted_us);
+    let kept = kept.is_some_and(|(since_us, deleted_us)| since_us + RETENTION_US <= deleted_us)
+        || case.server.terminated_us.is_some();
+    if case.server.deleted_us.is_some() && case.ever_ran() && !(kept && case.over()) {
         add(
             Invariant::I8,
-            "its server was deleted although its customer used it",
+            "its server was deleted before its time although its customer used it",
         );
     }
     let excused = case.parked() || !case.order.waiting_reason.is_empty() || case.in_doubt();

@@ -44,6 +44,9 @@ pub struct Model {
     pub ended_at_us: Option<i64>,
     pub confirmed_at_us: Option<i64>,
     pub read_us: Option<i64>,
+    #[sea_orm(column_type = "Text")]
+    pub wish: String,
+    pub wish_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

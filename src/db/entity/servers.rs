@@ -41,6 +41,10 @@ pub struct Model {
     pub panel_write_us: Option<i64>,
     pub deleted_us: Option<i64>,
     pub node_failures: i32,
+    pub suspend_sent_us: Option<i64>,
+    pub suspended_us: Option<i64>,
+    pub operator_suspended_us: Option<i64>,
+    pub terminated_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

@@ -13,7 +13,9 @@ use crate::{
     },
     domain::{
         OrderId, UserId,
-        order::{Billing, ErrorReason, Facts, Order, Server, ServerState, Status, WaitingReason},
+        order::{
+            Billing, EndWish, ErrorReason, Facts, Order, Server, ServerState, Status, WaitingReason,
+        },
     },
 };
 
@@ -84,7 +86,7 @@ pub(super) async fn complete_all(
             let (id, user) = (row.id, row.user_id);
             let missing = |part: &str| Error::Corrupt(format!("order {id} has no {part} row"));
             Ok(Facts {
-                billing: billing_part(billing.remove(&id).ok_or_else(|| missing("billing"))?),
+                billing: billing_part(billing.remove(&id).ok_or_else(|| missing("billing"))?)?,
                 server: server_part(servers.remove(&id).ok_or_else(|| missing("servers"))?),
                 hold_node: holds.get(&id).copied(),
                 ports: port_counts.get(&id).copied().unwrap_or(0),
@@ -133,8 +135,11 @@ fn order_part(row: orders::Model) -> Result<Order, Error> {
     })
 }
 
-fn billing_part(row: billing::Model) -> Billing {
-    Billing {
+fn billing_part(row: billing::Model) -> Result<Billing, Error> {
+    let wish = (!row.wish.is_empty())
+        .then(|| word(EndWish::parse, &row.wish, "billing.wish"))
+        .transpose()?;
+    Ok(Billing {
         request_expires_us: row.request_expires_us,
         request_sent_us: row.request_sent_us,
         session_id: row.session_id,
@@ -152,10 +157,14 @@ fn billing_part(row: billing::Model) -> Billing {
         subscription_status: row.subscription_status,
         current_period_end_us: row.current_period_end_us,
         cancel_at_us: row.cancel_at_us,
+        past_due_since_us: row.past_due_since_us,
+        suspend_since_us: row.suspend_since_us,
+        wish,
+        wish_us: row.wish_us,
         ended_at_us: row.ended_at_us,
         confirmed_at_us: row.confirmed_at_us,
         read_us: row.read_us,
-    }
+    })
 }
 
 fn server_part(row: servers::Model) -> Server {
@@ -177,6 +186,10 @@ fn server_part(row: servers::Model) -> Server {
         observed_status: row.observed_status,
         observed_us: row.observed_us,
         panel_write_us: row.panel_write_us,
+        suspend_sent_us: row.suspend_sent_us,
+        suspended_us: row.suspended_us,
+        operator_suspended_us: row.operator_suspended_us,
+        terminated_us: row.terminated_us,
         deleted_us: row.deleted_us,
     }
 }

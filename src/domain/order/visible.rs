@@ -4,7 +4,7 @@
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Facts;
-use crate::domain::OrderId;
+use crate::domain::{OrderId, entitlement::SuspensionReason};
 
 /// The visible fields by their name in the API, as text.
 pub type Visible = Vec<(&'static str, String)>;
@@ -73,6 +73,11 @@ impl Facts {
             .iter()
             .map(|(id, done)| format!("{id}={done}"))
             .collect();
+        let reasons: Vec<&str> = self
+            .suspension_reasons()
+            .iter()
+            .map(SuspensionReason::as_str)
+            .collect();
         vec![
             ("plan_id", order.plan_id.clone()),
             ("server_name", order.server_name.clone()),
@@ -93,6 +98,7 @@ impl Facts {
                     .unwrap_or_default(),
             ),
             ("error_message", order.error_message.clone()),
+            ("suspension_reasons", reasons.join(",")),
             ("attempts", order.attempts.to_string()),
             ("stripe_checkout_session_id", text(&billing.session_id)),
             ("stripe_customer_id", text(&billing.customer_id)),

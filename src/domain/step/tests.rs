@@ -3,7 +3,10 @@
 //! their end.
 
 use super::*;
-use crate::domain::order::tests::{EXPIRES_US, MADE_US, NODE, facts};
+use crate::domain::order::{
+    Facts,
+    tests::{EXPIRES_US, MADE_US, NODE, facts},
+};
 
 mod model;
 mod product;
@@ -81,7 +84,7 @@ fn expire(mut facts: Facts) -> Facts {
 fn a_purchase_goes_from_one_step_to_the_next() {
     assert_eq!(plan(&facts(), MADE_US), Step::OpenSession);
     let until_us = EXPIRES_US + timing().session_grace_us;
-    let reason = WaitingReason::AwaitingPayment;
+    let reason = Some(WaitingReason::AwaitingPayment);
     assert_eq!(plan(&open(), MADE_US), Step::Wait { until_us, reason });
     let mut told = open();
     told.billing.hints = 1;
@@ -92,15 +95,12 @@ fn a_purchase_goes_from_one_step_to_the_next() {
     assert_eq!(plan(&owned, MADE_US), Step::Place);
     assert_eq!(plan(&placed(), MADE_US), Step::CreateServer);
     let until_us = MADE_US + timing().install_limit_us;
-    let reason = WaitingReason::Installing;
+    let reason = Some(WaitingReason::Installing);
     assert_eq!(
         plan(&installing(), MADE_US),
         Step::Wait { until_us, reason }
     );
-    let mut runs = installing();
-    runs.server.observed_status = Some(String::new());
-    runs.server.first_running_us = Some(MADE_US);
-    assert_eq!(plan(&runs, MADE_US), Step::Rest(None));
+    assert_eq!(plan(&running(), MADE_US), Step::Rest(None));
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn without_any_event_the_session_is_read_a_minute_after_its_expiry() {
         plan(&read, due_us),
         Step::Wait {
             until_us,
-            reason: WaitingReason::AwaitingPayment
+            reason: Some(WaitingReason::AwaitingPayment)
         }
     );
 }
@@ -130,7 +130,7 @@ fn a_session_that_is_to_end_early_is_ended_now() {
     // could not end the session does not make a hot loop.
     asked.billing.read_us = Some(MADE_US);
     let until_us = MADE_US + timing().settle_again_us;
-    let reason = WaitingReason::AwaitingPayment;
+    let reason = Some(WaitingReason::AwaitingPayment);
     assert_eq!(plan(&asked, MADE_US), Step::Wait { until_us, reason });
     assert_eq!(plan(&asked, until_us), Step::SyncBilling);
 }
@@ -140,7 +140,7 @@ fn a_paid_session_that_names_no_subscription_yet_is_read_again_soon() {
     let mut facts = open();
     facts.billing.session_status = Some("complete".to_owned());
     facts.billing.read_us = Some(MADE_US);
-    let reason = WaitingReason::AwaitingPayment;
+    let reason = Some(WaitingReason::AwaitingPayment);
     for paid in ["paid", "no_payment_required"] {
         facts.billing.payment_status = Some(paid.to_owned());
         let until_us = MADE_US + timing().settle_again_us;
@@ -188,7 +188,7 @@ fn nothing_is_made_on_an_old_read_of_stripe() {
 fn a_create_in_doubt_is_looked_for_twice() {
     let timing = timing();
     let first_us = MADE_US + timing.settle_us;
-    let reason = WaitingReason::OutcomeUnknown;
+    let reason = Some(WaitingReason::OutcomeUnknown);
     let mut facts = in_doubt();
     assert_eq!(
         plan(&facts, MADE_US),
@@ -243,10 +243,136 @@ fn an_ended_order_gives_back_what_it_holds() {
     assert_eq!(plan(&half_made, MADE_US), Step::Delete);
     half_made.server.deleted_us = Some(MADE_US);
     assert_eq!(plan(&half_made, MADE_US), Step::Release);
+}
 
-    let mut used = cancel(installing());
-    used.server.first_running_us = Some(MADE_US);
-    assert_eq!(plan(&used, MADE_US), Step::Rest(None));
+/// A server that its customer used.
+fn running() -> Facts {
+    let mut facts = installing();
+    facts.server.observed_status = Some(String::new());
+    facts.server.first_running_us = Some(MADE_US);
+    facts
+}
+
+/// As a read at `MADE_US` stores this word of Stripe's.
+fn read(mut facts: Facts, status: &str) -> Facts {
+    facts.billing.subscription_status = Some(status.to_owned());
+    let (standing, patience) = (facts.billing.standing(), timing().patience);
+    let grounds = facts.grounds().after_read(standing, patience, MADE_US);
+    facts.billing.past_due_since_us = grounds.past_due_since_us;
+    facts.billing.suspend_since_us = grounds.suspend_since_us;
+    facts
+}
+
+fn suspended(mut facts: Facts) -> Facts {
+    facts.server.suspend_sent_us = Some(MADE_US);
+    facts.server.suspended_us = Some(MADE_US);
+    facts.server.observed_status = Some("suspended".to_owned());
+    facts
+}
+
+#[test]
+fn a_used_server_stands_still_and_goes_after_the_retention() {
+    let kept_us = MADE_US + timing().patience.retention_us;
+    let kept = Step::Wait {
+        until_us: kept_us,
+        reason: None,
+    };
+    let over = read(running(), "canceled");
+    assert_eq!(plan(&over, MADE_US), Step::Suspend);
+    let over = suspended(over);
+    assert_eq!(plan(&over, MADE_US), kept);
+    assert_eq!(plan(&over, kept_us), Step::Delete);
+    let mut gone = over;
+    gone.server.deleted_us = Some(kept_us);
+    assert_eq!(plan(&gone, kept_us), Step::Release);
+    // What may still be charged ends at Stripe first.
+    for status in ["unpaid", "paused"] {
+        let lapsed = read(running(), status);
+        assert_eq!(plan(&lapsed, MADE_US), Step::Suspend);
+        let lapsed = suspended(lapsed);
+        assert_eq!(plan(&lapsed, MADE_US), kept);
+        assert_eq!(plan(&lapsed, kept_us), Step::CancelSubscription);
+    }
+}
+
+#[test]
+fn a_payment_that_fails_is_read_again_when_the_grace_time_ends() {
+    let ends_us = MADE_US + timing().patience.grace_us;
+    let due = read(running(), "past_due");
+    let graced = Step::Wait {
+        until_us: ends_us,
+        reason: None,
+    };
+    assert_eq!(plan(&due, MADE_US), graced);
+    assert_eq!(plan(&due, ends_us), Step::SyncBilling);
+    let mut stopped = due;
+    stopped.billing.suspend_since_us = Some(ends_us);
+    assert_eq!(plan(&stopped, ends_us), Step::Suspend);
+    let stopped = suspended(stopped);
+    // As long as Stripe tries, nothing is deleted.
+    assert_eq!(plan(&stopped, ends_us * 2), Step::Rest(None));
+    let paid = read(stopped, "active");
+    assert_eq!(plan(&paid, ends_us), Step::Unsuspend);
+    // Also where nobody knows whether the panel heard of the suspension.
+    let mut in_doubt = paid;
+    in_doubt.server.suspended_us = None;
+    assert_eq!(plan(&in_doubt, ends_us), Step::Unsuspend);
+}
+
+#[test]
+fn a_planned_end_is_read_when_it_is_past() {
+    let mut facts = running();
+    let end_us = MADE_US + 20 * MINUTE_US;
+    facts.billing.cancel_at_us = Some(end_us);
+    let read_us = end_us + timing().session_grace_us;
+    let wait = |until_us| Step::Wait {
+        until_us,
+        reason: None,
+    };
+    assert_eq!(plan(&facts, MADE_US), wait(read_us));
+    assert_eq!(plan(&facts, read_us), Step::SyncBilling);
+    // Stripe may be late.
+    facts.billing.read_us = Some(read_us);
+    assert_eq!(
+        plan(&facts, read_us),
+        wait(read_us + timing().delayed_payment_us)
+    );
+}
+
+#[test]
+fn an_operator_stops_a_server_that_is_paid_for() {
+    let mut facts = running();
+    facts.server.operator_suspended_us = Some(MADE_US);
+    assert_eq!(plan(&facts, MADE_US), Step::Suspend);
+    let mut facts = suspended(facts);
+    assert_eq!(plan(&facts, MADE_US * 2), Step::Rest(None));
+    facts.server.operator_suspended_us = None;
+    assert_eq!(plan(&facts, MADE_US), Step::Unsuspend);
+    // Not while it is being made: the panel would forget the install.
+    let mut facts = installing();
+    facts.server.operator_suspended_us = Some(MADE_US);
+    assert!(matches!(plan(&facts, MADE_US), Step::Wait { .. }));
+}
+
+#[test]
+fn nothing_is_made_for_somebody_who_does_not_pay_for_it() {
+    let reason = Some(WaitingReason::AwaitingPayment);
+    let until_us = MADE_US + timing().delayed_payment_us;
+    let kept_us = MADE_US + timing().patience.retention_us;
+    for facts in [paid(), placed()] {
+        let lapsed = read(facts, "unpaid");
+        assert_eq!(plan(&lapsed, MADE_US), Step::Wait { until_us, reason });
+        assert_eq!(plan(&lapsed, until_us), Step::SyncBilling);
+        assert_eq!(plan(&lapsed, kept_us), Step::CancelSubscription);
+    }
+}
+
+#[test]
+fn a_word_that_nobody_knows_changes_nothing() {
+    let facts = read(running(), "hibernating");
+    assert_eq!(plan(&facts, MADE_US * 2), Step::Rest(None));
+    let facts = read(suspended(read(running(), "unpaid")), "hibernating");
+    assert_eq!(plan(&facts, MADE_US * 2), Step::Rest(None));
 }
 
 #[test]

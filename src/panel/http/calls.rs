@@ -162,18 +162,16 @@ impl Panel for HttpPanel {
         Ok(found.map(|environment| environment.variables))
     }
 
+    async fn suspend_server(&self, id: i64) -> Result<(), Error> {
+        self.act("/servers/{id}/suspend", id, "suspend").await
+    }
+
+    async fn unsuspend_server(&self, id: i64) -> Result<(), Error> {
+        self.act("/servers/{id}/unsuspend", id, "unsuspend").await
+    }
+
     async fn reinstall_server(&self, id: i64) -> Result<(), Error> {
-        let ask = Ask {
-            call: Call::ActOnServer,
-            method: Method::POST,
-            template: "/servers/{id}/reinstall",
-            path: &["servers", &id.to_string(), "reinstall"],
-            query: &[],
-            body: None,
-            time_out: self.node,
-            begin_by: None,
-        };
-        self.link.run(self.class, ask).await.map(drop)
+        self.act("/servers/{id}/reinstall", id, "reinstall").await
     }
 
     async fn delete_server(&self, id: i64) -> Result<(), Error> {
@@ -191,6 +189,23 @@ impl Panel for HttpPanel {
             Ok(_) | Err(Error::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+}
+
+impl HttpPanel {
+    /// Has the node act on a server.
+    async fn act(&self, template: &'static str, id: i64, verb: &str) -> Result<(), Error> {
+        let ask = Ask {
+            call: Call::ActOnServer,
+            method: Method::POST,
+            template,
+            path: &["servers", &id.to_string(), verb],
+            query: &[],
+            body: None,
+            time_out: self.node,
+            begin_by: None,
+        };
+        self.link.run(self.class, ask).await.map(drop)
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
 use crate::{
     domain::{
         catalog::{ItemType, Term},
+        entitlement::SuspensionReason,
         order::{Facts, ServerState, Status, visible::Event},
         profile::Profile,
     },
@@ -45,6 +46,14 @@ pub fn server_state_to(state: ServerState) -> proto::ServerState {
     }
 }
 
+/// Why a server is suspended, as it is sent.
+pub fn suspension_reason_to(reason: SuspensionReason) -> proto::SuspensionReason {
+    match reason {
+        SuspensionReason::Billing => proto::SuspensionReason::Billing,
+        SuspensionReason::Operator => proto::SuspensionReason::Operator,
+    }
+}
+
 /// An order as it is sent.
 pub fn order_to(facts: &Facts) -> proto::Order {
     let (order, billing, server) = (&facts.order, &facts.billing, &facts.server);
@@ -62,7 +71,11 @@ pub fn order_to(facts: &Facts) -> proto::Order {
         addons: order.addons.clone(),
         status: order_status_to(order.status) as i32,
         server_state: server_state_to(order.server_state) as i32,
-        suspension_reasons: Vec::new(),
+        suspension_reasons: facts
+            .suspension_reasons()
+            .iter()
+            .map(|reason| suspension_reason_to(reason) as i32)
+            .collect(),
         price: Some(proto::Money {
             amount_minor: order.price_minor,
             currency: order.currency.clone(),

@@ -3,6 +3,7 @@
 use super::{orders::server_state_to, time};
 use crate::{
     app::{placement::Explained, servers::Shown},
+    db::sweeps,
     domain::{port::Port, profile::Account},
     rpc::proto,
 };
@@ -108,5 +109,17 @@ pub fn explained_to(explained: Explained) -> proto::ExplainPlacementResponse {
     proto::ExplainPlacementResponse {
         chosen_node_id: explained.chosen,
         nodes: nodes.collect(),
+    }
+}
+
+/// A sweep as it is sent.
+pub fn sweep_to(sweep: sweeps::Shown) -> proto::Sweep {
+    proto::Sweep {
+        name: sweep.name,
+        last_run_time: sweep.last_run_us.map(time),
+        duration_ms: sweep.duration_ms,
+        finds: sweep.finds,
+        guard: sweep.guard,
+        cursor: sweep.cursor,
     }
 }

@@ -101,6 +101,44 @@ impl server::OrderService for Scripted {
         }))
     }
 
+    type WatchOrderEventsStream =
+        Pin<Box<dyn Stream<Item = Result<proto::WatchOrderEventsResponse, Status>> + Send>>;
+
+    async fn watch_order_events(
+        &self,
+        _: Request<proto::WatchOrderEventsRequest>,
+    ) -> Answer<Self::WatchOrderEventsStream> {
+        refuse("")
+    }
+
+    async fn list_stripe_events(
+        &self,
+        _: Request<proto::ListStripeEventsRequest>,
+    ) -> Answer<proto::ListStripeEventsResponse> {
+        refuse("")
+    }
+
+    async fn replay_stripe_event(
+        &self,
+        _: Request<proto::ReplayStripeEventRequest>,
+    ) -> Answer<proto::ReplayStripeEventResponse> {
+        refuse("")
+    }
+
+    async fn cancel_order(
+        &self,
+        _: Request<proto::CancelOrderRequest>,
+    ) -> Answer<proto::CancelOrderResponse> {
+        refuse("")
+    }
+
+    async fn resume_order(
+        &self,
+        _: Request<proto::ResumeOrderRequest>,
+    ) -> Answer<proto::ResumeOrderResponse> {
+        refuse("")
+    }
+
     async fn create_checkout_session(
         &self,
         _: Request<proto::CreateCheckoutSessionRequest>,

@@ -205,15 +205,19 @@ fn huge_and_deep_payloads_do_no_harm() {
 }
 
 #[test]
-fn eight_types_matter() {
+fn twelve_types_matter() {
     for kind in [
         "checkout.session.completed",
         "checkout.session.async_payment_succeeded",
         "checkout.session.async_payment_failed",
         "checkout.session.expired",
+        "customer.subscription.created",
         "customer.subscription.updated",
         "customer.subscription.deleted",
+        "customer.subscription.paused",
+        "customer.subscription.resumed",
         "invoice.payment_failed",
+        "invoice.payment_action_required",
         "invoice.paid",
     ] {
         assert!(matters(kind), "{kind}");
@@ -223,7 +227,7 @@ fn eight_types_matter() {
         "invoice",
         "invoice.paid ",
         "INVOICE.PAID",
-        "customer.subscription.created",
+        "customer.subscription.trial_will_end",
     ] {
         assert!(!matters(kind), "{kind}");
     }

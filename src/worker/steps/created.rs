@@ -90,11 +90,12 @@ async fn reconcile_ports(tx: &Tx, id: OrderId, server: &Server) -> Result<Vec<St
     )])
 }
 
-/// Stores what a look at a ready server showed.
+/// Stores what a look at a server showed: it is ready, or its install failed.
 pub(super) async fn observe(work: &Work, step: Step, server: &Server) -> Result<(), Error> {
     let (id, observed) = (work.id(), &observed(server));
+    let ready = observed.status.is_empty();
     work.store(step, |tx, now_us| async move {
-        Ok(servers::set_observed(&tx, id, observed, true, now_us).await?)
+        Ok(servers::set_observed(&tx, id, observed, ready, now_us).await?)
     })
     .await?;
     Ok(())

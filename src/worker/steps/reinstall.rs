@@ -28,6 +28,11 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
                 }
                 // An earlier try came through although its answer was lost.
                 Some("installing") if seen_failed => return started(work).await,
+                // It failed, and nobody had looked: what is shown of it must be that.
+                status if is_failed(status) && !seen_failed => {
+                    created::observe(work, Step::Reinstall, &server).await?;
+                    return Ok(Outcome::Again);
+                }
                 status if status == Some("installing") || is_failed(status) => {}
                 Some(_) => return Ok(work.later(WaitingReason::Installing)),
             }

@@ -10,6 +10,7 @@ use crate::{
     },
     domain::{
         SECOND_US,
+        entitlement::Standing,
         order::{ErrorReason, Facts, WaitingReason},
         step::Step,
     },
@@ -38,23 +39,8 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             Err(error) => return Ok(failed(work, &error)),
         },
     };
-    let paid = session.status == "complete"
-        && matches!(
-            session.payment_status.as_str(),
-            "paid" | "no_payment_required"
-        );
-    let mismatch = if paid && !facts.billing.confirmed() {
-        let stored = billing::request(work.app.db.read(), work.id()).await?;
-        mismatch(
-            work,
-            facts,
-            &form::lines(&stored),
-            &session,
-            subscription.as_ref(),
-        )
-    } else {
-        None
-    };
+    let paid = paid(&session);
+    let finding = finding(work, facts, &session, subscription.as_ref()).await?;
     let now_us = work.app.db.now().await?;
     let read = &Read {
         hints_read: facts.billing.hints,
@@ -64,38 +50,83 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         session_url: session.url.clone(),
         customer_id: session.customer.clone(),
         subscription_id,
-        subscription: subscription.as_ref().map(subscription_read),
-        confirmed: paid && mismatch.is_none() && subscription.is_some(),
+        subscription: subscription
+            .as_ref()
+            .map(|subscription| subscription_read(work, facts, subscription, now_us)),
+        confirmed: paid && finding.is_none() && subscription.is_some(),
         read_us: now_us,
     };
-    let (id, parked) = (work.id(), &mismatch);
-    let attempts = facts.order.attempts;
-    work.store(Step::SyncBilling, |tx, _| async move {
-        billing::set_read(&tx, id, read).await?;
-        if read.confirmed {
-            orders::clear_waiting(&tx, id).await?;
-        }
-        if let Some(message) = parked {
-            let error = Some((ErrorReason::BillingMismatch, message.clone()));
-            orders::set_progress(
-                &tx,
-                id,
-                &Progress {
-                    waiting: None,
-                    error,
-                    attempts,
-                },
-            )
-            .await?;
-        }
-        Ok(())
-    })
-    .await?;
+    store(work, facts, read, finding).await?;
     if paid && subscription.is_none() {
         // Stripe makes it after the payment; the session names it a moment later.
         return Ok(work.later(WaitingReason::StripeUnavailable));
     }
     Ok(Outcome::Again)
+}
+
+fn paid(session: &Session) -> bool {
+    let settled = matches!(
+        session.payment_status.as_str(),
+        "paid" | "no_payment_required"
+    );
+    session.status == "complete" && settled
+}
+
+type Finding = (ErrorReason, String);
+
+/// What of the payment is not what was ordered; and of a subscription that was, what somebody
+/// changed at Stripe since.
+async fn finding(
+    work: &Work,
+    facts: &Facts,
+    session: &Session,
+    subscription: Option<&Subscription>,
+) -> Result<Option<Finding>, Error> {
+    let confirmed = facts.billing.confirmed();
+    if !confirmed && !paid(session) {
+        return Ok(None);
+    }
+    let stored = billing::request(work.app.db.read(), work.id()).await?;
+    let ordered = form::lines(&stored);
+    if !confirmed {
+        let text = mismatch(work, facts, &ordered, session, subscription);
+        return Ok(text.map(|text| (ErrorReason::BillingMismatch, text)));
+    }
+    let lines = subscription.and_then(|subscription| subscription.lines.as_deref());
+    let changed = lines.is_some_and(|lines| !same_lines(&ordered, Some(lines)));
+    Ok(changed.then(|| {
+        let text = "the subscription's items are no longer the order's";
+        (ErrorReason::PlanMismatch, text.to_owned())
+    }))
+}
+
+/// Stores what was read, and parks what was not ordered. What somebody changed at Stripe and
+/// put back is forgotten.
+async fn store(
+    work: &Work,
+    facts: &Facts,
+    read: &Read,
+    finding: Option<Finding>,
+) -> Result<(), Error> {
+    let (id, order, finding) = (work.id(), &facts.order, &finding);
+    let put_back = finding.is_none() && order.error_reason == Some(ErrorReason::PlanMismatch);
+    work.store(Step::SyncBilling, |tx, _| async move {
+        billing::set_read(&tx, id, read).await?;
+        if read.confirmed {
+            orders::clear_waiting(&tx, id).await?;
+        }
+        if finding.is_some() || put_back {
+            let progress = &Progress {
+                waiting: None,
+                error: finding.clone(),
+                attempts: order.attempts,
+            };
+            orders::set_progress(&tx, id, progress).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(())
 }
 
 /// Reads the session; ends it where it is past its time, or was asked to end early.
@@ -122,7 +153,8 @@ async fn read_session(
     }
 }
 
-fn failed(work: &Work, error: &stripe::Error) -> Outcome {
+/// What a failed read of Stripe means for the order.
+pub(super) fn failed(work: &Work, error: &stripe::Error) -> Outcome {
     tracing::warn!(%error, "Stripe");
     let tried = |error: &stripe::Error| Outcome::Tried {
         reason: ErrorReason::Internal,
@@ -148,13 +180,26 @@ fn failed(work: &Work, error: &stripe::Error) -> Outcome {
     }
 }
 
-fn subscription_read(subscription: &Subscription) -> SubscriptionRead {
+fn subscription_read(
+    work: &Work,
+    facts: &Facts,
+    subscription: &Subscription,
+    read_us: i64,
+) -> SubscriptionRead {
     let micros = |seconds: Option<i64>| seconds.map(|s| s.saturating_mul(SECOND_US));
+    let standing = match Standing::of(Some(&subscription.status)) {
+        _ if subscription.ended_at.is_some() => Standing::Over,
+        standing => standing,
+    };
+    let patience = work.app.settings.timing.patience;
+    let grounds = facts.grounds().after_read(standing, patience, read_us);
     SubscriptionRead {
         status: subscription.status.clone(),
         current_period_end_us: micros(subscription.current_period_end),
         cancel_at_us: micros(subscription.cancel_at),
         ended_at_us: micros(subscription.ended_at),
+        past_due_since_us: grounds.past_due_since_us,
+        suspend_since_us: grounds.suspend_since_us,
     }
 }
 

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use super::Found;
+use super::{
+    Found,
+    hint::{Find, tell},
+};
 use crate::{
     app::{App, Error},
-    db::{
-        billing, order_events,
-        orders::{self, Note, leases},
-    },
+    db::orders,
     domain::{OrderId, SECOND_US, ids::parse_uuid, order::Status},
     stripe::SessionFilter,
 };
@@ -70,26 +70,12 @@ async fn hint(app: &Arc<App>, id: OrderId, session_id: &str) -> Result<bool, Err
     if !waits {
         return Ok(false);
     }
-    let note = &Note {
-        actor: "sweep:pending_sessions".to_owned(),
-        cause: session_id.to_owned(),
-        trace_id: String::new(),
+    let find = Find {
+        actor: "sweep:pending_sessions",
+        cause: session_id,
+        text: "Stripe's list shows it paid; no event told of it yet",
+        paid_session: Some(session_id),
     };
-    app.db
-        .tx(|tx| async move {
-            let now_us = app.db.now_in(&tx).await?;
-            let Some(locked) = orders::lock(&tx, id).await? else {
-                return Ok(());
-            };
-            billing::hint_session(&tx, id, session_id).await?;
-            billing::add_hint(&tx, id, Some(now_us)).await?;
-            let text = "Stripe's list shows it paid; no event told of it yet";
-            order_events::remark(&tx, id, text, note, now_us).await?;
-            leases::add_fact(&tx, id, now_us).await?;
-            orders::seal(&tx, locked, note, now_us).await?;
-            Ok::<_, Error>(())
-        })
-        .await?;
-    app.nudge.order(id);
+    tell(app, id, &find).await?;
     Ok(true)
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sandbox::{
     panel::{Fault, FaultAction},
-    stripe,
+    stripe::{self, SubscriptionStatus},
 };
 use spawnpoint::{
     domain::{OrderId, step::StepKind},
@@ -17,6 +17,8 @@ use crate::support::live::{cart, reason};
 
 /// Longer than any test.
 const LONG_INSTALL: Duration = Duration::from_secs(600);
+/// How long a server that is not paid for is kept.
+const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The worker leaves a new order to the call that made it for a little less.
 const CALL_GOES_FIRST: Duration = Duration::from_secs(16);
 
@@ -33,6 +35,14 @@ pub enum Scene {
     InstallFails,
     /// The subscription ends during the install.
     CanceledInstalling,
+    /// A renewal is not paid, and Stripe gives up.
+    Lapsed,
+    /// The same, and it is paid after all.
+    PaidAfterAll,
+    /// The same, and it is never paid.
+    GoneForGood,
+    /// A customer ends the order with its period.
+    EndPlanned,
     /// Nobody pays.
     WalkedAway,
 }
@@ -48,6 +58,10 @@ impl Scene {
             | StepKind::CreateServer => Self::Bought,
             StepKind::SettleCreate => Self::Unanswered,
             StepKind::Reinstall => Self::InstallFails,
+            StepKind::Suspend => Self::Lapsed,
+            StepKind::Unsuspend => Self::PaidAfterAll,
+            StepKind::CancelSubscription => Self::GoneForGood,
+            StepKind::PlanEnd => Self::EndPlanned,
             StepKind::Delete => Self::CanceledInstalling,
             StepKind::Release => Self::WalkedAway,
         }
@@ -55,7 +69,26 @@ impl Scene {
 
     /// Whether a server is there in the end.
     pub fn delivers(self) -> bool {
-        !matches!(self, Self::CanceledInstalling | Self::WalkedAway)
+        !matches!(
+            self,
+            Self::CanceledInstalling | Self::GoneForGood | Self::WalkedAway
+        )
+    }
+
+    /// Whether the clock is moved by days in it.
+    pub fn takes_days(self) -> bool {
+        self == Self::GoneForGood
+    }
+
+    /// Status and server state in the end.
+    pub fn wanted(self) -> (proto::OrderStatus, proto::ServerState) {
+        use proto::{OrderStatus, ServerState};
+        match self {
+            Self::Lapsed => (OrderStatus::Provisioned, ServerState::Suspended),
+            Self::WalkedAway => (OrderStatus::Canceled, ServerState::None),
+            _ if self.delivers() => (OrderStatus::Provisioned, ServerState::Running),
+            _ => (OrderStatus::Canceled, ServerState::Deleted),
+        }
     }
 
     /// Whether a server is ever made.
@@ -90,7 +123,13 @@ impl LoopShop {
         };
         let panel = &self.live.world.panel;
         match scene {
-            Scene::OpenedLater | Scene::Bought | Scene::CanceledInstalling => {}
+            Scene::OpenedLater
+            | Scene::Bought
+            | Scene::CanceledInstalling
+            | Scene::Lapsed
+            | Scene::PaidAfterAll
+            | Scene::GoneForGood
+            | Scene::EndPlanned => {}
             Scene::Unanswered => {
                 let lost = Fault::on("POST", "/servers", FaultAction::Drop).after_work();
                 self.lost_answer = Some(panel.inject(lost.times(1)));
@@ -108,16 +147,64 @@ impl LoopShop {
 
     /// What happens once the order has come so far.
     async fn go_on(&mut self, scene: Scene, order: &proto::Order) {
-        if scene != Scene::CanceledInstalling {
-            return;
+        match scene {
+            Scene::CanceledInstalling => {
+                self.until("it installs", &order.id, |order| {
+                    order.waiting_reason == "INSTALLING"
+                })
+                .await;
+                let subscription = self.live.subscription(order);
+                let stripe = &self.live.world.stripe;
+                stripe.cancel_subscription(&subscription).unwrap();
+            }
+            Scene::Lapsed | Scene::PaidAfterAll | Scene::GoneForGood => {
+                self.until("it runs", &order.id, |order| {
+                    order.server_state() == proto::ServerState::Running
+                })
+                .await;
+                self.set_subscription(order, SubscriptionStatus::Unpaid);
+                self.until("it stands still", &order.id, |order| {
+                    order.server_state() == proto::ServerState::Suspended
+                })
+                .await;
+            }
+            Scene::EndPlanned => {
+                self.until("it runs", &order.id, |order| {
+                    order.server_state() == proto::ServerState::Running
+                })
+                .await;
+                self.plan_end(order).await;
+                self.until("its end is known", &order.id, |order| {
+                    order.cancel_time.is_some()
+                })
+                .await;
+            }
+            _ => {}
         }
-        self.until("it installs", &order.id, |order| {
-            order.waiting_reason == "INSTALLING"
-        })
-        .await;
+        match scene {
+            Scene::PaidAfterAll => self.set_subscription(order, SubscriptionStatus::Active),
+            Scene::GoneForGood => self.skip(RETENTION),
+            _ => {}
+        }
+    }
+
+    async fn plan_end(&self, order: &proto::Order) {
+        let message = proto::CancelOrderRequest {
+            order_id: order.id.clone(),
+            at_period_end: true,
+            ..proto::CancelOrderRequest::default()
+        };
+        let mut client = self.live.orders();
+        let planned = client.cancel_order(self.live.operator(message)).await;
+        planned.unwrap();
+    }
+
+    fn set_subscription(&self, order: &proto::Order, status: SubscriptionStatus) {
         let subscription = self.live.subscription(order);
         let stripe = &self.live.world.stripe;
-        stripe.cancel_subscription(&subscription).unwrap();
+        stripe
+            .set_subscription_status(&subscription, status)
+            .unwrap();
     }
 
     /// A checkout that Stripe does not answer: the order is there, its session is not.

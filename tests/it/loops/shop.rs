@@ -23,6 +23,7 @@ use crate::support::{
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
+const HOUR_US: i64 = 3_600_000_000;
 /// How often a scene is played until its strike has happened.
 const RUNS: usize = 3;
 
@@ -108,9 +109,10 @@ impl LoopShop {
         self.live.close().await;
     }
 
-    /// Moves the clock of the control plane.
+    /// Moves the clocks of the control plane and of Stripe.
     pub fn skip(&mut self, by: Duration) {
         self.moved += by;
+        self.live.world.stripe.advance(by);
         self.live.skip(by);
     }
 
@@ -172,13 +174,7 @@ impl LoopShop {
     /// scene left behind, and judges the shop.
     pub async fn end(&mut self, kind: StepKind, user: Uuid, order: &proto::Order) {
         let scene = Scene::of(kind);
-        let wanted = if scene.delivers() {
-            (proto::OrderStatus::Provisioned, proto::ServerState::Running)
-        } else if scene.creates() {
-            (proto::OrderStatus::Canceled, proto::ServerState::Deleted)
-        } else {
-            (proto::OrderStatus::Canceled, proto::ServerState::None)
-        };
+        let wanted = scene.wanted();
         self.until("the scene is over", &order.id, |order| {
             (order.status(), order.server_state()) == wanted
         })
@@ -196,9 +192,11 @@ impl LoopShop {
     async fn rest(&mut self, order: &proto::Order) {
         let began = Instant::now();
         let id = sql::id(&self.live.store.db, order.id.parse().unwrap());
+        // What is due in days is at rest now.
+        let soon_us = self.live.world.cores[0].app.db.now().await.unwrap() + HOUR_US;
         let busy = format!(
             "SELECT count(*) FROM orders WHERE id = {id}
-             AND (lease_owner IS NOT NULL OR due_us IS NOT NULL)"
+             AND (lease_owner IS NOT NULL OR due_us < {soon_us})"
         );
         while sql::count(&self.live.store.db, &busy).await > 0 {
             self.bury().await;

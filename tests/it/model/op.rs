@@ -85,6 +85,12 @@ pub(super) enum Op {
     Expire(Pick),
     /// A customer ends a subscription.
     EndSubscription(Pick),
+    /// A renewal is not paid.
+    RenewalFails(Pick),
+    /// Stripe gives up on it.
+    DunningEnds(Pick),
+    /// It is paid after all.
+    PayDebt(Pick),
     /// Stripe's next event, or a later one before it.
     Deliver {
         pick: Pick,
@@ -145,7 +151,7 @@ pub(super) enum Op {
     Wake(Pick),
 }
 
-const STRIPE: [Route; 8] = [
+const STRIPE: [Route; 10] = [
     Route("POST", "/v1/customers"),
     Route("POST", "/v1/checkout/sessions"),
     Route("POST", "/v1/checkout/sessions"),
@@ -153,6 +159,8 @@ const STRIPE: [Route; 8] = [
     Route("GET", "/v1/checkout/sessions"),
     Route("POST", "/v1/checkout/sessions/"),
     Route("GET", "/v1/subscriptions"),
+    Route("DELETE", "/v1/subscriptions"),
+    Route("GET", "/v1/events"),
     Route("GET", "/v1/prices"),
 ];
 
@@ -167,12 +175,15 @@ const PANEL: [Route; 7] = [
 ];
 
 /// Where a death in the middle of a call tells most.
-const IN_CALL: [Route; 5] = [
+const IN_CALL: [Route; 7] = [
     Route("POST", "/v1/customers"),
     Route("POST", "/v1/checkout/sessions"),
     Route("POST", "/users"),
     Route("POST", "/servers"),
     Route("POST", "/servers"),
+    // Suspensions and their ends.
+    Route("POST", "/servers/"),
+    Route("DELETE", "/v1/subscriptions"),
 ];
 
 impl Route {
@@ -223,6 +234,9 @@ fn customers() -> impl Strategy<Value = Op> {
         3 => (any::<Pick>(), any::<bool>()).prop_map(|(pick, comes)| Op::Settle { pick, comes }),
         1 => any::<Pick>().prop_map(Op::Expire),
         3 => any::<Pick>().prop_map(Op::EndSubscription),
+        4 => any::<Pick>().prop_map(Op::RenewalFails),
+        5 => any::<Pick>().prop_map(Op::DunningEnds),
+        4 => any::<Pick>().prop_map(Op::PayDebt),
     ]
 }
 
@@ -241,6 +255,8 @@ fn clockwork() -> impl Strategy<Value = Op> {
         3 => Just(INSTALLS),
         3 => Just(Sweep::One("pending_sessions")),
         1 => Just(Sweep::One("panel_mirror")),
+        1 => Just(Sweep::One("stripe_events")),
+        1 => Just(Sweep::One("subscriptions")),
     ];
     prop_oneof![
         8 => Just(Op::Work),

@@ -1,7 +1,7 @@
 //! Plays a story: each act is done to the world, and noted in the story of whom it was
 //! about. After each act everything that must hold at any time is checked.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sandbox::{
     panel::{DaemonMode, Fault, FaultAction},
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{
     op::{Harm, How, NodeMood, Op, Pick, Route},
-    reference::{Installs, Money, Story},
+    reference::{Dunning, Installs, Money, Story},
     verbs::Purchase,
     world::World,
 };
@@ -35,6 +35,8 @@ pub(super) struct Play<'a> {
     pub purchases: Vec<Purchase>,
     pub stories: BTreeMap<OrderId, Story>,
     pub told: BTreeMap<String, Told>,
+    /// Events that a sweep may have brought.
+    pub swept: BTreeSet<String>,
 }
 
 /// One of them, by a number of any size.
@@ -59,6 +61,12 @@ impl Play<'_> {
             Op::Settle { pick, comes } => self.settle(pick, comes)?,
             Op::Expire(at) => self.expire(at)?,
             Op::EndSubscription(at) => self.end_subscription(at)?,
+            Op::RenewalFails(at) => self.dun(at, Dunning::None, Dunning::PastDue)?,
+            Op::DunningEnds(at) => self.dun(at, Dunning::PastDue, Dunning::GivenUp)?,
+            Op::PayDebt(at) => {
+                self.dun(at, Dunning::PastDue, Dunning::None)?;
+                self.dun(at, Dunning::GivenUp, Dunning::None)?;
+            }
             Op::Deliver { pick, old } => self.deliver_one(pick, old)?,
             Op::Duplicate { pick, old } => self.duplicate(pick, old)?,
             Op::Lose(at) => self.lose(at),
@@ -185,6 +193,38 @@ impl Play<'_> {
         ended.map_err(|refusal| format!("a subscription is not ended: {}", refusal.message))?;
         self.story(id).ended = true;
         self.world.tally.one("subscription ended");
+        Ok(())
+    }
+
+    /// Orders whose subscriptions are so far, with their ids.
+    pub fn owing(&self, so_far: Dunning) -> Vec<(OrderId, String)> {
+        let mut there = self.world.standins.stripe.subscriptions();
+        there.retain(|one| one.status == so_far.status());
+        let named = there.into_iter().filter_map(|one| {
+            let id = order_of(one.metadata.get("order_id").map(String::as_str))?;
+            Some((id, one.id))
+        });
+        named.collect()
+    }
+
+    /// Lets a subscription that is so far go on to there.
+    pub fn dun(&mut self, at: Pick, from: Dunning, to: Dunning) -> Result<(), String> {
+        let owing = self.owing(from);
+        let Some((id, subscription)) = pick(&owing, at).cloned() else {
+            return Ok(());
+        };
+        let stripe = &self.world.standins.stripe;
+        let set = match to {
+            Dunning::PastDue => stripe.fail_payment(&subscription),
+            _ => stripe.set_subscription_status(&subscription, to.status()),
+        };
+        set.map_err(|refusal| format!("no dunning: {}", refusal.message))?;
+        self.story(id).dunning = to;
+        self.world.tally.one(match to {
+            Dunning::PastDue => "renewal failed",
+            Dunning::GivenUp => "dunning ended",
+            Dunning::None => "debt paid",
+        });
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What must become of an order, told from its story alone: what its customer did, what
 //! the panel's node did, and nothing of how the shop went about it.
 
+use sandbox::stripe::SubscriptionStatus;
 use spawnpoint::domain::order::{ErrorReason, Facts, ServerState, Status};
 
 /// How far the customer's money has come.
@@ -15,6 +16,29 @@ pub(super) enum Money {
     Failed,
     /// Paid, or covered by a voucher.
     Paid,
+}
+
+/// How far Stripe is with a bill that is not paid.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Dunning {
+    /// Nothing is owed.
+    #[default]
+    None,
+    /// It tries again.
+    PastDue,
+    /// It has given up.
+    GivenUp,
+}
+
+impl Dunning {
+    /// Stripe's word for it.
+    pub fn status(self) -> SubscriptionStatus {
+        match self {
+            Self::None => SubscriptionStatus::Active,
+            Self::PastDue => SubscriptionStatus::PastDue,
+            Self::GivenUp => SubscriptionStatus::Unpaid,
+        }
+    }
 }
 
 /// How installs of the order end.
@@ -37,11 +61,14 @@ pub(super) struct Story {
     pub money: Money,
     /// The customer ended the subscription.
     pub ended: bool,
+    pub dunning: Dunning,
     pub installs: Installs,
     /// The panel had its server ready for use at least once.
     pub usable: bool,
     /// An install of it failed on the panel.
     pub failed: bool,
+    /// Its create was cut off: the panel may have lost its first install.
+    pub cut: bool,
     /// An operator mended what made its installs fail.
     pub mended: bool,
 }
@@ -66,14 +93,14 @@ impl Story {
 
     /// Nothing is owed any more, in either direction.
     fn over(&self) -> bool {
-        self.ended || self.money != Money::Paid
+        self.ended || self.money != Money::Paid || self.dunning == Dunning::GivenUp
     }
 
     /// The end, once everybody has done what they do and nothing is under way.
     pub fn end(&self) -> End {
-        // A server that its customer could use is not taken away with the subscription;
-        // one that was never ready is.
-        let stays = self.entitles() && (self.usable || !self.over());
+        // What was not paid for stands still, then ends with its subscription; by the end of
+        // the story the time for which it is kept is over.
+        let stays = self.entitles() && !self.over();
         let failed = stays && !self.usable && self.installs == Installs::FailAlways;
         End {
             status: match (self.over(), failed) {
@@ -83,12 +110,26 @@ impl Story {
             },
             server_state: match (stays, failed) {
                 (true, true) => ServerState::InstallFailed,
+                (true, false) if self.dunning == Dunning::PastDue => ServerState::Suspended,
                 (true, false) => ServerState::Running,
                 (false, _) => ServerState::None,
             },
             error: failed.then_some(ErrorReason::InstallFailed),
             servers: usize::from(stays),
             holds: stays,
+        }
+    }
+
+    /// The end where one install was lost and the second, the last chance, failed.
+    fn parked_end(&self) -> End {
+        let failed = Self {
+            installs: Installs::FailAlways,
+            ..self.clone()
+        };
+        if self.failed {
+            failed.end()
+        } else {
+            self.end()
         }
     }
 
@@ -115,6 +156,9 @@ impl Story {
         if facts.ports != ports {
             return Some(format!("has {} ports instead of {ports}", facts.ports));
         }
-        (found != end).then(|| format!("is {found:?}, and should be {end:?}"))
+        if found == end || (self.cut && found == self.parked_end()) {
+            return None;
+        }
+        Some(format!("is {found:?}, and should be {end:?}"))
     }
 }

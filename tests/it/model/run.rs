@@ -136,6 +136,7 @@ fn play(runtime: &Runtime, template: &Template, seed: u64, ops: &[Op]) -> Result
         purchases: Vec::new(),
         stories: Default::default(),
         told: Default::default(),
+        swept: Default::default(),
     };
     let mut played = ops.iter().try_for_each(|op| play.act(op));
     if played.is_ok() {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, ops::AddAssign};
 
 /// What is counted, and how many of it a thousand stories must bring at least: about
 /// half of what they do bring.
-const KINDS: [(&str, u64); 28] = [
+const KINDS: [(&str, u64); 31] = [
     ("purchase", 1290),
     ("request repeated", 260),
     ("payment", 580),
@@ -12,7 +12,10 @@ const KINDS: [(&str, u64); 28] = [
     ("payment failed", 60),
     ("walk-away", 290),
     ("session expired", 390),
-    ("subscription ended", 150),
+    ("subscription ended", 90),
+    ("renewal failed", 120),
+    ("dunning ended", 15),
+    ("debt paid", 15),
     ("event delivered", 970),
     ("event doubled", 100),
     ("event reordered", 390),

@@ -219,7 +219,7 @@ impl Play<'_> {
         match recorded {
             Some(Ok(recorded)) => {
                 let right = match before {
-                    None | Some(Told::Lost) => !recorded.duplicate,
+                    None | Some(Told::Lost) => !recorded.duplicate || self.swept.contains(id),
                     Some(Told::Stored) => recorded.duplicate,
                     Some(Told::Perhaps) => true,
                 };
@@ -278,6 +278,11 @@ impl Play<'_> {
 
     /// Lets a sweep run once, or all.
     pub fn sweep(&mut self, which: Sweep) -> Result<(), String> {
+        if matches!(which, Sweep::All | Sweep::One("stripe_events")) {
+            // It brings whatever it finds, as far as it comes.
+            let there = self.world.standins.stripe.events();
+            self.swept.extend(there.into_iter().map(|event| event.id));
+        }
         let swept = self.world.call(async |core| match which {
             Sweep::All => core.worker.sweep().await,
             Sweep::One(name) => core.worker.sweep_one(name).await,

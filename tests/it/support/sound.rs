@@ -12,6 +12,8 @@ use super::live::{Live, cart};
 /// Makes sound requests. Each is new where a method makes something.
 pub struct Sound {
     order_id: String,
+    /// One that may be ended.
+    spare_order_id: String,
     user: Uuid,
     /// Where the server of the order is.
     busy_node_id: i32,
@@ -25,8 +27,10 @@ impl Sound {
     pub async fn stock(live: &Live) -> Self {
         let user = Uuid::new_v4();
         let order = live.buy(user).await;
+        let spare = live.buy(Uuid::new_v4()).await;
         let mut sound = Self {
             order_id: order.id,
+            spare_order_id: spare.id,
             user,
             busy_node_id: order.node_id,
             node_id: 0,
@@ -65,6 +69,15 @@ impl Sound {
             .await
             .unwrap();
         sound.node_id = made.into_inner().node.unwrap().id;
+        let event = proto::RecordStripeEventRequest {
+            payload: event(STORED_EVENT),
+            receive_time: None,
+        };
+        let recorded = live
+            .orders()
+            .record_stripe_event(live.operator(event))
+            .await;
+        recorded.unwrap();
         sound
     }
 
@@ -189,6 +202,17 @@ impl Sound {
         Some(match method {
             // One user's: a fourth open session ends the first, so room never runs out.
             "CreateCheckoutSession" => cart(self.user).encode_to_vec(),
+            "CancelOrder" => proto::CancelOrderRequest {
+                order_id,
+                at_period_end: true,
+                request_id: Uuid::new_v4().to_string(),
+            }
+            .encode_to_vec(),
+            "ResumeOrder" => proto::ResumeOrderRequest {
+                order_id,
+                request_id: Uuid::new_v4().to_string(),
+            }
+            .encode_to_vec(),
             "GetOrder" => proto::GetOrderRequest { order_id }.encode_to_vec(),
             "WatchOrder" => proto::WatchOrderRequest { order_id }.encode_to_vec(),
             "ListOrderEvents" => proto::ListOrderEventsRequest {
@@ -196,17 +220,17 @@ impl Sound {
                 ..Default::default()
             }
             .encode_to_vec(),
-            "ListOrders" => Vec::new(),
+            "ListOrders" | "ListStripeEvents" | "WatchOrderEvents" => Vec::new(),
+            "ReplayStripeEvent" => proto::ReplayStripeEventRequest {
+                event_id: STORED_EVENT.to_owned(),
+            }
+            .encode_to_vec(),
             "GetProfile" => proto::GetProfileRequest {
                 user_id: self.user.to_string(),
             }
             .encode_to_vec(),
             "RecordStripeEvent" => {
-                let event = format!(
-                    r#"{{"id":"evt_sound{}","object":"event","type":"ping","created":1,"livemode":false}}"#,
-                    self.made
-                );
-                let payload = event.into_bytes();
+                let payload = event(&format!("evt_sound{}", self.made));
                 proto::RecordStripeEventRequest {
                     payload,
                     receive_time: None,
@@ -226,9 +250,27 @@ impl Sound {
                 request_id,
             }
             .encode_to_vec(),
+            "SuspendServer" => proto::SuspendServerRequest {
+                order_id,
+                note: "a note".to_owned(),
+                request_id,
+            }
+            .encode_to_vec(),
+            "UnsuspendServer" => proto::UnsuspendServerRequest {
+                order_id,
+                note: "a note".to_owned(),
+                request_id,
+            }
+            .encode_to_vec(),
+            "TerminateServer" => proto::TerminateServerRequest {
+                order_id: self.spare_order_id.clone(),
+                note: "a note".to_owned(),
+                request_id,
+            }
+            .encode_to_vec(),
             "GetServer" => proto::GetServerRequest { order_id }.encode_to_vec(),
             "RevealServerSecrets" => proto::RevealServerSecretsRequest { order_id }.encode_to_vec(),
-            "ListNodes" => Vec::new(),
+            "ListNodes" | "ListSweeps" => Vec::new(),
             "GetNode" => proto::GetNodeRequest { node_id }.encode_to_vec(),
             "CreateNode" => proto::CreateNodeRequest {
                 node: Some(self.node()),
@@ -326,6 +368,15 @@ impl Sound {
             ..Default::default()
         }
     }
+}
+
+/// An event of Stripe that is in the inbox from the start.
+const STORED_EVENT: &str = "evt_stored";
+
+fn event(id: &str) -> Vec<u8> {
+    let event =
+        format!(r#"{{"id":"{id}","object":"event","type":"ping","created":1,"livemode":false}}"#);
+    event.into_bytes()
 }
 
 fn money(amount_minor: i64) -> proto::Money {

@@ -44,6 +44,17 @@ fn ended(shop: &mut Shop) {
     shop.picture.stripe.subscriptions[0].status = SubscriptionStatus::Canceled;
 }
 
+/// Has the server of the order that runs stand still.
+fn suspended(shop: &mut Shop) {
+    shop.server(|server| server.suspended = true);
+    let (order, _, server) = shop.running();
+    order.server_state = "suspended".to_owned();
+    server.suspend_sent_us = Some(7);
+    server.suspended_us = Some(7);
+    server.observed_status = Some("suspended".to_owned());
+    shop.record(RUNNING, "server_state", "running", "suspended");
+}
+
 /// Takes back that the server of the order that runs was ever ready.
 fn never_ran(shop: &mut Shop) {
     shop.running().2.first_running_us = None;
@@ -166,6 +177,7 @@ fn what_stripe_has_of_us_belongs_to_somebody() {
     at_rest(I3, |shop| shop.picture.stripe.sessions[2].status = open);
     at_rest(I3, |shop| {
         ended(shop);
+        suspended(shop);
         shop.picture.stripe.subscriptions[0].status = SubscriptionStatus::Active;
     });
 }
@@ -333,14 +345,24 @@ fn a_server_runs_only_for_whom_it_was_paid() {
         never_ran(shop);
         ended(shop);
     });
-    let used = |shop: &mut Shop| ended(shop);
-    assert_eq!(found(used), (vec![], vec![]), "its customer used it");
+    at_rest(I8, ended);
+    let kept = |shop: &mut Shop| {
+        ended(shop);
+        suspended(shop);
+    };
+    assert_eq!(found(kept), (vec![], vec![]), "its customer used it");
+    // Suspended by whom? And paid for.
     always(I8, |shop| {
-        let path = "/api/application/servers/500/suspend".to_owned();
-        shop.picture.after.suspended.push(path);
+        shop.server(|server| server.suspended = true);
+        shop.running().0.waiting_reason = "INSTALLING".to_owned();
+        shop.record(RUNNING, "waiting_reason", "", "INSTALLING");
     });
+    at_rest(I8, suspended);
+    at_rest(I8, |shop| shop.running().1.suspend_since_us = Some(6));
+    at_rest(I8, |shop| shop.running().2.operator_suspended_us = Some(6));
     always(I8, |shop| {
         ended(shop);
+        shop.running().1.suspend_since_us = Some(6);
         shop.lose_server();
         shop.running().2.deleted_us = Some(1);
         shop.running().0.server_state = "deleted".to_owned();

@@ -119,7 +119,6 @@ pub(super) fn shop() -> Shop {
         users: vec![panel_user()],
         created_servers: vec![RUNNING.to_string()],
         created_users: vec![USER.to_string()],
-        suspended: Vec::new(),
     };
     let stripe = StripeSide {
         acknowledged: ["evt_1".to_owned()].into(),
@@ -273,7 +272,7 @@ fn server_row(id: Uuid) -> Server {
         egg_id: Some(39),
         first_running_us: Some(8),
         observed_status: Some(String::new()),
-        deleted_us: None,
+        ..Server::default()
     }
 }
 

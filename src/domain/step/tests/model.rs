@@ -8,6 +8,7 @@ use super::{
     scenario::{Act, Create, Install, Open, Scenario, Session},
     *,
 };
+use crate::domain::{entitlement::Standing, order::EndWish};
 
 /// Definite refusals after which an order is parked.
 const MAX_ATTEMPTS: i32 = 3;
@@ -104,20 +105,16 @@ impl World {
             }
             let step = plan(&self.facts, self.now_us);
             let idle = match step {
-                Step::Wait { until_us, reason } => Some((Some(until_us), Some(reason))),
+                Step::Wait { until_us, reason } => Some((Some(until_us), reason)),
                 Step::Rest(_) => Some((None, None)),
                 Step::Park(reason) => {
                     self.log.push(step);
-                    self.park(reason);
-                    Some((None, None))
+                    Some((self.park(reason), None))
                 }
                 _ => match self.take(step) {
                     Outcome::Again => None,
                     Outcome::Later(after_us) => Some((Some(self.now_us + after_us), None)),
-                    Outcome::Park(reason) => {
-                        self.park(reason);
-                        Some((None, None))
-                    }
+                    Outcome::Park(reason) => Some((self.park(reason), None)),
                 },
             };
             in_a_row += 1;
@@ -152,14 +149,21 @@ impl World {
             return false;
         };
         self.now_us = self.now_us.max(until_us);
-        if self.session == Session::Unpaid {
-            self.session = Session::Failed;
+        match self.session {
+            Session::Unpaid => self.session = Session::Failed,
+            // No dunning lasts for ever.
+            Session::PastDue if waiting == Some(WaitingReason::AwaitingPayment) => {
+                self.session = Session::Lapsed;
+            }
+            _ => {}
         }
         true
     }
 
-    fn park(&mut self, reason: ErrorReason) {
+    /// Tells when it is looked at again by itself.
+    fn park(&mut self, reason: ErrorReason) -> Option<i64> {
         self.facts.order.error_reason = Some(reason);
+        looks_again_us(&self.facts, &timing(), self.now_us)
     }
 
     /// The next thing that customers or operators do, where it can be done.
@@ -175,11 +179,23 @@ impl World {
             (Act::PayByDelayedMethod, _) if may_pay => Session::Unpaid,
             (Act::DelayedMethodPays, Session::Unpaid) => Session::Paid,
             (Act::DelayedMethodFails, Session::Unpaid) => Session::Failed,
-            (Act::CancelSubscription, Session::Paid) => Session::Canceled,
+            (Act::CancelSubscription, Session::Paid | Session::PastDue | Session::Lapsed) => {
+                Session::Canceled
+            }
+            (Act::RenewalFails, Session::Paid) => Session::PastDue,
+            (Act::DunningEnds, Session::PastDue) => Session::Lapsed,
+            (Act::PayDebt, Session::PastDue | Session::Lapsed) => Session::Paid,
             (Act::OpenFourthSession, _) => {
                 // As checkout does it: only a session that still waits for its payment.
                 let complete = billing.session_status.as_deref() == Some("complete");
                 billing.expire_requested |= !billing.over() && !billing.confirmed() && !complete;
+                return;
+            }
+            (Act::CancelOrder, _) => {
+                if !billing.over() {
+                    billing.expire_requested |= !billing.confirmed();
+                    billing.wish = Some(EndWish::Now);
+                }
                 return;
             }
             (Act::Retry, _) => {
@@ -196,7 +212,11 @@ impl World {
         if told && next == Session::Failed {
             billing.payment_failed_us = Some(self.now_us);
         }
-        if told || act == Act::CancelSubscription {
+        let subscribed = matches!(
+            act,
+            Act::CancelSubscription | Act::RenewalFails | Act::DunningEnds | Act::PayDebt
+        );
+        if told || subscribed {
             billing.hints += 1;
             billing.session_id.get_or_insert_with(|| "cs_1".to_owned());
         }
@@ -234,6 +254,10 @@ impl World {
             Step::CreateServer => self.create(),
             Step::SettleCreate => self.settle(),
             Step::Reinstall => self.reinstall(),
+            Step::Suspend => self.suspend(),
+            Step::Unsuspend => self.unsuspend(),
+            Step::CancelSubscription => self.cancel_subscription(),
+            Step::PlanEnd => self.plan_end(),
             Step::Delete => self.delete(),
             Step::Release => self.release(),
             Step::Park(_) | Step::Wait { .. } | Step::Rest(_) => Outcome::Again,
@@ -242,6 +266,10 @@ impl World {
             return outcome;
         }
         self.facts = before;
+        if step == Step::Suspend {
+            // So is this one.
+            self.facts.server.suspend_sent_us = Some(self.now_us);
+        }
         if step == Step::CreateServer {
             // The mark is committed before the request is sent.
             self.facts.server.create_sent_us = Some(self.now_us);
@@ -295,6 +323,8 @@ impl World {
             Session::None | Session::Open { .. } => ("open", "unpaid", None),
             Session::Unpaid => ("complete", "unpaid", Some("incomplete")),
             Session::Paid => ("complete", "paid", Some("active")),
+            Session::PastDue => ("complete", "paid", Some("past_due")),
+            Session::Lapsed => ("complete", "paid", Some("unpaid")),
             Session::Canceled => ("complete", "paid", Some("canceled")),
             // An event told, and no subscription was ever made.
             Session::Failed
@@ -321,7 +351,13 @@ impl World {
         if let Some(subscription) = subscription {
             billing.subscription_id = Some("sub_1".to_owned());
             billing.subscription_status = Some(subscription.to_owned());
+            let (standing, patience) = (billing.standing(), timing().patience);
+            let grounds = self.facts.grounds();
+            let grounds = grounds.after_read(standing, patience, self.now_us);
+            self.facts.billing.past_due_since_us = grounds.past_due_since_us;
+            self.facts.billing.suspend_since_us = grounds.suspend_since_us;
         }
+        let billing = &mut self.facts.billing;
         if paid && !billing.confirmed() {
             if self.plot.mismatch {
                 self.facts.order.error_reason = Some(ErrorReason::BillingMismatch);
@@ -438,7 +474,68 @@ impl World {
         Outcome::Again
     }
 
+    /// Whether Stripe still says what was planned on.
+    fn still_so(&self) -> bool {
+        let standing = match self.session {
+            Session::Paid => Standing::Good,
+            Session::PastDue => Standing::PastDue,
+            Session::Lapsed => Standing::Lapsed,
+            Session::Canceled | Session::Failed | Session::Expired => Standing::Over,
+            Session::None | Session::Open { .. } | Session::Unpaid => Standing::Unclear,
+        };
+        standing == self.facts.billing.standing()
+    }
+
+    fn suspend(&mut self) -> Outcome {
+        if !self.still_so() {
+            return self.sync_billing();
+        }
+        self.never(self.session == Session::Paid, "stops what is paid for");
+        let server = &mut self.facts.server;
+        server.suspend_sent_us = Some(self.now_us);
+        server.suspended_us = Some(self.now_us);
+        server.observed_status = Some("suspended".to_owned());
+        Outcome::Again
+    }
+
+    fn unsuspend(&mut self) -> Outcome {
+        let server = &mut self.facts.server;
+        server.suspend_sent_us = None;
+        server.suspended_us = None;
+        server.observed_status = Some(String::new());
+        Outcome::Again
+    }
+
+    fn cancel_subscription(&mut self) -> Outcome {
+        let wanted = self.facts.billing.wish == Some(EndWish::Now);
+        if wanted || self.still_so() {
+            self.never(
+                !wanted && self.session != Session::Lapsed,
+                "ends what is paid for or tried again",
+            );
+            self.session = match self.session {
+                Session::Paid | Session::PastDue | Session::Lapsed => Session::Canceled,
+                // It waited for a delayed payment.
+                Session::Unpaid => Session::Failed,
+                over => over,
+            };
+        }
+        self.sync_billing()
+    }
+
+    /// Stripe takes it, and nothing else changes until then.
+    fn plan_end(&mut self) -> Outcome {
+        self.facts.billing.wish = None;
+        self.sync_billing()
+    }
+
     fn delete(&mut self) -> Outcome {
+        let since_us = self.facts.billing.suspend_since_us;
+        let kept_us = since_us.map(|since_us| since_us + timing().patience.retention_us);
+        self.never(
+            self.facts.server.ever_ran() && kept_us.is_none_or(|kept_us| self.now_us < kept_us),
+            "deletes a used server before its time",
+        );
         let never = self.facts.billing.never_opened;
         if !never
             && !matches!(
@@ -461,7 +558,11 @@ impl World {
         );
         let may_be_paid = matches!(
             self.session,
-            Session::Open { .. } | Session::Unpaid | Session::Paid
+            Session::Open { .. }
+                | Session::Unpaid
+                | Session::Paid
+                | Session::PastDue
+                | Session::Lapsed
         );
         self.never(may_be_paid, "gives back what may still be paid");
         self.facts.hold_node = None;

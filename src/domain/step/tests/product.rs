@@ -4,6 +4,10 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::domain::{
+    entitlement::{Patience, Standing},
+    order::EndWish,
+};
 
 /// What is known of the session beyond its status and payment.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,10 +27,11 @@ const SESSIONS: [(Option<&str>, Option<&str>, Told); 7] = [
     (Some("complete"), Some("paid"), Told::Nothing),
     (Some("expired"), Some("unpaid"), Told::Nothing),
 ];
-const SUBSCRIPTIONS: [Option<&str>; 5] = [
+const SUBSCRIPTIONS: [Option<&str>; 6] = [
     None,
     Some("active"),
     Some("past_due"),
+    Some("unpaid"),
     Some("canceled"),
     Some("incomplete_expired"),
 ];
@@ -42,10 +47,14 @@ const HOLDS: [Option<i32>; 3] = [None, Some(NODE), Some(NODE + 1)];
 const LOOKS: [Option<i32>; 5] = [None, Some(0), Some(1), Some(2), Some(3)];
 
 /// Around the moments at which something comes due.
-fn times() -> [i64; 5] {
+fn times() -> [i64; 7] {
     let timing = timing();
     let [first, second, third] = timing.late_looks_us;
     let settled = timing.settle_us + timing.settle_again_us;
+    let Patience {
+        grace_us,
+        retention_us,
+    } = timing.patience;
     assert!(settled < first && second < EXPIRES_US - MADE_US && EXPIRES_US - MADE_US < third);
     [
         MADE_US,
@@ -53,6 +62,8 @@ fn times() -> [i64; 5] {
         MADE_US + settled,
         MADE_US + second,
         MADE_US + third.max(timing.install_limit_us),
+        MADE_US + grace_us,
+        MADE_US + retention_us,
     ]
 }
 
@@ -68,8 +79,12 @@ fn for_all(mut check: impl FnMut(&Facts)) {
             facts.billing.never_opened = told == Told::NeverOpened;
             facts.billing.payment_failed_us = (told == Told::PaymentFailed).then_some(MADE_US);
             facts.billing.session_expires_us = session.map(|_| EXPIRES_US);
-            facts.billing.subscription_status = word(subscription);
-            for bits in 0..32_u32 {
+            if let Some(status) = subscription {
+                facts = read(facts, status);
+            }
+            let wishes = [None, Some(EndWish::Now), Some(EndWish::Never)];
+            for (bits, wish) in (0..32_u32).zip(wishes.into_iter().cycle()) {
+                facts.billing.wish = wish;
                 let bit = |place: u32| (bits >> place) & 1 == 1;
                 facts.billing.hints = i64::from(bit(0));
                 facts.billing.confirmed_at_us = bit(1).then_some(MADE_US);
@@ -120,6 +135,14 @@ fn for_all_servers(facts: &mut Facts, check: &mut impl FnMut(&Facts)) {
             facts.server.reinstalls = past >> 1;
             check(facts);
         }
+        facts.server.reinstalls = 0;
+        facts.server.first_running_us = Some(MADE_US);
+        facts.server.suspend_sent_us = Some(MADE_US);
+        check(facts);
+        facts.server.suspended_us = Some(MADE_US);
+        check(facts);
+        facts.server.suspend_sent_us = None;
+        facts.server.suspended_us = None;
     }
     facts.server.deleted_us = Some(MADE_US);
     check(facts);
@@ -128,9 +151,12 @@ fn for_all_servers(facts: &mut Facts, check: &mut impl FnMut(&Facts)) {
 /// What a step of these facts must not do, and does.
 fn broken_rule(facts: &Facts, step: Step, now_us: i64) -> Option<&'static str> {
     let what = match step {
-        Step::OpenSession | Step::SyncBilling => breaks_billing(facts, step),
+        Step::OpenSession | Step::SyncBilling | Step::PlanEnd => breaks_billing(facts, step),
         Step::EnsureOwner | Step::Place | Step::CreateServer | Step::Reinstall => {
             breaks_provisioning(facts, step)
+        }
+        Step::Suspend | Step::Unsuspend | Step::CancelSubscription => {
+            breaks_entitlement(facts, step, now_us)
         }
         Step::SettleCreate | Step::Delete | Step::Release => breaks_ending(facts, step, now_us),
         Step::Park(_) | Step::Wait { .. } | Step::Rest(_) => breaks_rest(facts, step, now_us),
@@ -154,6 +180,10 @@ fn breaks_billing(facts: &Facts, step: Step) -> Rules {
             "opens a second session",
         ),
         (step == Step::SyncBilling && !session, "reads no session"),
+        (
+            step == Step::PlanEnd && facts.billing.wish.is_none(),
+            "plans an end that nobody wants",
+        ),
     ]
 }
 
@@ -206,6 +236,52 @@ fn breaks_provisioning(facts: &Facts, step: Step) -> Rules {
     rules
 }
 
+/// When a server that is not paid for may go; never while that is not known.
+fn kept_until_us(facts: &Facts) -> i64 {
+    let since_us = facts.billing.suspend_since_us;
+    since_us.map_or(i64::MAX, |since_us| {
+        since_us + timing().patience.retention_us
+    })
+}
+
+fn breaks_entitlement(facts: &Facts, step: Step, now_us: i64) -> Rules {
+    let (standing, server) = (facts.billing.standing(), &facts.server);
+    let usable = server.exists() && server.ever_ran();
+    let wanted = facts.billing.wish == Some(EndWish::Now);
+    match step {
+        Step::Suspend => vec![
+            (!usable, "stops what nobody can use"),
+            (server.suspended_us.is_some(), "stops what stands still"),
+            (standing == Standing::Good, "stops what is paid for"),
+            (
+                standing == Standing::Unclear && facts.billing.suspend_since_us.is_none(),
+                "stops a server on a word that nobody knows",
+            ),
+        ],
+        Step::Unsuspend => vec![
+            (!usable, "lets nothing go on"),
+            (
+                server.suspend_sent_us.is_none(),
+                "lifts what others suspended",
+            ),
+            (
+                !matches!(standing, Standing::Good | Standing::PastDue),
+                "lets go on what is not paid for",
+            ),
+        ],
+        _ => vec![
+            (
+                !wanted && standing != Standing::Lapsed,
+                "ends a subscription that is paid for, tried again or over",
+            ),
+            (
+                !wanted && now_us < kept_until_us(facts),
+                "ends it before its time",
+            ),
+        ],
+    }
+}
+
 fn breaks_ending(facts: &Facts, step: Step, now_us: i64) -> Rules {
     let (over, server) = (facts.billing.over(), &facts.server);
     match step {
@@ -218,7 +294,10 @@ fn breaks_ending(facts: &Facts, step: Step, now_us: i64) -> Rules {
         ],
         Step::Delete => vec![
             (!over, "deletes the server of a live order"),
-            (server.ever_ran(), "deletes a used server"),
+            (
+                server.ever_ran() && now_us < kept_until_us(facts),
+                "deletes a used server before its time",
+            ),
             (!server.exists(), "deletes nothing"),
         ],
         _ => vec![
@@ -257,6 +336,10 @@ fn breaks_rest(facts: &Facts, step: Step, now_us: i64) -> Rules {
                 over && exists && !facts.server.ever_ran(),
                 "forgets a half-made server",
             ),
+            (
+                over && exists && facts.billing.suspend_since_us.is_some(),
+                "forgets a server that is to go",
+            ),
         ],
     }
 }
@@ -281,5 +364,5 @@ fn every_combination_of_facts_has_a_step_that_breaks_no_rule() {
         }
     });
     assert!(combinations > 10_000_000, "{combinations}");
-    assert_eq!(planned.len(), 12, "a step was never planned: {planned:?}");
+    assert_eq!(planned.len(), 16, "a step was never planned: {planned:?}");
 }

@@ -19,10 +19,15 @@ fn acts() -> impl Strategy<Value = Vec<(u8, Act, bool)>> {
         Act::DelayedMethodPays,
         Act::DelayedMethodFails,
         Act::CancelSubscription,
+        Act::CancelOrder,
+        Act::RenewalFails,
+        Act::RenewalFails,
+        Act::DunningEnds,
+        Act::PayDebt,
         Act::OpenFourthSession,
         Act::Retry,
     ]);
-    vec((0..20_u8, act, any::<bool>()), 0..5).prop_map(|mut acts| {
+    vec((0..20_u8, act, any::<bool>()), 0..7).prop_map(|mut acts| {
         acts.sort_by_key(|(at, ..)| *at);
         acts
     })
@@ -113,10 +118,22 @@ fn check_end(world: &World, plot: &Scenario) -> Result<(), TestCaseError> {
         }
         Session::Canceled => {
             prop_assert_eq!(facts.status(), Status::Canceled);
-            let used = facts.server.exists() && facts.server.ever_ran();
-            prop_assert!(used || (nothing_held && !world.server), "it leaks");
+            prop_assert!(nothing_held && !world.server, "it leaks");
+        }
+        Session::PastDue | Session::Lapsed if plot.mismatch => {
+            prop_assert!(facts.order.error_reason.is_some());
+        }
+        Session::PastDue => {
+            prop_assert!(facts.hold_node.is_some(), "room was given away");
+            let usable = facts.server.exists() && facts.server.ever_ran();
+            prop_assert!(!usable || facts.server.suspended_us.is_some(), "it runs on");
         }
         Session::Paid => {
+            prop_assert_eq!(
+                facts.server.suspend_sent_us,
+                None,
+                "paid, and it stands still"
+            );
             prop_assert!(facts.hold_node.is_some(), "room was given away");
             if let Some(reason) = facts.order.error_reason {
                 prop_assert!(explains(plot, reason), "parked for no cause: {reason}");
@@ -127,7 +144,7 @@ fn check_end(world: &World, plot: &Scenario) -> Result<(), TestCaseError> {
                 prop_assert_eq!(facts.ports, facts.order.spec.ports);
             }
         }
-        Session::Open { .. } | Session::Unpaid => {
+        Session::Open { .. } | Session::Unpaid | Session::Lapsed => {
             prop_assert!(false, "it stopped although {:?}", world.session);
         }
     }

@@ -9,6 +9,14 @@ pub(super) enum Act {
     DelayedMethodPays,
     DelayedMethodFails,
     CancelSubscription,
+    /// A customer ends the order with us.
+    CancelOrder,
+    /// A renewal fails, and Stripe tries it again.
+    RenewalFails,
+    /// Stripe has given up trying.
+    DunningEnds,
+    /// The customer pays what is owed.
+    PayDebt,
     /// A fourth session of the user: the oldest is to end.
     OpenFourthSession,
     /// An operator lets a parked order try again.
@@ -50,9 +58,14 @@ pub(super) enum Install {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Session {
     None,
-    Open { expires_us: i64 },
+    Open {
+        expires_us: i64,
+    },
     Unpaid,
     Paid,
+    PastDue,
+    /// The subscription is unpaid.
+    Lapsed,
     Canceled,
     Failed,
     Expired,

@@ -1,0 +1,112 @@
+//! What operators do with a server: have it stand still, go on, or go for good. Only what they
+//! want is stored here: the worker brings it to Stripe and the panel.
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::{
+    app::{
+        App, Caller, Error,
+        orders::{Change, live},
+    },
+    db::{Tx, billing, order_events, orders::Note, servers::suspension},
+    domain::{OrderId, order::Facts},
+};
+
+/// What an operator says besides: kept in the order's events.
+pub type Remark<'a> = &'a str;
+
+/// Suspends the server until an operator lets it go on, whatever is paid.
+pub async fn suspend_server(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: OrderId,
+    remark: Remark<'_>,
+    request_id: Option<Uuid>,
+) -> Result<Facts, Error> {
+    let change = Change {
+        caller,
+        method: "ProvisioningService/SuspendServer",
+        id,
+        request_id,
+        body: remark.as_bytes(),
+    };
+    change
+        .make(app, |tx, facts, note, now_us| async move {
+            live(&facts)?;
+            suspension::set_operator(&tx, id, true, now_us).await?;
+            say(&tx, id, "suspended by an operator", remark, &note, now_us).await
+        })
+        .await
+}
+
+/// Ends an operator's suspension. What billing suspends stays suspended.
+pub async fn unsuspend_server(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: OrderId,
+    remark: Remark<'_>,
+    request_id: Option<Uuid>,
+) -> Result<Facts, Error> {
+    let change = Change {
+        caller,
+        method: "ProvisioningService/UnsuspendServer",
+        id,
+        request_id,
+        body: remark.as_bytes(),
+    };
+    change
+        .make(app, |tx, facts, note, now_us| async move {
+            live(&facts)?;
+            suspension::set_operator(&tx, id, false, now_us).await?;
+            let text = "no longer suspended by an operator";
+            say(&tx, id, text, remark, &note, now_us).await
+        })
+        .await
+}
+
+/// Ends the subscription and deletes the server now, with all that is on it; also one that is
+/// over and only kept. A session that can still be paid is ended.
+pub async fn terminate_server(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: OrderId,
+    remark: Remark<'_>,
+    request_id: Option<Uuid>,
+) -> Result<Facts, Error> {
+    let change = Change {
+        caller,
+        method: "ProvisioningService/TerminateServer",
+        id,
+        request_id,
+        body: remark.as_bytes(),
+    };
+    change
+        .make(app, |tx, facts, note, now_us| async move {
+            if !facts.server.exists() {
+                live(&facts)?;
+            }
+            if !facts.billing.confirmed() {
+                billing::request_expiry(&tx, id).await?;
+            }
+            suspension::set_terminated(&tx, id, now_us).await?;
+            say(&tx, id, "ended by an operator", remark, &note, now_us).await
+        })
+        .await
+}
+
+async fn say(
+    tx: &Tx,
+    id: OrderId,
+    what: &str,
+    remark: Remark<'_>,
+    note: &Note,
+    now_us: i64,
+) -> Result<(), Error> {
+    let text = match remark {
+        "" => what.to_owned(),
+        remark => format!("{what}: {remark}"),
+    };
+    Ok(order_events::remark(tx, id, &text, note, now_us).await?)
+}

@@ -1,0 +1,73 @@
+//! What the panel was told about a server's suspension, and what came of it.
+
+use sea_orm::{
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr,
+};
+
+use super::change;
+use crate::{
+    db::{Error, Tx, entity::servers},
+    domain::OrderId,
+};
+
+/// Notes that the panel is about to be told to suspend it: from here on it may be.
+pub async fn set_suspend_sent(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    servers::Entity::update_many()
+        .col_expr(servers::Column::SuspendSentUs, Expr::value(now_us))
+        .filter(servers::Column::OrderId.eq(id.0))
+        .filter(servers::Column::SuspendSentUs.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes whether an operator wants it suspended; the first time stays.
+pub async fn set_operator(tx: &Tx, id: OrderId, suspended: bool, now_us: i64) -> Result<(), Error> {
+    let mut update = servers::Entity::update_many()
+        .col_expr(
+            servers::Column::OperatorSuspendedUs,
+            Expr::value(suspended.then_some(now_us)),
+        )
+        .filter(servers::Column::OrderId.eq(id.0));
+    if suspended {
+        update = update.filter(servers::Column::OperatorSuspendedUs.is_null());
+    }
+    update.exec(&**tx).await?;
+    Ok(())
+}
+
+/// Notes that an operator wants the server gone; the first time stays.
+pub async fn set_terminated(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    servers::Entity::update_many()
+        .col_expr(servers::Column::TerminatedUs, Expr::value(now_us))
+        .filter(servers::Column::OrderId.eq(id.0))
+        .filter(servers::Column::TerminatedUs.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
+/// Notes that it is suspended.
+pub async fn set_suspended(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    let change = servers::ActiveModel {
+        suspended_us: Set(Some(now_us)),
+        observed_status: Set(Some("suspended".to_owned())),
+        panel_write_us: Set(Some(now_us)),
+        ..change(id)
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Notes that it goes on, in the state that the panel showed.
+pub async fn set_unsuspended(tx: &Tx, id: OrderId, status: &str, now_us: i64) -> Result<(), Error> {
+    let change = servers::ActiveModel {
+        suspend_sent_us: Set(None),
+        suspended_us: Set(None),
+        observed_status: Set(Some(status.to_owned())),
+        panel_write_us: Set(Some(now_us)),
+        ..change(id)
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! The next step of an order, from its facts alone.
+//!
+//! Planning is pure: it compares what the customer is entitled to with what is
+//! known of Stripe and the panel. A lost message, a crash, a duplicate or a
+//! second replica changes only when a step is taken, never which.
+
+use super::{Step, Timing};
+use crate::domain::{
+    entitlement::Entitlement,
+    order::{EndWish, ErrorReason, Facts, WaitingReason},
+};
+
+/// The next step. Every combination of facts has one.
+pub fn next_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
+    match step_now(facts, timing, now_us) {
+        // What time alone will change is looked at then.
+        Step::Rest(reason) => match looks_again_us(facts, timing, now_us) {
+            Some(until_us) => Step::Wait { until_us, reason },
+            None => Step::Rest(reason),
+        },
+        step => step,
+    }
+}
+
+fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
+    if facts.billing.over() {
+        return wind_down(facts, timing, now_us);
+    }
+    if let Some(step) = billing_step(facts, timing, now_us) {
+        return step;
+    }
+    if let Some(step) = settle_step(facts, timing, now_us) {
+        return step;
+    }
+    if facts.billing.wish.is_some() {
+        return Step::PlanEnd;
+    }
+    match entitled_step(facts, timing, now_us) {
+        Some(step) => step,
+        // A server that ran and failed later keeps its place; parked means hands off.
+        None if facts.order.error_reason.is_some() => Step::Rest(None),
+        None => provision_step(facts, timing, now_us),
+    }
+}
+
+/// When the facts ask for another step although nothing is heard: also of a parked order.
+pub fn looks_again_us(facts: &Facts, timing: &Timing, now_us: i64) -> Option<i64> {
+    let changes_us = facts.grounds().changes_us(timing.patience, now_us);
+    // Once the server is gone nothing is left to stop or delete.
+    let changes_us = changes_us.filter(|_| !facts.billing.over() || facts.server.exists());
+    let end_us = read_at_end_us(facts, timing).filter(|end_us| *end_us > now_us);
+    changes_us.into_iter().chain(end_us).min()
+}
+
+/// What Stripe has to be told or asked, before anything else.
+fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
+    let billing = &facts.billing;
+    if billing.session_id.is_none() {
+        return Some(Step::OpenSession);
+    }
+    if billing.hints > billing.hints_read {
+        return Some(Step::SyncBilling);
+    }
+    // Whoever is charged and does not want it any more waits for nothing.
+    let unwanted = billing.wish == Some(EndWish::Now) || facts.server.terminated_us.is_some();
+    if unwanted && billing.subscription_id.is_some() {
+        return Some(Step::CancelSubscription);
+    }
+    if billing.confirmed() {
+        let ends = read_at_end_us(facts, timing).is_some_and(|end_us| end_us <= now_us);
+        let grace_ended = billing.suspend_since_us.is_none()
+            && matches!(
+                facts.grounds().entitle(timing.patience, now_us),
+                Entitlement::Suspended(reasons) if reasons.billing
+            );
+        // What ends by time alone is read first: its customer may have paid meanwhile.
+        return (ends || grace_ended).then_some(Step::SyncBilling);
+    }
+    let complete = billing.session_status.as_deref() == Some("complete");
+    // Parked, it waits for a person, but what it holds still ends with its session.
+    if facts.order.error_reason.is_some() && complete {
+        return Some(Step::Rest(None));
+    }
+    let ask_us = if complete && billing.paid() {
+        // Paid, but its subscription was not there yet.
+        billing.read_us.unwrap_or(0) + timing.settle_again_us
+    } else if complete {
+        billing.read_us.unwrap_or(0) + timing.delayed_payment_us
+    } else if billing.expire_requested {
+        // Stripe may refuse to end it while its customer pays: asked again, but not at once.
+        billing
+            .read_us
+            .map_or(now_us, |read| read + timing.settle_again_us)
+    } else {
+        let expires_us = billing
+            .session_expires_us
+            .unwrap_or(billing.request_expires_us);
+        // Asked once past its expiry; a session still open then is ended by the same step.
+        (expires_us + timing.session_grace_us).max(
+            billing
+                .read_us
+                .map_or(0, |read| read + timing.session_grace_us),
+        )
+    };
+    if ask_us <= now_us {
+        return Some(Step::SyncBilling);
+    }
+    Some(Step::Wait {
+        until_us: ask_us,
+        reason: Some(WaitingReason::AwaitingPayment),
+    })
+}
+
+/// When a subscription with a known end is read though nobody told that it came: once it
+/// is past, then every hour while Stripe has not ended it.
+fn read_at_end_us(facts: &Facts, timing: &Timing) -> Option<i64> {
+    let billing = &facts.billing;
+    if billing.over() || !billing.confirmed() {
+        return None;
+    }
+    let end_us = billing.cancel_at_us? + timing.session_grace_us;
+    let read_us = billing.read_us.filter(|read_us| *read_us >= end_us);
+    Some(read_us.map_or(end_us, |read_us| read_us + timing.delayed_payment_us))
+}
+
+/// Brings the server to what its customer is entitled to: stops it, lets it go on, or ends
+/// its subscription before it goes. `None` where nothing of that is to be done.
+fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
+    let server = &facts.server;
+    let usable = server.exists() && server.ever_ran();
+    match facts.grounds().entitle(timing.patience, now_us) {
+        Entitlement::Ended if facts.billing.subscription_over() => {
+            server.exists().then_some(Step::Delete)
+        }
+        Entitlement::Ended => Some(Step::CancelSubscription),
+        Entitlement::Suspended(_) if usable => {
+            server.suspended_us.is_none().then_some(Step::Suspend)
+        }
+        // Not made for somebody who does not pay for it; nothing else would look again.
+        Entitlement::Suspended(reasons) if reasons.billing && !server.exists() => {
+            let read_us = facts.billing.read_us.unwrap_or(0);
+            let until_us = read_us + timing.delayed_payment_us;
+            Some(if until_us <= now_us {
+                Step::SyncBilling
+            } else {
+                Step::Wait {
+                    until_us,
+                    reason: Some(WaitingReason::AwaitingPayment),
+                }
+            })
+        }
+        Entitlement::Running if usable => {
+            server.suspend_sent_us.is_some().then_some(Step::Unsuspend)
+        }
+        Entitlement::Suspended(_) | Entitlement::Running | Entitlement::Unchanged => None,
+    }
+}
+
+/// Makes the server of a confirmed order.
+fn provision_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
+    let server = &facts.server;
+    if !server.exists() {
+        if server.deleted_us.is_some() {
+            // Never made again by itself: the customer's data went with it.
+            return Step::Park(ErrorReason::ServerMissing);
+        }
+        let read_us = facts.billing.read_us.unwrap_or(now_us);
+        if read_us + timing.billing_fresh_us < now_us {
+            // It waited long: the subscription may have ended without our hearing of it.
+            return Step::SyncBilling;
+        }
+        if facts.panel_user.is_none() {
+            return Step::EnsureOwner;
+        }
+        let placed = server.attempt > 0
+            && server.has_create_request
+            && facts.hold_node.is_some()
+            && facts.hold_node == server.node_id
+            && facts.ports >= facts.order.spec.ports;
+        return if placed {
+            Step::CreateServer
+        } else {
+            Step::Place
+        };
+    }
+    install_step(facts, timing, now_us)
+}
+
+fn install_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
+    let server = &facts.server;
+    match server.observed_status.as_deref() {
+        Some("install_failed" | "reinstall_failed") if !server.ever_ran() => {
+            if server.reinstalls == 0 {
+                Step::Reinstall
+            } else {
+                Step::Park(ErrorReason::InstallFailed)
+            }
+        }
+        None | Some("installing") if !server.ever_ran() => {
+            let limit_us = server.install_since_us.unwrap_or(now_us) + timing.install_limit_us;
+            if limit_us > now_us {
+                // The poll of all servers wakes the order; this is the deadline of the install.
+                Step::Wait {
+                    until_us: limit_us,
+                    reason: Some(WaitingReason::Installing),
+                }
+            } else {
+                // Also after the second chance: nobody may have looked since it ended.
+                Step::Reinstall
+            }
+        }
+        _ => Step::Rest(None),
+    }
+}
+
+/// Settles a create whose answer never came. Two looks of a live order, three
+/// late ones of an order that has ended.
+fn settle_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
+    let server = &facts.server;
+    if !server.in_doubt() {
+        return None;
+    }
+    let sent_us = server.create_sent_us?;
+    let looks = usize::try_from(server.settle_looks).unwrap_or(usize::MAX);
+    let look_us = if facts.billing.over() {
+        let [.., last_us] = timing.late_looks_us;
+        let look_us = timing.late_looks_us.get(looks).copied().unwrap_or(last_us);
+        sent_us + look_us.max(timing.settle_us)
+    } else if looks == 0 {
+        sent_us + timing.settle_us
+    } else {
+        let first_look_us = server.looked_us.unwrap_or(sent_us + timing.settle_us);
+        first_look_us.max(sent_us + timing.settle_us) + timing.settle_again_us
+    };
+    if look_us <= now_us {
+        return Some(Step::SettleCreate);
+    }
+    Some(Step::Wait {
+        until_us: look_us,
+        reason: Some(WaitingReason::OutcomeUnknown),
+    })
+}
+
+/// How many look-ups that find nothing settle a create.
+pub fn looks_to_settle(over: bool) -> i32 {
+    if over { 3 } else { 2 }
+}
+
+/// Ends what an ended order still holds. A server that its customer used stands still for as
+/// long as it is kept; one that never came into use goes at once.
+fn wind_down(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
+    if let Some(step) = settle_step(facts, timing, now_us) {
+        return step;
+    }
+    if facts.server.exists() {
+        if !facts.server.ever_ran() {
+            return Step::Delete;
+        }
+        return entitled_step(facts, timing, now_us).unwrap_or(Step::Rest(None));
+    }
+    if facts.hold_node.is_some() || facts.ports > 0 {
+        return Step::Release;
+    }
+    Step::Rest(None)
+}

@@ -1,0 +1,105 @@
+//! Nothing is taken from a customer without a fresh read of Stripe under this very claim,
+//! after the decision. Also the look at the panel before a server is touched.
+
+use super::sync_billing;
+use crate::{
+    app::Error,
+    db::{allocations, servers},
+    domain::{
+        entitlement::Standing,
+        order::{ErrorReason, Facts, WaitingReason},
+        step::Step,
+    },
+    panel::Server,
+    stripe,
+    worker::{claim::Work, driver::Outcome},
+};
+
+/// Whether Stripe still says what the step was planned on. `Err` holds what the order is to
+/// do instead.
+pub(super) async fn still_so(work: &Work, facts: &Facts) -> Result<Result<(), Outcome>, Error> {
+    let over = facts.billing.over();
+    let so = match standing(work, facts).await {
+        Ok(standing) if over => standing == Standing::Over,
+        Ok(standing) => standing == facts.billing.standing(),
+        // For what is over there is nothing left to try: it waits for an answer.
+        Err(error) if over => {
+            tracing::warn!(%error, "Stripe");
+            return Ok(Err(work.later(WaitingReason::StripeUnavailable)));
+        }
+        Err(error) => return Ok(Err(sync_billing::failed(work, &error))),
+    };
+    if so {
+        return Ok(Ok(()));
+    }
+    if over {
+        return Ok(Err(Outcome::Park {
+            reason: ErrorReason::Internal,
+            message: "Stripe no longer says that the order is over".to_owned(),
+        }));
+    }
+    // What it says now is stored, and planned on.
+    Ok(Err(sync_billing::take(work, facts).await?))
+}
+
+/// Where the subscription stands now, or what stands for one where there never was any.
+async fn standing(work: &Work, facts: &Facts) -> Result<Standing, stripe::Error> {
+    if let Some(id) = &facts.billing.subscription_id {
+        let subscription = work.app.stripe.subscription(id).await?;
+        return Ok(match subscription.ended_at {
+            Some(_) => Standing::Over,
+            None => Standing::of(Some(&subscription.status)),
+        });
+    }
+    let over = match &facts.billing.session_id {
+        Some(id) => work.app.stripe.session(id).await?.status == "expired",
+        None => facts.billing.never_opened,
+    };
+    Ok(if over {
+        Standing::Over
+    } else {
+        Standing::Unclear
+    })
+}
+
+/// The order's server as the panel shows it now. Panel ids are reused after a rebuild: only
+/// one that bears our id is ours. `Err` holds what the order is to do where it is not there.
+pub(super) async fn look(
+    work: &Work,
+    step: Step,
+    panel_id: i64,
+    over: bool,
+) -> Result<Result<Server, Outcome>, Error> {
+    let id = work.id().to_string();
+    match work.app.panel.server(panel_id).await {
+        Ok(Some(server)) if server.external_id.as_deref() == Some(&id) => return Ok(Ok(server)),
+        Ok(_) => {}
+        Err(error) => return Ok(Err(work.panel_failed(&error))),
+    }
+    Ok(Err(match work.app.panel.server_by_external_id(&id).await {
+        Ok(None) if over => {
+            tracing::warn!(panel_id, "the server is gone already");
+            set_gone(work, step).await?;
+            Outcome::Again
+        }
+        // It is never made again by itself: its customer's data went with it.
+        Ok(None) => Outcome::Park {
+            reason: ErrorReason::ServerMissing,
+            message: "the server is gone from the panel".to_owned(),
+        },
+        // It is there under another id: the panel is not the one we know.
+        Ok(Some(_)) => work.later(WaitingReason::PanelChanged),
+        Err(error) => work.panel_failed(&error),
+    }))
+}
+
+/// Notes that the server is gone. The panel frees the ports with it.
+pub(super) async fn set_gone(work: &Work, step: Step) -> Result<(), Error> {
+    let id = work.id();
+    work.store(step, |tx, now_us| async move {
+        servers::set_deleted(&tx, id, now_us).await?;
+        Ok(allocations::release(&tx, id).await?)
+    })
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! Suspend: the panel stops a server that is not paid for, or that an operator suspends.
+//!
+//! The panel's traps: suspended during an install it forgets the install; a suspension that
+//! its node refuses shows for a moment and leaves "normal" behind; and a second call for one
+//! that is suspended tells the node nothing.
+
+use super::fresh;
+use crate::{
+    app::Error,
+    db::servers::suspension,
+    domain::{
+        order::{Facts, WaitingReason},
+        step::Step,
+    },
+    worker::{claim::Work, driver::Outcome},
+};
+
+pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
+    let id = work.id();
+    let Some(panel_id) = facts.server.panel_id else {
+        return Ok(Outcome::Again);
+    };
+    let over = facts.billing.over();
+    // An operator's word needs no other.
+    if (over || facts.suspension_reasons().billing)
+        && let Err(instead) = fresh::still_so(work, facts).await?
+    {
+        return Ok(instead);
+    }
+    let server = match fresh::look(work, Step::Suspend, panel_id, over).await? {
+        Ok(server) => server,
+        Err(instead) => return Ok(instead),
+    };
+    let panel = &work.app.panel;
+    match server.status.as_deref() {
+        Some("installing" | "restoring_backup") => {
+            return Ok(work.later(WaitingReason::Installing));
+        }
+        Some("suspended") if facts.server.suspend_sent_us.is_some() => {
+            // Ours, whose answer was lost: whether the node heard of it nobody knows, and it
+            // would not hear of a second one.
+            if let Err(error) = panel.unsuspend_server(panel_id).await {
+                return Ok(work.panel_failed(&error));
+            }
+        }
+        _ => {}
+    }
+    work.store(Step::Suspend, |tx, now_us| async move {
+        Ok(suspension::set_suspend_sent(&tx, id, now_us).await?)
+    })
+    .await?;
+    if let Err(error) = panel.suspend_server(panel_id).await {
+        return Ok(work.panel_failed(&error));
+    }
+    work.store(Step::Suspend, |tx, now_us| async move {
+        Ok(suspension::set_suspended(&tx, id, now_us).await?)
+    })
+    .await?;
+    Ok(Outcome::Again)
+}

@@ -1,0 +1,42 @@
+//! Unsuspend: a server that we suspended goes on. What others suspended on the panel stays so.
+
+use super::fresh;
+use crate::{
+    app::Error,
+    db::servers::suspension,
+    domain::{
+        order::{Facts, WaitingReason},
+        step::Step,
+    },
+    worker::{claim::Work, driver::Outcome},
+};
+
+pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
+    let id = work.id();
+    let Some(panel_id) = facts.server.panel_id else {
+        return Ok(Outcome::Again);
+    };
+    let mut server = match fresh::look(work, Step::Unsuspend, panel_id, false).await? {
+        Ok(server) => server,
+        Err(instead) => return Ok(instead),
+    };
+    if server.status.as_deref() == Some("suspended") {
+        if let Err(error) = work.app.panel.unsuspend_server(panel_id).await {
+            return Ok(work.panel_failed(&error));
+        }
+        // Its node may have refused: then it is suspended again, and only a look tells.
+        server = match fresh::look(work, Step::Unsuspend, panel_id, false).await? {
+            Ok(server) => server,
+            Err(instead) => return Ok(instead),
+        };
+        if server.status.as_deref() == Some("suspended") {
+            return Ok(work.later(WaitingReason::PanelUnavailable));
+        }
+    }
+    let status = &server.status.unwrap_or_default();
+    work.store(Step::Unsuspend, |tx, now_us| async move {
+        Ok(suspension::set_unsuspended(&tx, id, status, now_us).await?)
+    })
+    .await?;
+    Ok(Outcome::Again)
+}

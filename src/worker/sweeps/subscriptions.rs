@@ -1,0 +1,96 @@
+//! Finds subscriptions that are not as we last read them, though no event told of it: the
+//! safety net below the events, which Stripe itself may lose. What is missing in the list
+//! means nothing.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    Found,
+    hint::{Find, tell},
+};
+use crate::{
+    app::{App, Error},
+    db::billing::{self, KnownSubscription},
+    domain::{OrderId, SECOND_US, ids::parse_uuid},
+    stripe::Subscription,
+};
+
+/// Pages of 100 subscriptions in one run.
+const PAGES: usize = 20;
+
+pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
+    let mut finds = 0;
+    let mut after = (!cursor.is_empty()).then(|| cursor.to_owned());
+    for _ in 0..PAGES {
+        let page = match app.stripe.subscriptions(after.as_deref()).await {
+            Ok(page) => page,
+            Err(error) => {
+                // The next run begins anew: what this one was to go on behind may be gone.
+                tracing::warn!(%error, "Stripe's subscriptions could not be listed");
+                after = None;
+                break;
+            }
+        };
+        finds += compare(app, &page.data).await?;
+        after = page.data.last().map(|listed| listed.id.clone());
+        after = after.filter(|_| page.has_more);
+        if after.is_none() {
+            break;
+        }
+    }
+    // Where there are more pages than one run reads, the next run goes on behind them.
+    Ok(Found {
+        finds,
+        cursor: after.unwrap_or_default(),
+    })
+}
+
+async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<i32, Error> {
+    let ids: Vec<&str> = listed.iter().map(|listed| listed.id.as_str()).collect();
+    let named: Vec<OrderId> = listed.iter().filter_map(order_of).collect();
+    let known = billing::known_subscriptions(app.db.read(), &ids, &named).await?;
+    let by_order: HashMap<OrderId, KnownSubscription> =
+        known.into_iter().map(|row| (row.order_id, row)).collect();
+    let by_id: HashMap<&str, &KnownSubscription> = by_order
+        .values()
+        .filter_map(|row| Some((row.subscription_id.as_deref()?, row)))
+        .collect();
+    let mut finds = 0;
+    for listed in listed {
+        if listed.livemode != app.stripe.livemode() {
+            continue;
+        }
+        let known = by_id.get(listed.id.as_str()).copied();
+        // The first subscription of an order is its only one.
+        let known = known.or_else(|| {
+            let row = by_order.get(&order_of(listed)?)?;
+            row.subscription_id.is_none().then_some(row)
+        });
+        if let Some(known) = known.filter(|known| differs(known, listed)) {
+            let find = Find {
+                actor: "sweep:subscriptions",
+                cause: &listed.id,
+                text: "Stripe's list shows another state of its subscription; no event told of it",
+                paid_session: None,
+            };
+            tell(app, known.order_id, &find).await?;
+            finds += 1;
+        }
+    }
+    Ok(finds)
+}
+
+fn order_of(listed: &Subscription) -> Option<OrderId> {
+    listed.order_id.as_deref().and_then(parse_uuid).map(OrderId)
+}
+
+/// Whether a read would show something new; not while one is due anyway.
+fn differs(known: &KnownSubscription, listed: &Subscription) -> bool {
+    let micros = |seconds: Option<i64>| seconds.map(|s| s.saturating_mul(SECOND_US));
+    !known.over
+        && !known.to_be_read
+        && (known.status.as_deref() != Some(listed.status.as_str())
+            || known.current_period_end_us != micros(listed.current_period_end)
+            || known.cancel_at_us != micros(listed.cancel_at)
+            || listed.ended_at.is_some())
+}

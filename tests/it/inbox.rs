@@ -1,0 +1,161 @@
+//! The inbox as operators use it: what came, what became of it, and one more try.
+
+use sandbox::stripe::ApiVersion;
+use serde_json::json;
+use spawnpoint::rpc::proto::{self, Order, StripeEvent};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    live::{Live, cart, reason},
+    till,
+};
+
+both_engines!(
+    events_are_listed_by_what_became_of_them,
+    an_event_is_replayed_and_has_no_second_effect,
+    an_event_that_failed_is_tried_again,
+);
+
+async fn list(live: &Live, message: proto::ListStripeEventsRequest) -> Vec<StripeEvent> {
+    let mut message = message;
+    let (mut events, mut client) = (Vec::new(), live.orders());
+    loop {
+        let answer = client
+            .list_stripe_events(live.viewer(message.clone()))
+            .await;
+        let answer = answer.unwrap().into_inner();
+        events.extend(answer.events);
+        if answer.next_page_token.is_empty() {
+            return events;
+        }
+        message.page_token = answer.next_page_token;
+    }
+}
+
+async fn replay(live: &Live, event_id: &str) -> Result<StripeEvent, Status> {
+    let message = proto::ReplayStripeEventRequest {
+        event_id: event_id.to_owned(),
+    };
+    let answer = live
+        .orders()
+        .replay_stripe_event(live.operator(message))
+        .await?;
+    Ok(answer.into_inner().event.unwrap())
+}
+
+async fn bought(live: &Live) -> Order {
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    let order = live.wait_running(&order.id).await;
+    till::delivered(live).await;
+    live.wait_until_unleased().await;
+    order
+}
+
+/// An event of the order's session under this id, about another session.
+async fn misnamed(live: &Live, order: &Order, id: &str) {
+    let session = &order.stripe_checkout_session_id;
+    let told = till::event_about(live, "checkout.session.completed", session);
+    let version = ApiVersion::parse(ApiVersion::NEW).unwrap();
+    let mut event = live.world.stripe.event_json(&told.id, &version).unwrap();
+    event["id"] = json!(id);
+    event["data"]["object"]["id"] = json!("cs_test_other");
+    assert_eq!(till::send_webhook(live, &event).await, 200);
+}
+
+async fn events_are_listed_by_what_became_of_them(engine: Engine) {
+    let live = Live::open(engine).await;
+    let (one, other) = (bought(&live).await, bought(&live).await);
+    misnamed(&live, &one, "evt_misnamed").await;
+    let everything = list(&live, proto::ListStripeEventsRequest::default()).await;
+    let rows = till::rows(&live, "stripe_events").await;
+    assert_eq!(everything.len(), usize::try_from(rows).unwrap());
+    assert_eq!(everything[0].id, "evt_misnamed", "the last one first");
+    let received = everything.iter().map(|event| {
+        let time = event.receive_time.unwrap();
+        (time.seconds, time.nanos, event.id.clone())
+    });
+    assert!(received.collect::<Vec<_>>().is_sorted_by(|a, b| a > b));
+    // In pages of two it is the same.
+    let paged = proto::ListStripeEventsRequest {
+        page_size: 2,
+        ..Default::default()
+    };
+    assert_eq!(list(&live, paged).await, everything);
+    let narrowed = |change: &dyn Fn(&mut proto::ListStripeEventsRequest)| {
+        let mut message = proto::ListStripeEventsRequest::default();
+        change(&mut message);
+        message
+    };
+    let failed = list(&live, narrowed(&|it| it.state = "failed".to_owned())).await;
+    assert_eq!(failed.len(), 1);
+    assert_eq!(
+        (failed[0].id.as_str(), failed[0].order_id.as_str()),
+        ("evt_misnamed", one.id.as_str())
+    );
+    assert_ne!(failed[0].last_error, "");
+    let about = list(&live, narrowed(&|it| it.order_id = other.id.clone())).await;
+    assert!(about.len() >= 3 && about.iter().all(|event| event.order_id == other.id));
+    let kind = "invoice.paid";
+    let paid = list(&live, narrowed(&|it| it.r#type = kind.to_owned())).await;
+    assert_eq!(paid.len(), 2);
+    let at = everything[0].receive_time;
+    let later = list(&live, narrowed(&|it| it.receive_time_from = at)).await;
+    assert_eq!(later.len(), 1);
+    let before = list(&live, narrowed(&|it| it.receive_time_before = at)).await;
+    assert_eq!(before.len(), everything.len() - 1);
+    let bad = narrowed(&|it| it.state = "seen".to_owned());
+    let status = live
+        .orders()
+        .list_stripe_events(live.viewer(bad))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&status), "FIELD_INVALID");
+    live.close().await;
+}
+
+async fn an_event_is_replayed_and_has_no_second_effect(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = bought(&live).await;
+    let session = &order.stripe_checkout_session_id;
+    let told = till::event_about(&live, "checkout.session.completed", session);
+    let hints = till::hints(&live, &order.id).await;
+    let replayed = replay(&live, &told.id).await.unwrap();
+    assert_eq!(
+        (
+            replayed.state.as_str(),
+            replayed.source.as_str(),
+            replayed.attempts
+        ),
+        ("applied", "replay", 2)
+    );
+    assert_eq!(till::hints(&live, &order.id).await, hints + 1);
+    live.wait_until_unleased().await;
+    let now = live.order(&order.id).await;
+    assert_eq!(now.status(), order.status());
+    assert_eq!(live.world.panel.count_route("POST", "/servers"), 1);
+    let unknown = replay(&live, "evt_unknown").await.unwrap_err();
+    assert_eq!(
+        (unknown.code(), reason(&unknown).as_str()),
+        (Code::NotFound, "EVENT_NOT_FOUND")
+    );
+    live.close().await;
+}
+
+async fn an_event_that_failed_is_tried_again(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = bought(&live).await;
+    misnamed(&live, &order, "evt_misnamed").await;
+    let hints = till::hints(&live, &order.id).await;
+    for attempts in 2..4 {
+        let replayed = replay(&live, "evt_misnamed").await.unwrap();
+        assert_eq!(
+            (replayed.state.as_str(), replayed.attempts),
+            ("failed", attempts)
+        );
+        assert_eq!(replayed.order_id, order.id);
+    }
+    assert_eq!(till::hints(&live, &order.id).await, hints);
+    live.close().await;
+}

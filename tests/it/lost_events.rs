@@ -1,0 +1,349 @@
+//! Events that no webhook brings, or that Stripe never made: the sweeps find what they would
+//! have told. And events in every order and rendering, after which all is the same.
+
+use std::{sync::Arc, time::Duration};
+
+use sandbox::stripe::{ApiVersion, Effect, Fault, PayMode, SubscriptionStatus};
+use serde_json::{Value, json};
+use spawnpoint::{
+    rpc::proto::{self, Order, OrderStatus, ServerState},
+    worker::{ByHand, Settings},
+};
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE, cart},
+    sql, till, wait,
+};
+
+both_engines!(
+    with_every_webhook_lost_for_four_days_one_pass_heals_everything,
+    what_stripe_itself_lost_is_seen_in_its_list_of_subscriptions,
+    a_look_that_breaks_off_goes_on_where_it_was,
+    what_is_listed_and_is_not_ours_changes_nothing,
+    an_order_ends_alike_in_whatever_order_its_events_come,
+    an_old_event_revives_nothing,
+);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+const EVENTS: &str = "stripe_events";
+const SUBSCRIPTIONS: &str = "subscriptions";
+
+/// A shop whose sweeps have looked once, and look again when they are told to.
+async fn open(engine: Engine) -> Live {
+    let live = Live::open_with(engine, |options| {
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
+    })
+    .await;
+    let looked = format!(
+        "SELECT count(*) FROM sweeps WHERE name IN ('{EVENTS}', '{SUBSCRIPTIONS}')
+         AND last_run_us IS NOT NULL AND lease_owner IS NULL"
+    );
+    wait::until("the sweeps have looked", PATIENCE, || async {
+        sql::count(&live.store.db, &looked).await == 2
+    })
+    .await;
+    live
+}
+
+/// One turn of a sweep.
+async fn look(live: &Live, sweep: &str) {
+    let app = Arc::clone(&live.world.cores[0].app);
+    let hand = ByHand::new(app, Settings::default());
+    hand.sweep_one(sweep).await.unwrap();
+}
+
+async fn running(live: &Live) -> Order {
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    live.wait_running(&order.id).await
+}
+
+/// No event is delivered any more; those that were are settled.
+async fn go_deaf(live: &Live) {
+    till::delivered(live).await;
+    till::deliver_webhooks(live, false);
+}
+
+fn set(live: &Live, order: &Order, status: SubscriptionStatus) {
+    let subscription = live.subscription(order);
+    let stripe = &live.world.stripe;
+    stripe
+        .set_subscription_status(&subscription, status)
+        .unwrap();
+}
+
+/// Lets so much time pass, here and at Stripe.
+fn pass(live: &Live, by: Duration) {
+    live.world.stripe.advance(by);
+    live.skip(by);
+}
+
+async fn wait_for(live: &Live, order: &Order, status: OrderStatus, state: ServerState) {
+    live.wait_order(&order.id, "what no webhook told is known", |order| {
+        (order.status(), order.server_state()) == (status, state)
+    })
+    .await;
+}
+
+/// W-18. Finding 4: a lost webhook left nothing to compare with.
+async fn with_every_webhook_lost_for_four_days_one_pass_heals_everything(engine: Engine) {
+    let live = open(engine).await;
+    let stripe = &live.world.stripe;
+    let ended = running(&live).await;
+    let unpaid = running(&live).await;
+    let planned = running(&live).await;
+    let untouched = running(&live).await;
+    let bought = live.reserve(cart(Uuid::new_v4())).await;
+    let failed = live.reserve(cart(Uuid::new_v4())).await;
+    let session = &failed.stripe_checkout_session_id;
+    stripe.pay(session, PayMode::Unpaid).unwrap();
+    go_deaf(&live).await;
+    let told = till::rows(&live, "stripe_events").await;
+
+    live.pay(&bought);
+    stripe.settle(session, false).unwrap();
+    stripe
+        .cancel_subscription(&live.subscription(&ended))
+        .unwrap();
+    set(&live, &unpaid, SubscriptionStatus::Unpaid);
+    let subscription = live.subscription(&planned);
+    stripe.cancel_at_period_end(&subscription, true).unwrap();
+    assert_eq!(till::rows(&live, "stripe_events").await, told);
+    pass(&live, 4 * DAY);
+    look(&live, EVENTS).await;
+
+    wait_for(&live, &ended, OrderStatus::Canceled, ServerState::Suspended).await;
+    wait_for(
+        &live,
+        &unpaid,
+        OrderStatus::Provisioned,
+        ServerState::Suspended,
+    )
+    .await;
+    live.wait_order(&planned.id, "its end is known", |order| {
+        order.cancel_time.is_some()
+    })
+    .await;
+    live.wait_running(&bought.id).await;
+    wait_for(&live, &failed, OrderStatus::Canceled, ServerState::None).await;
+    assert_eq!(
+        live.order(&untouched.id).await.server_state(),
+        ServerState::Running
+    );
+    let swept = "SELECT count(*) FROM stripe_events WHERE source = 'sweep'";
+    let swept = sql::count(&live.store.db, swept).await;
+    assert_eq!(swept, till::rows(&live, "stripe_events").await - told);
+    assert!(swept >= 5, "{swept}");
+    let message = proto::ListSweepsRequest {};
+    let mut client = live.provisioning();
+    let listed = client.list_sweeps(live.viewer(message)).await.unwrap();
+    let mut listed = listed.into_inner().sweeps.into_iter();
+    let look = listed.find(|sweep| sweep.name == "stripe_events").unwrap();
+    assert_eq!(i64::from(look.finds), swept, "one pass found all of it");
+    assert!(look.last_run_time.is_some());
+    live.close().await;
+}
+
+/// Stripe may fail to make an event at all; then its list of events lacks it too.
+async fn what_stripe_itself_lost_is_seen_in_its_list_of_subscriptions(engine: Engine) {
+    let live = open(engine).await;
+    let (ended, unpaid) = (running(&live).await, running(&live).await);
+    let untouched = running(&live).await;
+    go_deaf(&live).await;
+    let before = till::hints(&live, &untouched.id).await;
+    live.world
+        .stripe
+        .cancel_subscription(&live.subscription(&ended))
+        .unwrap();
+    set(&live, &unpaid, SubscriptionStatus::Unpaid);
+    look(&live, SUBSCRIPTIONS).await;
+    wait_for(&live, &ended, OrderStatus::Canceled, ServerState::Suspended).await;
+    wait_for(
+        &live,
+        &unpaid,
+        OrderStatus::Provisioned,
+        ServerState::Suspended,
+    )
+    .await;
+    let changes = till::changes(&live, &unpaid.id).await;
+    let found = changes
+        .iter()
+        .filter(|change| change.actor == "sweep:subscriptions");
+    assert_eq!(found.count(), 1);
+    // The next look finds nothing new, and nobody is read for nothing.
+    look(&live, SUBSCRIPTIONS).await;
+    let looked = "SELECT count(*) FROM sweeps WHERE name = 'subscriptions' AND finds = 0";
+    assert_eq!(sql::count(&live.store.db, looked).await, 1);
+    assert_eq!(till::hints(&live, &untouched.id).await, before);
+    live.close().await;
+}
+
+async fn a_look_that_breaks_off_goes_on_where_it_was(engine: Engine) {
+    let live = open(engine).await;
+    let stripe = &live.world.stripe;
+    let order = running(&live).await;
+    go_deaf(&live).await;
+    // What is to be found is the oldest of more events than one page holds.
+    set(&live, &order, SubscriptionStatus::Unpaid);
+    let other = running_unheard(&live).await;
+    for _ in 0..70 {
+        set(&live, &other, SubscriptionStatus::PastDue);
+        set(&live, &other, SubscriptionStatus::Active);
+    }
+    let down = Effect::Status {
+        status: 503,
+        body: None,
+    };
+    let down = stripe.inject(Fault::on("GET", "/v1/events", down).nth(2).times(20));
+    look(&live, EVENTS).await;
+    let broken =
+        "SELECT count(*) FROM sweeps WHERE name = 'stripe_events' AND cursor LIKE '%evt_%'";
+    assert_eq!(sql::count(&live.store.db, broken).await, 1, "it broke off");
+    assert!(stripe.fired(down) > 0);
+    assert_eq!(
+        live.order(&order.id).await.server_state(),
+        ServerState::Running
+    );
+    stripe.clear_faults();
+    look(&live, EVENTS).await;
+    wait_for(
+        &live,
+        &order,
+        OrderStatus::Provisioned,
+        ServerState::Suspended,
+    )
+    .await;
+    live.close().await;
+}
+
+/// An order that was paid, and of which nobody has heard.
+async fn running_unheard(live: &Live) -> Order {
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    live.pay(&order);
+    order
+}
+
+/// W-06: an account at Stripe is shared, and a list may hold what nobody can read.
+async fn what_is_listed_and_is_not_ours_changes_nothing(engine: Engine) {
+    let live = open(engine).await;
+    let order = running(&live).await;
+    go_deaf(&live).await;
+    let before = live.order(&order.id).await;
+    let event = |id: &str, change: &dyn Fn(&mut Value)| {
+        let mut event = json!({
+            "id": id, "object": "event", "api_version": ApiVersion::NEW, "livemode": false,
+            "created": 1_800_000_000, "type": "customer.subscription.deleted",
+            "data": {"object": {"id": "sub_foreign", "object": "subscription", "metadata": {}}},
+        });
+        change(&mut event);
+        event
+    };
+    let ours = |event: &mut Value| {
+        event["data"]["object"]["metadata"]["order_id"] = json!(order.id);
+    };
+    let listed = json!({
+        "object": "list", "url": "/v1/events", "has_more": false,
+        "data": [
+            event("evt_foreign", &|_| {}),
+            event("evt_live", &|event| {
+                ours(event);
+                event["livemode"] = json!(true);
+            }),
+            event("evt_other", &|event| {
+                ours(event);
+                event["data"]["object"]["id"] = json!("sub_other");
+            }),
+            event("evt_torn", &|event| event["type"] = Value::Null),
+        ],
+    });
+    let body = Some(listed.to_string());
+    let listed = Effect::Status { status: 200, body };
+    let stripe = &live.world.stripe;
+    let listed = stripe.inject(Fault::on("GET", "/v1/events", listed));
+    look(&live, EVENTS).await;
+    assert_eq!(stripe.fired(listed), 1);
+    for (id, state) in [("evt_foreign", "ignored:"), ("evt_live", "ignored:")] {
+        assert_eq!(till::inbox(&live, id).await.as_deref(), Some(state), "{id}");
+    }
+    let failed = till::inbox(&live, "evt_other").await.unwrap();
+    assert!(failed.starts_with("failed:"), "{failed}");
+    assert_eq!(till::inbox(&live, "evt_torn").await, None);
+    live.wait_until_unleased().await;
+    assert_eq!(live.order(&order.id).await.version, before.version);
+    live.close().await;
+}
+
+/// W-04: all 24 orders of arrival, each in both renderings.
+async fn an_order_ends_alike_in_whatever_order_its_events_come(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
+    })
+    .await;
+    till::deliver_webhooks(&live, false);
+    live.world.panel.set_rate_limit(10_000);
+    let kinds = [
+        "checkout.session.completed",
+        "customer.subscription.updated",
+        "invoice.paid",
+        "customer.subscription.deleted",
+    ];
+    let stripe = &live.world.stripe;
+    for version in [ApiVersion::OLD, ApiVersion::NEW] {
+        let version = ApiVersion::parse(version).unwrap();
+        let mut orders = Vec::new();
+        for arrival in till::permutations(&kinds) {
+            let order = live.reserve(cart(Uuid::new_v4())).await;
+            let before = stripe.events().len();
+            live.pay(&order);
+            let subscription = live.subscription(&order);
+            stripe.cancel_at_period_end(&subscription, true).unwrap();
+            stripe.cancel_subscription(&subscription).unwrap();
+            let made = stripe.events().split_off(before);
+            for kind in arrival {
+                let event = made.iter().find(|event| event.kind == kind).unwrap();
+                let body = stripe.event_json(&event.id, &version).unwrap();
+                assert_eq!(till::send_webhook(&live, &body).await, 200);
+            }
+            orders.push(order);
+        }
+        assert_eq!(orders.len(), 24);
+        for order in &orders {
+            wait_for(&live, order, OrderStatus::Canceled, ServerState::None).await;
+            let order = live.order(&order.id).await;
+            assert_eq!(order.subscription_status, "canceled");
+        }
+    }
+    assert_eq!(live.world.panel.count_route("POST", "/servers"), 0);
+    let applied = "SELECT count(*) FROM stripe_events WHERE state <> 'applied'";
+    assert_eq!(sql::count(&live.store.db, applied).await, 0);
+    live.close().await;
+}
+
+/// W-05: three days late, and long after the end. Finding 9: it was brought back to life.
+async fn an_old_event_revives_nothing(engine: Engine) {
+    let live = Live::open(engine).await;
+    let stripe = &live.world.stripe;
+    let order = running(&live).await;
+    let subscription = live.subscription(&order);
+    go_deaf(&live).await;
+    stripe.fail_payment(&subscription).unwrap();
+    set(&live, &order, SubscriptionStatus::Active);
+    let late = till::event_about(&live, "customer.subscription.updated", &subscription);
+    till::deliver_webhooks(&live, true);
+    stripe.cancel_subscription(&subscription).unwrap();
+    wait_for(&live, &order, OrderStatus::Canceled, ServerState::Suspended).await;
+    pass(&live, 3 * DAY);
+    let version = ApiVersion::parse(ApiVersion::NEW).unwrap();
+    let body = stripe.event_json(&late.id, &version).unwrap();
+    assert_eq!(body["data"]["object"]["status"], "active");
+    assert_eq!(till::send_webhook(&live, &body).await, 200);
+    live.wait_until_unleased().await;
+    let now = live.order(&order.id).await;
+    assert_eq!(
+        (now.status(), now.server_state()),
+        (OrderStatus::Canceled, ServerState::Suspended)
+    );
+    live.close().await;
+}

@@ -1,0 +1,350 @@
+//! What happens to a server that is not paid for: it stands still, goes on once it is paid,
+//! and goes with its subscription; never on old or missing news.
+
+use std::time::Duration;
+
+use sandbox::{
+    panel::{DaemonMode, Fault as PanelFault, FaultAction},
+    stripe::{Effect, Fault, SubscriptionStatus},
+};
+use serde_json::json;
+use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState, SuspensionReason};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    live::{Live, cart},
+    provisioning::EAST,
+    sql, till,
+};
+
+both_engines!(
+    a_failed_renewal_stops_the_server_after_the_grace_time_and_a_payment_lets_it_go_on,
+    an_ended_subscription_stops_its_server_at_once_and_deletes_it_after_the_retention,
+    an_unpaid_subscription_is_ended_before_its_server_goes,
+    nothing_is_stopped_while_stripe_cannot_be_read,
+    a_payment_nobody_heard_of_keeps_the_server_running,
+    a_word_that_nobody_knows_stops_nothing,
+    a_node_that_is_down_is_waited_for_both_ways,
+    a_suspension_without_an_answer_reaches_the_node,
+    a_server_is_not_stopped_while_it_installs,
+    a_planned_end_that_nobody_tells_of_is_noticed,
+);
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const GRACE: Duration = Duration::from_secs(3 * 24 * 3600);
+const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+const SUSPEND: &str = "/servers/{server}/suspend";
+const UNSUSPEND: &str = "/servers/{server}/unsuspend";
+const DELETE: &str = "/servers/{server}";
+
+async fn running(live: &Live) -> Order {
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    live.wait_running(&order.id).await
+}
+
+fn set(live: &Live, order: &Order, status: SubscriptionStatus) {
+    let subscription = live.subscription(order);
+    let stripe = &live.world.stripe;
+    stripe
+        .set_subscription_status(&subscription, status)
+        .unwrap();
+}
+
+async fn wait_state(live: &Live, order: &Order, state: ServerState) -> Order {
+    live.wait_order(&order.id, "the server is so far", |order| {
+        order.server_state() == state && order.waiting_reason.is_empty()
+    })
+    .await
+}
+
+async fn wait_status(live: &Live, order: &Order, status: &str) -> Order {
+    live.wait_order(&order.id, "the subscription is read", |order| {
+        order.subscription_status == status
+    })
+    .await
+}
+
+fn reasons(order: &Order) -> Vec<SuspensionReason> {
+    order.suspension_reasons().collect()
+}
+
+/// Findings 9 and 10: a failed payment changed nothing, or took the server at once.
+async fn a_failed_renewal_stops_the_server_after_the_grace_time_and_a_payment_lets_it_go_on(
+    engine: Engine,
+) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let panel = &live.world.panel;
+    live.world
+        .stripe
+        .fail_payment(&live.subscription(&order))
+        .unwrap();
+    let due = wait_status(&live, &order, "past_due").await;
+    assert_eq!(
+        (due.status(), due.server_state()),
+        (OrderStatus::Provisioned, ServerState::Running)
+    );
+    live.skip(GRACE - DAY);
+    live.wait_until_unleased().await;
+    assert_eq!(panel.count_route("POST", SUSPEND), 0);
+    assert_eq!(reasons(&live.order(&order.id).await), []);
+
+    live.skip(DAY);
+    let stopped = wait_state(&live, &order, ServerState::Suspended).await;
+    assert_eq!(stopped.status(), OrderStatus::Provisioned);
+    assert_eq!(reasons(&stopped), [SuspensionReason::Billing]);
+    assert!(live.made(&order.id).suspended);
+    // As long as Stripe tries, nothing is deleted.
+    live.skip(30 * DAY);
+    live.wait_until_unleased().await;
+
+    set(&live, &order, SubscriptionStatus::Active);
+    let paid = wait_state(&live, &order, ServerState::Running).await;
+    assert_eq!(reasons(&paid), []);
+    assert!(!live.made(&order.id).suspended);
+    let calls = [SUSPEND, UNSUSPEND].map(|route| panel.count_route("POST", route));
+    assert_eq!(calls, [1, 1]);
+    assert_eq!(panel.count_route("DELETE", DELETE), 0);
+    live.close().await;
+}
+
+/// Finding 11: a cancel never removed anything.
+async fn an_ended_subscription_stops_its_server_at_once_and_deletes_it_after_the_retention(
+    engine: Engine,
+) {
+    let live = Live::open(engine).await;
+    let all = till::remaining(&live, "mc-2gb", "us-east").await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    stripe
+        .cancel_subscription(&live.subscription(&order))
+        .unwrap();
+    let stopped = wait_state(&live, &order, ServerState::Suspended).await;
+    assert_eq!(stopped.status(), OrderStatus::Canceled);
+    assert_eq!(reasons(&stopped), [SuspensionReason::Billing]);
+    live.skip(RETENTION - DAY);
+    live.wait_until_unleased().await;
+    assert_eq!(live.world.panel.count_route("DELETE", DELETE), 0);
+    live.skip(DAY);
+    let gone = wait_state(&live, &order, ServerState::Deleted).await;
+    assert_eq!(
+        (gone.status(), reasons(&gone)),
+        (OrderStatus::Canceled, vec![])
+    );
+    till::wait_remaining(&live, "mc-2gb", "us-east", all).await;
+    assert_eq!(live.world.panel.servers(), []);
+    assert_eq!(live.world.panel.count_route("DELETE", DELETE), 1);
+    live.close().await;
+}
+
+async fn an_unpaid_subscription_is_ended_before_its_server_goes(engine: Engine) {
+    let live = Live::open(engine).await;
+    for status in [SubscriptionStatus::Unpaid, SubscriptionStatus::Paused] {
+        let order = running(&live).await;
+        let subscription = live.subscription(&order);
+        set(&live, &order, status);
+        let stopped = wait_state(&live, &order, ServerState::Suspended).await;
+        assert_eq!(stopped.status(), OrderStatus::Provisioned);
+        live.world.stripe.advance(RETENTION);
+        live.skip(RETENTION);
+        let gone = wait_state(&live, &order, ServerState::Deleted).await;
+        assert_eq!(gone.status(), OrderStatus::Canceled);
+        let ended = live.world.stripe.subscription(&subscription).unwrap();
+        assert_eq!(ended.status, SubscriptionStatus::Canceled);
+        let path = format!("/v1/subscriptions/{subscription}");
+        assert_eq!(till::stripe_calls(&live, "DELETE", &path).len(), 1);
+        assert_eq!(live.world.panel.servers(), []);
+    }
+    live.close().await;
+}
+
+/// O-02: news that are missing stop nothing. The control plane was away and comes back while
+/// Stripe does not answer.
+async fn nothing_is_stopped_while_stripe_cannot_be_read(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    stripe.fail_payment(&live.subscription(&order)).unwrap();
+    wait_status(&live, &order, "past_due").await;
+    let down = Effect::Status {
+        status: 503,
+        body: None,
+    };
+    let down = stripe.inject(Fault::on("GET", "/v1/", down).always());
+    live.skip(GRACE);
+    let waits = live
+        .wait_order(&order.id, "Stripe is waited for", |order| {
+            order.waiting_reason == "STRIPE_UNAVAILABLE"
+        })
+        .await;
+    assert_eq!(waits.server_state(), ServerState::Running);
+    assert!(stripe.fired(down) > 0);
+    assert_eq!(live.world.panel.count_route("POST", SUSPEND), 0);
+    stripe.clear_faults();
+    wait_state(&live, &order, ServerState::Suspended).await;
+    live.close().await;
+}
+
+/// O-02: its customer has paid meanwhile, and no event told of it.
+async fn a_payment_nobody_heard_of_keeps_the_server_running(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    stripe.fail_payment(&live.subscription(&order)).unwrap();
+    wait_status(&live, &order, "past_due").await;
+    till::delivered(&live).await;
+    till::deliver_webhooks(&live, false);
+    set(&live, &order, SubscriptionStatus::Active);
+    live.skip(GRACE);
+    let read = wait_status(&live, &order, "active").await;
+    assert_eq!(read.server_state(), ServerState::Running);
+    // Likewise one whose payment came after the server was stopped, at the end of all.
+    till::deliver_webhooks(&live, true);
+    set(&live, &order, SubscriptionStatus::Unpaid);
+    wait_state(&live, &order, ServerState::Suspended).await;
+    till::delivered(&live).await;
+    till::deliver_webhooks(&live, false);
+    set(&live, &order, SubscriptionStatus::Active);
+    live.skip(RETENTION);
+    wait_state(&live, &order, ServerState::Running).await;
+    assert_eq!(live.world.panel.count_route("POST", SUSPEND), 1);
+    assert_eq!(live.world.panel.count_route("DELETE", DELETE), 0);
+    live.close().await;
+}
+
+async fn a_word_that_nobody_knows_stops_nothing(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let path = format!("/v1/subscriptions/{}", live.subscription(&order));
+    let mut object = till::stripe_object(&live, &path).await;
+    object["status"] = json!("hibernating");
+    let body = Some(object.to_string());
+    let odd = Effect::Status { status: 200, body };
+    let odd = live
+        .world
+        .stripe
+        .inject(Fault::on("GET", &path, odd).always());
+    live.world
+        .stripe
+        .fail_payment(&live.subscription(&order))
+        .unwrap();
+    let read = wait_status(&live, &order, "hibernating").await;
+    assert!(live.world.stripe.fired(odd) > 0);
+    assert_eq!(read.server_state(), ServerState::Running);
+    live.skip(30 * DAY);
+    live.wait_until_unleased().await;
+    let later = live.order(&order.id).await;
+    assert_eq!(
+        (later.server_state(), reasons(&later)),
+        (ServerState::Running, vec![])
+    );
+    live.world.stripe.clear_faults();
+    live.close().await;
+}
+
+/// Contract 3.7: a failed suspension is put back, and shows for a moment.
+async fn a_node_that_is_down_is_waited_for_both_ways(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let panel = &live.world.panel;
+    for (status, state, suspended) in [
+        (SubscriptionStatus::Unpaid, ServerState::Suspended, true),
+        (SubscriptionStatus::Active, ServerState::Running, false),
+    ] {
+        panel.set_daemon(EAST.0, DaemonMode::Down);
+        set(&live, &order, status);
+        live.wait_for_reason(&order.id, "PANEL_UNAVAILABLE").await;
+        assert_eq!(live.made(&order.id).suspended, !suspended);
+        panel.set_daemon(EAST.0, DaemonMode::Ok);
+        let now = wait_state(&live, &order, state).await;
+        assert_eq!((now.attempts, now.error_reason.as_str()), (0, ""));
+        assert_eq!(live.made(&order.id).suspended, suspended);
+    }
+    live.close().await;
+}
+
+/// Contract 5: what is suspended already is not told to the node again; so where nobody knows
+/// whether it heard, it is let go on first.
+async fn a_suspension_without_an_answer_reaches_the_node(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let panel = &live.world.panel;
+    let lost = PanelFault::on("POST", "/servers/", FaultAction::Drop).after_work();
+    let lost = panel.inject(lost.times(1));
+    set(&live, &order, SubscriptionStatus::Unpaid);
+    wait_state(&live, &order, ServerState::Suspended).await;
+    assert_eq!(panel.fired(lost), 1);
+    assert!(live.made(&order.id).suspended);
+    let calls = [SUSPEND, UNSUSPEND].map(|route| panel.count_route("POST", route));
+    assert_eq!(calls, [2, 1]);
+    live.close().await;
+}
+
+/// Runs the install script of the order's server again, as an administrator would.
+async fn reinstall(live: &Live, order: &Order) {
+    let panel = &live.world.panel;
+    let url = format!(
+        "{}/api/application/servers/{}/reinstall",
+        panel.url(),
+        order.pterodactyl_server_id
+    );
+    let answer = till::http()
+        .post(url)
+        .bearer_auth(panel.key())
+        .header("accept", "application/json")
+        .send()
+        .await;
+    assert_eq!(answer.unwrap().status(), 204);
+}
+
+/// Contract 3.6: suspended during an install, the panel forgets the install.
+async fn a_server_is_not_stopped_while_it_installs(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let panel = &live.world.panel;
+    panel.set_install_delay(Duration::from_secs(600));
+    // An administrator runs the script again.
+    reinstall(&live, &order).await;
+    set(&live, &order, SubscriptionStatus::Unpaid);
+    live.wait_for_reason(&order.id, "INSTALLING").await;
+    assert_eq!(panel.count_route("POST", SUSPEND), 0);
+    panel.advance(Duration::from_secs(600));
+    wait_state(&live, &order, ServerState::Suspended).await;
+    assert_eq!(panel.count_route("POST", SUSPEND), 1);
+    live.close().await;
+}
+
+/// W-18: the end of a subscription that was to end, with its event lost.
+async fn a_planned_end_that_nobody_tells_of_is_noticed(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    let subscription = live.subscription(&order);
+    let path = format!("/v1/subscriptions/{subscription}");
+    let ends_at = (OffsetDateTime::now_utc() + 2 * DAY).unix_timestamp();
+    let answer = till::http()
+        .post(format!("{}{path}", stripe.url()))
+        .bearer_auth(stripe.secret_key())
+        .form(&[("cancel_at", ends_at.to_string())])
+        .send()
+        .await;
+    assert_eq!(answer.unwrap().status(), 200);
+    let planned = live
+        .wait_order(&order.id, "its end is known", |order| {
+            order.cancel_time.is_some()
+        })
+        .await;
+    assert_eq!(planned.server_state(), ServerState::Running);
+    till::delivered(&live).await;
+    till::deliver_webhooks(&live, false);
+    live.world.stripe.advance(2 * DAY);
+    live.skip(2 * DAY + Duration::from_secs(61));
+    let stopped = wait_state(&live, &order, ServerState::Suspended).await;
+    assert_eq!(stopped.status(), OrderStatus::Canceled);
+    let reads = "SELECT count(*) FROM stripe_events WHERE type = 'customer.subscription.deleted'";
+    assert_eq!(sql::count(&live.store.db, reads).await, 0);
+    live.wait_until_unleased().await;
+    live.close().await;
+}
