@@ -64,6 +64,10 @@ pub trait Stripe: Send + Sync {
     async fn subscription(&self, id: &str) -> Result<Subscription, Error>;
     /// `POST /v1/subscriptions/{id}` with what is to become of its planned end.
     async fn plan_end(&self, id: &str, end: PlannedEnd, key: &str) -> Result<Subscription, Error>;
+    /// Ids of the open invoices of a subscription: `GET /v1/invoices`, at most 100.
+    async fn open_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error>;
+    /// `POST /v1/invoices/{id}/void`: only an open one can be.
+    async fn void_invoice(&self, id: &str, key: &str) -> Result<(), Error>;
     /// `DELETE /v1/subscriptions/{id}`: ends it now, without a refund. Asked again it may be
     /// told as unknown or invalid: a read says what it is.
     async fn cancel_subscription(&self, id: &str) -> Result<Subscription, Error>;

@@ -109,6 +109,7 @@ pub const RULES: &[Rule] = &[
     rule("OrderService/ReplayStripeEvent", OPERATOR, false),
     rule("OrderService/CancelOrder", BUYERS, true),
     rule("OrderService/ResumeOrder", BUYERS, true),
+    rule("OrderService/CompleteManualAddon", OPERATOR, false),
     rule(
         "OrderService/RecordStripeEvent",
         &[Role::Operator, Role::Gateway],

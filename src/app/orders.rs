@@ -21,10 +21,12 @@ use crate::{
 mod change;
 mod ending;
 mod feed;
+mod manual;
 
 pub(super) use change::{Change, live, refuse};
 pub use ending::{cancel_order, resume_order};
 pub use feed::{feed, watch_order_events};
+pub use manual::complete_manual_addon;
 
 /// An order that the caller may see.
 pub async fn get_order(app: &App, caller: &Caller, id: OrderId) -> Result<Facts, Error> {
@@ -120,6 +122,10 @@ pub async fn provision_order(
 }
 
 fn may_be_woken(facts: &Facts) -> Result<(), Error> {
+    if facts.server.exists() && facts.billing.over() {
+        // It is about to be stopped or deleted, and something is in the way.
+        return Ok(());
+    }
     live(facts)?;
     // A paid order that does not match is parked unconfirmed: it may be tried again.
     if !facts.billing.confirmed() && facts.order.error_reason.is_none() {

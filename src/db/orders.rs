@@ -213,6 +213,21 @@ pub async fn set_progress(tx: &Tx, id: OrderId, progress: &Progress) -> Result<(
     Ok(())
 }
 
+/// Stores which of the add-ons that people deliver they have.
+pub async fn set_manual_addons(
+    tx: &Tx,
+    id: OrderId,
+    addons: &[(String, bool)],
+) -> Result<(), Error> {
+    let change = orders::ActiveModel {
+        id: Unchanged(id.0),
+        manual_done: Set(to_json(&addons)?),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
 /// Shows that the order waits for nothing now.
 pub async fn clear_waiting(tx: &Tx, id: OrderId) -> Result<(), Error> {
     orders::Entity::update_many()

@@ -15,7 +15,7 @@ use super::{
     entity::{orders, servers},
     tx::AdvisoryLock,
 };
-use crate::domain::OrderId;
+use crate::domain::{OrderId, order::ErrorReason};
 
 pub mod suspension;
 
@@ -354,7 +354,7 @@ pub async fn installing(connection: &impl ConnectionTrait) -> Result<u64, Error>
                 .to(orders::Column::Id)
                 .into(),
         )
-        .filter(orders::Column::ErrorReason.eq(""))
+        .filter(orders::Column::ErrorReason.is_in(["", ErrorReason::PlanMismatch.as_str()]))
         .filter(servers::Column::PterodactylServerId.is_not_null())
         .filter(servers::Column::DeletedUs.is_null())
         .filter(servers::Column::FirstRunningUs.is_null())

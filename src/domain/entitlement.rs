@@ -73,6 +73,9 @@ pub struct Grounds {
     pub past_due_since_us: Option<i64>,
     /// When the read was that first showed that billing suspends, while it does.
     pub suspend_since_us: Option<i64>,
+    /// Since when what is on the server is kept for whoever may pay after all: since billing
+    /// suspends it, and a server that was used, since it stands still as well.
+    pub kept_since_us: Option<i64>,
     /// Whether an operator suspended it.
     pub operator: bool,
     /// Whether an operator wants it gone.
@@ -123,7 +126,7 @@ impl Grounds {
     /// What they entitle to at a time.
     pub fn entitle(&self, patience: Patience, now_us: i64) -> Entitlement {
         let kept_until_us = self
-            .suspend_since_us
+            .kept_since_us
             .map(|since_us| since_us.saturating_add(patience.retention_us));
         let lapsed = matches!(self.standing, Standing::Lapsed | Standing::Over);
         if self.terminated || lapsed && kept_until_us.is_some_and(|until_us| until_us <= now_us) {
@@ -164,7 +167,7 @@ impl Grounds {
         let ends_us = match self.standing {
             Standing::PastDue => self.grace_ends_us(patience),
             Standing::Lapsed | Standing::Over => self
-                .suspend_since_us
+                .kept_since_us
                 .map(|since_us| since_us.saturating_add(patience.retention_us)),
             Standing::Good | Standing::Unclear => None,
         };

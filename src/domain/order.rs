@@ -376,10 +376,18 @@ impl Facts {
 
     /// What bears on what the customer is entitled to.
     pub fn grounds(&self) -> Grounds {
+        let suspend_since_us = self.billing.suspend_since_us;
+        let used = self.server.exists() && self.server.ever_ran();
         Grounds {
+            kept_since_us: if used {
+                let both = suspend_since_us.zip(self.server.suspended_us);
+                both.map(|(since_us, stood_still_us)| since_us.max(stood_still_us))
+            } else {
+                suspend_since_us
+            },
             standing: self.billing.standing(),
             past_due_since_us: self.billing.past_due_since_us,
-            suspend_since_us: self.billing.suspend_since_us,
+            suspend_since_us,
             operator: self.server.operator_suspended_us.is_some(),
             terminated: self.server.terminated_us.is_some(),
         }

@@ -24,6 +24,7 @@ mod checkout;
 mod ending;
 mod feed;
 mod inbox;
+mod manual;
 mod watch;
 
 /// The service.
@@ -166,6 +167,18 @@ impl OrderService for OrderRpc {
         answer("OrderService/ResumeOrder", request, |caller, message| {
             ending::resume(&self.app, caller, message)
         })
+        .await
+    }
+
+    async fn complete_manual_addon(
+        &self,
+        request: Request<proto::CompleteManualAddonRequest>,
+    ) -> Result<Response<proto::CompleteManualAddonResponse>, Status> {
+        answer(
+            "OrderService/CompleteManualAddon",
+            request,
+            |caller, message| manual::complete(&self.app, caller, message),
+        )
         .await
     }
 

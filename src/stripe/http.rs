@@ -335,6 +335,27 @@ impl Stripe for HttpStripe {
         Ok(subscription.into())
     }
 
+    async fn open_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error> {
+        let mut url = self.url(&["invoices"]);
+        url.query_pairs_mut().extend_pairs([
+            ("limit", "100"),
+            ("status", "open"),
+            ("subscription", subscription_id),
+        ]);
+        let page: wire::Page<wire::Named> = self.get("/v1/invoices", url).await?;
+        Ok(Page::from(page).data)
+    }
+
+    async fn void_invoice(&self, id: &str, key: &str) -> Result<(), Error> {
+        let mut url = self.object_url(&["invoices"], id)?;
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.push("void");
+        }
+        let path = "/v1/invoices/{id}/void";
+        let _: wire::Named = self.post(path, url, &Form::new(), key).await?;
+        Ok(())
+    }
+
     async fn cancel_subscription(&self, id: &str) -> Result<Subscription, Error> {
         let url = self.object_url(&["subscriptions"], id)?;
         let call = Call {

@@ -24,6 +24,18 @@ impl<W, T: From<W>> From<Page<W>> for super::Page<T> {
     }
 }
 
+/// An object of which only the id is used.
+#[derive(Debug, Deserialize)]
+pub(super) struct Named {
+    id: String,
+}
+
+impl From<Named> for String {
+    fn from(named: Named) -> Self {
+        named.id
+    }
+}
+
 /// An event, whole: what is in it is read where webhooks are.
 #[derive(Debug, Deserialize)]
 pub(super) struct Event(Value);

@@ -29,6 +29,9 @@ mod suspend;
 mod sync_billing;
 mod unsuspend;
 
+/// So many times as long waits what nobody waits for.
+const PATIENCE: u32 = 6;
+
 /// Takes a step.
 pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outcome, Error> {
     // On a rebuilt panel every id that we know may mean something else.
@@ -80,6 +83,25 @@ impl Work {
         Outcome::Later {
             after: jittered(self.settings.retry),
             waiting: Some(waiting),
+        }
+    }
+
+    /// As [`Work::later`], for what nobody waits for: each look costs calls of others.
+    fn patiently(&self, waiting: WaitingReason) -> Outcome {
+        Outcome::Later {
+            after: jittered(PATIENCE * self.settings.retry),
+            waiting: Some(waiting),
+        }
+    }
+
+    /// Makes an outcome that waits wait patiently.
+    fn slowed(&self, outcome: Outcome) -> Outcome {
+        match outcome {
+            Outcome::Later { after, waiting } => Outcome::Later {
+                after: after.max(jittered(PATIENCE * self.settings.retry)),
+                waiting,
+            },
+            other => other,
         }
     }
 

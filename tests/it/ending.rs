@@ -10,8 +10,8 @@ use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
-    live::{Live, cart, reason},
-    till,
+    live::{Live, PATIENCE, cart, reason},
+    till, wait,
 };
 
 both_engines!(
@@ -20,6 +20,7 @@ both_engines!(
     what_the_portal_planned_is_taken_back_too,
     an_order_that_is_not_paid_is_given_up,
     a_wish_outlives_stripes_trouble_and_is_done_once,
+    a_wish_that_stripe_refuses_stands_in_nobodys_way,
     what_makes_no_sense_is_refused_and_changes_nothing,
     nobody_ends_what_is_anothers,
     an_operators_suspension_is_lifted_by_an_operator_alone,
@@ -229,6 +230,13 @@ async fn a_wish_outlives_stripes_trouble_and_is_done_once(engine: Engine) {
     })
     .await;
     assert_eq!(stripe.fired(lost), 1);
+    // A failure that Stripe keeps under its key is not asked for again and again.
+    let kept = Effect::InternalError { after_work: false };
+    let kept = stripe.inject(Fault::on("POST", &path, kept));
+    resume(&live, &order, user(&order)).await.unwrap();
+    live.wait_order(&order.id, "it goes on", |order| order.cancel_time.is_none())
+        .await;
+    assert_eq!(stripe.fired(kept), 1);
     let lost = stripe.inject(Fault::on("DELETE", &path, Effect::DropAfter));
     cancel(&live, &order, false).await.unwrap();
     wait_state(&live, &order, ServerState::Suspended).await;
@@ -237,6 +245,36 @@ async fn a_wish_outlives_stripes_trouble_and_is_done_once(engine: Engine) {
     let ended = ended.iter();
     let ended = ended.filter(|event| event.kind == "customer.subscription.deleted");
     assert_eq!(ended.count(), 1);
+    live.close().await;
+}
+
+/// A schedule of Stripe's may own the subscription: the wish is forgotten, which its order
+/// tells, and a bill that is not paid has all the consequences it has.
+async fn a_wish_that_stripe_refuses_stands_in_nobodys_way(engine: Engine) {
+    let live = Live::open(engine).await;
+    let stripe = &live.world.stripe;
+    let order = running(&live).await;
+    let path = format!("/v1/subscriptions/{}", live.subscription(&order));
+    let error = r#"{"error":{"type":"invalid_request_error","message":"managed by a schedule"}}"#;
+    let refused = Effect::Status {
+        status: 400,
+        body: Some(error.to_owned()),
+    };
+    let refused = stripe.inject(Fault::on("POST", &path, refused).always());
+    cancel(&live, &order, true).await.unwrap();
+    let said = "Stripe refused to change the planned end";
+    wait::until("it is told", PATIENCE, || async {
+        let changes = till::changes(&live, &order.id).await;
+        changes.iter().any(|change| change.to == said)
+    })
+    .await;
+    assert_eq!(stripe.fired(refused), 1);
+    let subscription = live.subscription(&order);
+    stripe
+        .set_subscription_status(&subscription, SubscriptionStatus::Unpaid)
+        .unwrap();
+    let stopped = wait_state(&live, &order, ServerState::Suspended).await;
+    assert_eq!((stopped.attempts, stopped.error_reason.as_str()), (0, ""));
     live.close().await;
 }
 

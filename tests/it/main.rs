@@ -45,6 +45,7 @@ mod limits;
 mod loops;
 mod lost_answers;
 mod lost_events;
+mod manual_addons;
 mod migrations;
 mod model;
 mod nodes_api;

@@ -144,6 +144,7 @@ async fn an_unpaid_subscription_is_ended_before_its_server_goes(engine: Engine) 
     for status in [SubscriptionStatus::Unpaid, SubscriptionStatus::Paused] {
         let order = running(&live).await;
         let subscription = live.subscription(&order);
+        live.world.stripe.fail_payment(&subscription).unwrap();
         set(&live, &order, status);
         let stopped = wait_state(&live, &order, ServerState::Suspended).await;
         assert_eq!(stopped.status(), OrderStatus::Provisioned);
@@ -156,6 +157,12 @@ async fn an_unpaid_subscription_is_ended_before_its_server_goes(engine: Engine) 
         let path = format!("/v1/subscriptions/{subscription}");
         assert_eq!(till::stripe_calls(&live, "DELETE", &path).len(), 1);
         assert_eq!(live.world.panel.servers(), []);
+        // And the page of the bill takes no money for what is gone.
+        let bills = format!("/v1/invoices?subscription={subscription}&status=");
+        for (status, count) in [("open", 0), ("void", 1)] {
+            let listed = till::stripe_object(&live, &format!("{bills}{status}")).await;
+            assert_eq!(listed["data"].as_array().unwrap().len(), count, "{status}");
+        }
     }
     live.close().await;
 }

@@ -251,7 +251,9 @@ fn entitled(case: &Case<'_>, theirs: &[&ServerView], rest: Rest, found: &mut Vec
     if !theirs.is_empty() && !case.confirmed() {
         add(Invariant::I8, "it has a server and is not paid");
     }
-    let kept = case.billing.suspend_since_us.zip(case.server.deleted_us);
+    let stood_still = case.billing.suspend_since_us.max(case.server.suspended_us);
+    let stood_still = stood_still.filter(|_| case.server.suspended_us.is_some());
+    let kept = stood_still.zip(case.server.deleted_us);
     let kept = kept.is_some_and(|(since_us, deleted_us)| since_us + RETENTION_US <= deleted_us)
         || case.server.terminated_us.is_some();
     if case.server.deleted_us.is_some() && case.ever_ran() && !(kept && case.over()) {

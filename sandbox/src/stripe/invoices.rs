@@ -14,7 +14,7 @@ use super::expand;
 use super::prices::Price;
 use super::schema::Schema;
 use super::sessions::Session;
-use super::subscriptions::Subscription;
+use super::subscriptions::{self, Subscription, SubscriptionStatus};
 use super::table::{Cursor, Row, list};
 use super::world::World;
 
@@ -212,6 +212,28 @@ fn blank(
 /// `GET /v1/invoices/{id}`.
 pub(super) fn get(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
     ask.params.allow(&Schema::of(&[]))?;
+    let rendered = world.invoices.find(ask.id())?.render(&ask.version);
+    expand::answer(world, ask, rendered)
+}
+
+/// `POST /v1/invoices/{id}/void`: only an open one. A subscription that lives and owes nothing
+/// any more is active again.
+pub(super) fn void_open(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
+    ask.params.allow(&Schema::of(&[]))?;
+    let invoice = world.invoices.find(ask.id())?;
+    if invoice.status != InvoiceStatus::Open {
+        let text = "You can only pass in open invoices.";
+        return Err(Refusal::invalid(text).by_state());
+    }
+    let subscription = invoice.subscription.clone();
+    void(world, Some(ask.id()));
+    let owed = world
+        .subscriptions
+        .find(&subscription)
+        .is_ok_and(|found| found.status.owes());
+    if owed {
+        subscriptions::set_status(world, &subscription, SubscriptionStatus::Active)?;
+    }
     let rendered = world.invoices.find(ask.id())?.render(&ask.version);
     expand::answer(world, ask, rendered)
 }

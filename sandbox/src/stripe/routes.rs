@@ -51,6 +51,7 @@ pub(super) fn router(app: App) -> Router {
         )
         .route("/v1/invoices", call(GET, invoices::list_all))
         .route("/v1/invoices/{id}", call(GET, invoices::get))
+        .route("/v1/invoices/{id}/void", call(POST, invoices::void_open))
         .route("/v1/prices", call(POST, prices::calls::create))
         .route("/v1/prices", call(GET, prices::calls::list_all))
         .route("/v1/prices/{id}", call(GET, prices::calls::get))

@@ -46,6 +46,11 @@ impl SubscriptionStatus {
         matches!(self, Self::Canceled | Self::IncompleteExpired)
     }
 
+    /// Whether a bill is open.
+    pub(super) fn owes(self) -> bool {
+        matches!(self, Self::PastDue | Self::Unpaid)
+    }
+
     /// Whether a new period begins when the old one ends.
     fn renews(self) -> bool {
         matches!(self, Self::Active | Self::Trialing | Self::PastDue)

@@ -37,11 +37,12 @@ pub async fn cancel_order(
             if !facts.billing.confirmed() {
                 billing::request_expiry(&tx, id).await?;
             }
-            // Its customer may be paying this very moment: then the subscription ends.
-            let wish = if at_period_end && facts.billing.confirmed() {
-                EndWish::WithItsPeriod
-            } else {
-                EndWish::Now
+            // Its customer may be paying this very moment: then the subscription ends, and who
+            // asked for a period that is paid for has it.
+            let wish = match facts.billing.wish {
+                Some(EndWish::Now) => EndWish::Now,
+                _ if at_period_end => EndWish::WithItsPeriod,
+                _ => EndWish::Now,
             };
             Ok(billing::set_wish(&tx, id, wish, now_us).await?)
         })
@@ -66,6 +67,8 @@ pub async fn resume_order(
         .make(app, |tx, facts, _, now_us| async move {
             live(&facts)?;
             let planned = match facts.billing.wish {
+                // Its session is being ended.
+                _ if !facts.billing.confirmed() => false,
                 Some(EndWish::WithItsPeriod) => true,
                 // Under way to Stripe, and not to be taken back.
                 Some(EndWish::Now) => false,

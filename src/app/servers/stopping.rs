@@ -14,15 +14,12 @@ use crate::{
     domain::{OrderId, order::Facts},
 };
 
-/// What an operator says besides: kept in the order's events.
-pub type Remark<'a> = &'a str;
-
 /// Suspends the server until an operator lets it go on, whatever is paid.
 pub async fn suspend_server(
     app: &Arc<App>,
     caller: &Caller,
     id: OrderId,
-    remark: Remark<'_>,
+    remark: &str,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
     let change = Change {
@@ -46,7 +43,7 @@ pub async fn unsuspend_server(
     app: &Arc<App>,
     caller: &Caller,
     id: OrderId,
-    remark: Remark<'_>,
+    remark: &str,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
     let change = Change {
@@ -72,7 +69,7 @@ pub async fn terminate_server(
     app: &Arc<App>,
     caller: &Caller,
     id: OrderId,
-    remark: Remark<'_>,
+    remark: &str,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
     let change = Change {
@@ -100,7 +97,7 @@ async fn say(
     tx: &Tx,
     id: OrderId,
     what: &str,
-    remark: Remark<'_>,
+    remark: &str,
     note: &Note,
     now_us: i64,
 ) -> Result<(), Error> {

@@ -16,10 +16,20 @@ fn first_read(status: &str) -> Grounds {
         standing: Standing::Unclear,
         past_due_since_us: None,
         suspend_since_us: None,
+        kept_since_us: None,
         operator: false,
         terminated: false,
     };
-    nothing.after_read(Standing::of(Some(status)), patience(), T0)
+    read(nothing, status, T0)
+}
+
+/// As a further read leaves them, of a server that stands still as soon as it must.
+fn read(grounds: Grounds, status: &str, read_us: i64) -> Grounds {
+    let read = grounds.after_read(Standing::of(Some(status)), patience(), read_us);
+    Grounds {
+        kept_since_us: read.suspend_since_us,
+        ..read
+    }
 }
 
 fn days(number: i64) -> i64 {
@@ -75,14 +85,25 @@ fn what_is_not_paid_for_stands_still_at_once_and_goes_after_the_retention() {
 
 #[test]
 fn retention_counts_from_the_suspension_not_from_the_end() {
-    let suspended = first_read("past_due").after_read(Standing::PastDue, patience(), days(3));
-    let ended = suspended.after_read(Standing::Over, patience(), days(5));
+    let suspended = read(first_read("past_due"), "past_due", days(3));
+    let ended = read(suspended, "canceled", days(5));
     assert_eq!(ended.suspend_since_us, Some(days(3)));
     assert_eq!(ended.entitle(patience(), days(10) - 1), BILLING);
     assert_eq!(ended.entitle(patience(), days(10)), Entitlement::Ended);
     // Within the grace time it was not suspended yet.
-    let ended = first_read("past_due").after_read(Standing::Over, patience(), days(2));
+    let ended = read(first_read("past_due"), "canceled", days(2));
     assert_eq!(ended.suspend_since_us, Some(days(2)));
+}
+
+#[test]
+fn what_never_stood_still_is_not_kept_and_does_not_go() {
+    let mut grounds = first_read("unpaid");
+    grounds.kept_since_us = None;
+    assert_eq!(grounds.entitle(patience(), days(4000)), BILLING);
+    assert_eq!(grounds.changes_us(patience(), T0), None);
+    grounds.kept_since_us = Some(days(5));
+    assert_eq!(grounds.entitle(patience(), days(12) - 1), BILLING);
+    assert_eq!(grounds.entitle(patience(), days(12)), Entitlement::Ended);
 }
 
 #[test]
@@ -179,7 +200,7 @@ proptest! {
         let mut stopped_us = grounds.suspend_since_us;
         for (word, hours) in reads {
             now_us += hours * hour_us;
-            grounds = grounds.after_read(Standing::of(Some(word)), patience(), now_us);
+            grounds = read(grounds, word, now_us);
             stopped_us = match (grounds.suspend_since_us, stopped_us) {
                 (Some(_), known) => Some(known.unwrap_or(now_us)),
                 (None, _) => None,

@@ -32,14 +32,24 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     if let Some(step) = settle_step(facts, timing, now_us) {
         return step;
     }
-    if facts.billing.wish.is_some() {
-        return Step::PlanEnd;
-    }
     match entitled_step(facts, timing, now_us) {
+        Some(step) if step.kind().is_some() => step,
+        // Whatever else it waits for, and parked or not.
+        _ if facts.billing.wish.is_some() => Step::PlanEnd,
         Some(step) => step,
         // A server that ran and failed later keeps its place; parked means hands off.
-        None if facts.order.error_reason.is_some() => Step::Rest(None),
+        None if parked(facts) => Step::Rest(None),
         None => provision_step(facts, timing, now_us),
+    }
+}
+
+/// Whether somebody has to act first. Another plan at Stripe is shown, and hinders nothing
+/// that is under way.
+fn parked(facts: &Facts) -> bool {
+    match facts.order.error_reason {
+        None => false,
+        Some(ErrorReason::PlanMismatch) => !facts.server.exists(),
+        Some(_) => true,
     }
 }
 
@@ -58,13 +68,13 @@ fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     if billing.session_id.is_none() {
         return Some(Step::OpenSession);
     }
-    if billing.hints > billing.hints_read {
-        return Some(Step::SyncBilling);
-    }
     // Whoever is charged and does not want it any more waits for nothing.
     let unwanted = billing.wish == Some(EndWish::Now) || facts.server.terminated_us.is_some();
     if unwanted && billing.subscription_id.is_some() {
         return Some(Step::CancelSubscription);
+    }
+    if billing.hints > billing.hints_read {
+        return Some(Step::SyncBilling);
     }
     if billing.confirmed() {
         let ends = read_at_end_us(facts, timing).is_some_and(|end_us| end_us <= now_us);
@@ -150,7 +160,8 @@ fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
             })
         }
         Entitlement::Running if usable => {
-            server.suspend_sent_us.is_some().then_some(Step::Unsuspend)
+            let told = server.suspend_sent_us.or(server.suspended_us);
+            told.is_some().then_some(Step::Unsuspend)
         }
         Entitlement::Suspended(_) | Entitlement::Running | Entitlement::Unchanged => None,
     }

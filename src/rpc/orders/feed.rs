@@ -67,13 +67,15 @@ pub(super) fn stream(
 
 impl Feed {
     async fn next(&mut self) -> Option<Result<Event, Error>> {
+        let mut changed = true;
         loop {
             if let Some(event) = self.batch.pop_front() {
                 self.after = event.sequence.unwrap_or(self.after);
                 return Some(Ok(event));
             }
-            for look in LOOKS {
-                tokio::time::sleep(look).await;
+            let looks = if changed { &LOOKS[..] } else { &LOOKS[..1] };
+            for look in looks {
+                tokio::time::sleep(*look).await;
                 match orders::feed(&self.app, self.after, BATCH).await {
                     Ok(batch) => self.batch = batch.into(),
                     Err(error) => return Some(Err(error)),
@@ -83,21 +85,22 @@ impl Feed {
                 }
             }
             if self.batch.is_empty() {
-                self.changed().await?;
+                changed = self.changed().await?;
             }
         }
     }
 
-    /// Resolves when something may have changed; `None` when nobody tells any more.
-    async fn changed(&mut self) -> Option<()> {
+    /// Resolves when something may have changed, and tells whether somebody said so; `None`
+    /// when nobody tells any more.
+    async fn changed(&mut self) -> Option<bool> {
         tokio::select! {
-            () = tokio::time::sleep(POLL) => {}
+            () = tokio::time::sleep(POLL) => return Some(false),
             changed = self.changes.recv() => if matches!(changed, Err(RecvError::Closed)) {
                 return None;
             },
         }
         // Several changes at once make one look.
         while self.changes.try_recv().is_ok() {}
-        Some(())
+        Some(true)
     }
 }

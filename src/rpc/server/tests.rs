@@ -132,6 +132,13 @@ impl server::OrderService for Scripted {
         refuse("")
     }
 
+    async fn complete_manual_addon(
+        &self,
+        _: Request<proto::CompleteManualAddonRequest>,
+    ) -> Answer<proto::CompleteManualAddonResponse> {
+        refuse("")
+    }
+
     async fn resume_order(
         &self,
         _: Request<proto::ResumeOrderRequest>,

@@ -1,10 +1,14 @@
 //! CancelSubscription: ends a subscription at Stripe now, because its customer wants that, or
-//! before its server is deleted: nobody pays for what is gone.
+//! before its server is deleted: nobody pays for what is gone. What is still open of its
+//! invoices is voided, for their pages take money long after.
 
 use super::{fresh, sync_billing};
 use crate::{
     app::Error,
-    domain::order::{EndWish, Facts, WaitingReason},
+    domain::{
+        entitlement::Standing,
+        order::{EndWish, Facts, WaitingReason},
+    },
     stripe,
     worker::{claim::Work, driver::Outcome},
 };
@@ -13,21 +17,46 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(id) = &facts.billing.subscription_id else {
         return Ok(Outcome::Again);
     };
-    // What people want needs no word of Stripe's.
-    let wanted = facts.billing.wish == Some(EndWish::Now) || facts.server.terminated_us.is_some();
-    if !wanted && let Err(instead) = fresh::still_so(work, facts).await? {
-        return Ok(instead);
-    }
-    match work.app.stripe.cancel_subscription(id).await {
-        Ok(_) => sync_billing::take(work, facts).await,
-        // One that has ended already is refused like one that never was: a read tells, and
-        // where it says something else, it is asked again later.
-        Err(stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. }) => {
-            Ok(match sync_billing::take(work, facts).await? {
-                Outcome::Again => work.later(WaitingReason::StripeUnavailable),
-                other => other,
-            })
+    let now = match fresh::standing(work, facts).await {
+        Ok(now) => now,
+        Err(error) => return Ok(sync_billing::failed(work, &error)),
+    };
+    if now != Standing::Over {
+        // What people want needs no word of Stripe's.
+        let wanted =
+            facts.billing.wish == Some(EndWish::Now) || facts.server.terminated_us.is_some();
+        if !wanted && now != facts.billing.standing() {
+            // What it says now is stored, and planned on.
+            return sync_billing::take(work, facts).await;
         }
-        Err(error) => Ok(sync_billing::failed(work, &error)),
+        if let Err(instead) = fresh::ours_still(work).await? {
+            return Ok(instead);
+        }
+        match work.app.stripe.cancel_subscription(id).await {
+            Ok(_) => {}
+            // One that has ended this very moment is refused like one that never was.
+            Err(stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. }) => {
+                return Ok(work.patiently(WaitingReason::StripeUnavailable));
+            }
+            Err(error) => return Ok(sync_billing::failed(work, &error)),
+        }
     }
+    // Never before the end is certain: a subscription without an open invoice is active again.
+    if let Err(error) = void_invoices(work, id).await {
+        return Ok(sync_billing::failed(work, &error));
+    }
+    sync_billing::take(work, facts).await
+}
+
+async fn void_invoices(work: &Work, subscription_id: &str) -> Result<(), stripe::Error> {
+    let stripe = &work.app.stripe;
+    for invoice_id in stripe.open_invoices(subscription_id).await? {
+        let key = format!("void:{invoice_id}");
+        match stripe.void_invoice(&invoice_id, &key).await {
+            // Paid or voided since it was listed.
+            Ok(()) | Err(stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
 }

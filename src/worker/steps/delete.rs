@@ -12,12 +12,9 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(panel_id) = facts.server.panel_id else {
         return Ok(Outcome::Again);
     };
-    if let Err(instead) = fresh::still_so(work, facts).await? {
-        return Ok(instead);
-    }
     let server = match fresh::look(work, Step::Delete, panel_id, true).await? {
         Ok(server) => server,
-        Err(instead) => return Ok(instead),
+        Err(instead) => return Ok(work.slowed(instead)),
     };
     if server.status.is_none() && !facts.server.ever_ran() {
         // It became usable before anybody noticed: its customer may have played on it, and
@@ -25,8 +22,14 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         created::observe(work, Step::Delete, &server).await?;
         return Ok(Outcome::Again);
     }
+    if let Err(instead) = fresh::still_so(work, facts).await? {
+        return Ok(work.slowed(instead));
+    }
+    if let Err(instead) = fresh::ours_still(work).await? {
+        return Ok(instead);
+    }
     if let Err(error) = work.app.panel.delete_server(panel_id).await {
-        return Ok(work.panel_failed(&error));
+        return Ok(work.slowed(work.panel_failed(&error)));
     }
     fresh::set_gone(work, Step::Delete).await?;
     Ok(Outcome::Again)

@@ -25,7 +25,7 @@ pub(super) async fn still_so(work: &Work, facts: &Facts) -> Result<Result<(), Ou
         // For what is over there is nothing left to try: it waits for an answer.
         Err(error) if over => {
             tracing::warn!(%error, "Stripe");
-            return Ok(Err(work.later(WaitingReason::StripeUnavailable)));
+            return Ok(Err(work.patiently(WaitingReason::StripeUnavailable)));
         }
         Err(error) => return Ok(Err(sync_billing::failed(work, &error))),
     };
@@ -42,8 +42,18 @@ pub(super) async fn still_so(work: &Work, facts: &Facts) -> Result<Result<(), Ou
     Ok(Err(sync_billing::take(work, facts).await?))
 }
 
+/// Whether the order is ours until a call that cannot be taken back has ended: asked of the
+/// store, for a process may have stood still since it last wrote.
+pub(super) async fn ours_still(work: &Work) -> Result<Result<(), Outcome>, Error> {
+    work.mark(|_| async { Ok(()) }).await?;
+    if work.outlasts_a_call() {
+        return Ok(Ok(()));
+    }
+    Ok(Err(work.later(WaitingReason::StripeUnavailable)))
+}
+
 /// Where the subscription stands now, or what stands for one where there never was any.
-async fn standing(work: &Work, facts: &Facts) -> Result<Standing, stripe::Error> {
+pub(super) async fn standing(work: &Work, facts: &Facts) -> Result<Standing, stripe::Error> {
     if let Some(id) = &facts.billing.subscription_id {
         let subscription = work.app.stripe.subscription(id).await?;
         return Ok(match subscription.ended_at {

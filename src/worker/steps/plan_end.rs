@@ -3,12 +3,12 @@
 use super::sync_billing;
 use crate::{
     app::Error,
-    db::billing,
+    db::{billing, order_events, orders},
     domain::{
-        order::{EndWish, ErrorReason, Facts},
+        order::{EndWish, Facts, WaitingReason},
         step::Step,
     },
-    stripe::{self, PlannedEnd},
+    stripe::{self, PlannedEnd, Subscription},
     worker::{claim::Work, driver::Outcome},
 };
 
@@ -21,28 +21,23 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         Ok(found) => found,
         Err(error) => return Ok(sync_billing::failed(work, &error)),
     };
-    // Whoever planned it, here or in Stripe's own portal, it is planned.
-    let end = match (facts.billing.wish, found.cancel_at) {
-        (Some(EndWish::WithItsPeriod), None) => Some(PlannedEnd::WithItsPeriod),
-        (Some(EndWish::Never), Some(_)) if found.cancel_at_period_end => {
-            Some(PlannedEnd::NotWithItsPeriod)
-        }
-        (Some(EndWish::Never), Some(_)) => Some(PlannedEnd::NotAtATime),
-        _ => None,
-    };
-    if let Some(end) = end.filter(|_| found.ended_at.is_none()) {
-        let wish_us = facts.billing.wish_us.unwrap_or_default();
-        let key = format!("end:{}:{wish_us}:{end:?}", work.id());
+    if let Some(end) = left_to_do(facts.billing.wish, &found) {
+        // Asked again it does no more than once, and it was read before: a key of its own for
+        // each wish and claim, so that no stored answer stands in the way of the next.
+        let (wish_us, fence) = (facts.billing.wish_us.unwrap_or(0), facts.order.fence);
+        let key = format!("end:{}:{wish_us}:{fence}:{end:?}", work.id());
         match stripe.plan_end(subscription_id, end, &key).await {
+            // Stripe keeps a planned end in two places: the other one may be set as well.
+            Ok(now) if left_to_do(facts.billing.wish, &now).is_some() => {
+                return Ok(work.patiently(WaitingReason::StripeUnavailable));
+            }
             Ok(_) => {}
-            // It may have ended this very moment: then the read says so.
-            Err(stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. })
-                if ended(work, subscription_id).await => {}
-            Err(error @ stripe::Error::Invalid { .. }) => {
-                return Ok(Outcome::Tried {
-                    reason: ErrorReason::Internal,
-                    message: error.to_string(),
-                });
+            // It may have ended this very moment; or Stripe will never do it, and the wish must
+            // not stand in the way of all that follows.
+            Err(error @ (stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. })) => {
+                tracing::warn!(%error, "Stripe");
+                give_up(work, facts, "Stripe refused to change the planned end").await?;
+                return sync_billing::take(work, facts).await;
             }
             Err(error) => return Ok(sync_billing::failed(work, &error)),
         }
@@ -51,14 +46,90 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     if outcome == Outcome::Again {
         let (id, wish_us) = (work.id(), facts.billing.wish_us);
         work.store(Step::PlanEnd, |tx, _| async move {
-            Ok(billing::clear_wish(&tx, id, wish_us).await?)
+            billing::clear_wish(&tx, id, wish_us).await?;
+            Ok(orders::set_done(&tx, id).await?)
         })
         .await?;
     }
     Ok(outcome)
 }
 
-async fn ended(work: &Work, subscription_id: &str) -> bool {
-    let found = work.app.stripe.subscription(subscription_id).await;
-    found.is_ok_and(|found| found.ended_at.is_some())
+/// What Stripe still has to be told. Whoever planned the end, here or in Stripe's own portal,
+/// it is planned; but an end beyond the period is not the one that was asked for.
+fn left_to_do(wish: Option<EndWish>, found: &Subscription) -> Option<PlannedEnd> {
+    if found.ended_at.is_some() {
+        return None;
+    }
+    match (wish?, found.cancel_at) {
+        (EndWish::WithItsPeriod, Some(at)) if Some(at) <= found.current_period_end => None,
+        (EndWish::WithItsPeriod, _) => Some(PlannedEnd::WithItsPeriod),
+        (EndWish::Never, Some(_)) if found.cancel_at_period_end => {
+            Some(PlannedEnd::NotWithItsPeriod)
+        }
+        (EndWish::Never, Some(_)) => Some(PlannedEnd::NotAtATime),
+        (EndWish::Never, None) | (EndWish::Now, _) => None,
+    }
+}
+
+/// Forgets the wish, and says so in the order's events.
+async fn give_up(work: &Work, facts: &Facts, text: &'static str) -> Result<(), Error> {
+    metrics::counter!("spawnpoint_planned_ends_refused_total").increment(1);
+    let (id, wish_us, note) = (work.id(), facts.billing.wish_us, &work.note("PlanEnd"));
+    work.store(Step::PlanEnd, |tx, now_us| async move {
+        billing::clear_wish(&tx, id, wish_us).await?;
+        Ok(order_events::remark(&tx, id, text, note, now_us).await?)
+    })
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(cancel_at: Option<i64>, at_period_end: bool) -> Subscription {
+        Subscription {
+            id: "sub_1".to_owned(),
+            status: "active".to_owned(),
+            customer: None,
+            livemode: false,
+            currency: None,
+            order_id: None,
+            current_period_end: Some(100),
+            cancel_at,
+            cancel_at_period_end: at_period_end,
+            ended_at: None,
+            lines: None,
+        }
+    }
+
+    #[test]
+    fn stripe_is_told_what_it_does_not_know() {
+        let with = Some(EndWish::WithItsPeriod);
+        let never = Some(EndWish::Never);
+        for (wish, found, told) in [
+            (with, found(None, false), Some(PlannedEnd::WithItsPeriod)),
+            (with, found(Some(100), true), None),
+            (with, found(Some(90), false), None),
+            // A year away is not with its period.
+            (
+                with,
+                found(Some(9_000), false),
+                Some(PlannedEnd::WithItsPeriod),
+            ),
+            (never, found(None, false), None),
+            (
+                never,
+                found(Some(100), true),
+                Some(PlannedEnd::NotWithItsPeriod),
+            ),
+            (never, found(Some(90), false), Some(PlannedEnd::NotAtATime)),
+            (None, found(None, false), None),
+        ] {
+            assert_eq!(left_to_do(wish, &found), told, "{wish:?} {found:?}");
+        }
+        let mut over = found(None, false);
+        over.ended_at = Some(1);
+        assert_eq!(left_to_do(with, &over), None);
+    }
 }

@@ -1,7 +1,7 @@
 //! Reinstall: an install failed or takes too long. The panel is looked at first, because
 //! what we know may be old; the script gets a second chance, and not a third.
 
-use super::created;
+use super::{created, fresh};
 use crate::{
     app::Error,
     db::servers,
@@ -13,32 +13,29 @@ use crate::{
 };
 
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
-    let id = work.id();
     let Some(panel_id) = facts.server.panel_id else {
         return Ok(Outcome::Again);
     };
     let seen_failed = is_failed(facts.server.observed_status.as_deref());
-    match work.app.panel.server(panel_id).await {
-        Ok(Some(server)) if server.external_id.as_deref() == Some(&id.to_string()) => {
-            match server.status.as_deref() {
-                // It became ready, and nobody had looked.
-                None => {
-                    created::observe(work, Step::Reinstall, &server).await?;
-                    return Ok(Outcome::Again);
-                }
-                // An earlier try came through although its answer was lost.
-                Some("installing") if seen_failed => return started(work).await,
-                // It failed, and nobody had looked: what is shown of it must be that.
-                status if is_failed(status) && !seen_failed => {
-                    created::observe(work, Step::Reinstall, &server).await?;
-                    return Ok(Outcome::Again);
-                }
-                status if status == Some("installing") || is_failed(status) => {}
-                Some(_) => return Ok(work.later(WaitingReason::Installing)),
-            }
+    let server = match fresh::look(work, Step::Reinstall, panel_id, false).await? {
+        Ok(server) => server,
+        Err(instead) => return Ok(instead),
+    };
+    match server.status.as_deref() {
+        // It became ready, and nobody had looked.
+        None => {
+            created::observe(work, Step::Reinstall, &server).await?;
+            return Ok(Outcome::Again);
         }
-        Ok(_) => return missing(work).await,
-        Err(error) => return Ok(work.panel_failed(&error)),
+        // An earlier try came through although its answer was lost.
+        Some("installing") if seen_failed => return started(work).await,
+        // It failed, and nobody had looked: what is shown of it must be that.
+        status if is_failed(status) && !seen_failed => {
+            created::observe(work, Step::Reinstall, &server).await?;
+            return Ok(Outcome::Again);
+        }
+        status if status == Some("installing") || is_failed(status) => {}
+        Some(_) => return Ok(work.later(WaitingReason::Installing)),
     }
     if facts.server.reinstalls > 0 {
         return Ok(Outcome::Park {
@@ -65,22 +62,4 @@ async fn started(work: &Work) -> Result<Outcome, Error> {
     })
     .await?;
     Ok(Outcome::Again)
-}
-
-/// It is not where it was: only if the panel does not have it under our id either is it
-/// gone. It is never made again by itself.
-async fn missing(work: &Work) -> Result<Outcome, Error> {
-    match work
-        .app
-        .panel
-        .server_by_external_id(&work.id().to_string())
-        .await
-    {
-        Ok(None) => Ok(Outcome::Park {
-            reason: ErrorReason::ServerMissing,
-            message: "the server is gone from the panel".to_owned(),
-        }),
-        Ok(Some(_)) => Ok(work.later(WaitingReason::PanelChanged)),
-        Err(error) => Ok(work.panel_failed(&error)),
-    }
 }

@@ -7,7 +7,7 @@
 use super::fresh;
 use crate::{
     app::Error,
-    db::servers::suspension,
+    db::{orders, servers::suspension},
     domain::{
         order::{Facts, WaitingReason},
         step::Step,
@@ -21,39 +21,52 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         return Ok(Outcome::Again);
     };
     let over = facts.billing.over();
-    // An operator's word needs no other.
+    let server = match fresh::look(work, Step::Suspend, panel_id, over).await? {
+        Ok(server) => server,
+        Err(instead) => return Ok(work.slowed(instead)),
+    };
+    let told = facts.server.suspend_sent_us.is_some();
+    match server.status.as_deref() {
+        Some("installing" | "restoring_backup") => {
+            return Ok(work.patiently(WaitingReason::Installing));
+        }
+        // By somebody else on the panel: it stands still, and is not ours to let go on.
+        Some("suspended") if !told => return stands_still(work).await,
+        _ => {}
+    }
+    // An operator's word needs no other; all else is asked for at the last moment.
     if (over || facts.suspension_reasons().billing)
         && let Err(instead) = fresh::still_so(work, facts).await?
     {
-        return Ok(instead);
+        return Ok(work.slowed(instead));
     }
-    let server = match fresh::look(work, Step::Suspend, panel_id, over).await? {
-        Ok(server) => server,
-        Err(instead) => return Ok(instead),
-    };
     let panel = &work.app.panel;
-    match server.status.as_deref() {
-        Some("installing" | "restoring_backup") => {
-            return Ok(work.later(WaitingReason::Installing));
+    if server.status.as_deref() == Some("suspended") {
+        // Ours, whose answer was lost: whether the node heard of it nobody knows, and it would
+        // not hear of a second one.
+        if let Err(error) = panel.unsuspend_server(panel_id).await {
+            return Ok(work.slowed(work.panel_failed(&error)));
         }
-        Some("suspended") if facts.server.suspend_sent_us.is_some() => {
-            // Ours, whose answer was lost: whether the node heard of it nobody knows, and it
-            // would not hear of a second one.
-            if let Err(error) = panel.unsuspend_server(panel_id).await {
-                return Ok(work.panel_failed(&error));
-            }
-        }
-        _ => {}
     }
     work.store(Step::Suspend, |tx, now_us| async move {
         Ok(suspension::set_suspend_sent(&tx, id, now_us).await?)
     })
     .await?;
-    if let Err(error) = panel.suspend_server(panel_id).await {
-        return Ok(work.panel_failed(&error));
+    // After the lease's end somebody else may have let it go on meanwhile.
+    if !work.outlasts_a_call() {
+        return Ok(work.later(WaitingReason::PanelUnavailable));
     }
+    if let Err(error) = panel.suspend_server(panel_id).await {
+        return Ok(work.slowed(work.panel_failed(&error)));
+    }
+    stands_still(work).await
+}
+
+async fn stands_still(work: &Work) -> Result<Outcome, Error> {
+    let id = work.id();
     work.store(Step::Suspend, |tx, now_us| async move {
-        Ok(suspension::set_suspended(&tx, id, now_us).await?)
+        suspension::set_suspended(&tx, id, now_us).await?;
+        Ok(orders::set_done(&tx, id).await?)
     })
     .await?;
     Ok(Outcome::Again)

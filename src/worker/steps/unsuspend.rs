@@ -3,7 +3,7 @@
 use super::fresh;
 use crate::{
     app::Error,
-    db::servers::suspension,
+    db::{orders, servers::suspension},
     domain::{
         order::{Facts, WaitingReason},
         step::Step,
@@ -20,7 +20,8 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         Ok(server) => server,
         Err(instead) => return Ok(instead),
     };
-    if server.status.as_deref() == Some("suspended") {
+    let ours = facts.server.suspend_sent_us.is_some();
+    if ours && server.status.as_deref() == Some("suspended") {
         if let Err(error) = work.app.panel.unsuspend_server(panel_id).await {
             return Ok(work.panel_failed(&error));
         }
@@ -35,7 +36,8 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     }
     let status = &server.status.unwrap_or_default();
     work.store(Step::Unsuspend, |tx, now_us| async move {
-        Ok(suspension::set_unsuspended(&tx, id, status, now_us).await?)
+        suspension::set_unsuspended(&tx, id, status, now_us).await?;
+        Ok(orders::set_done(&tx, id).await?)
     })
     .await?;
     Ok(Outcome::Again)

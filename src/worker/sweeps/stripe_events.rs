@@ -6,9 +6,13 @@ use std::sync::Arc;
 use super::Found;
 use crate::{
     app::{self, App, Error},
-    db::stripe_events::{self, Source},
+    db::{
+        self,
+        stripe_events::{self, Source},
+    },
     domain::SECOND_US,
     stripe::{self, EventFilter, ListedEvent, events::MATTERING},
+    worker::driver::chain,
 };
 
 /// Pages of 100 events in one run.
@@ -16,9 +20,9 @@ const PAGES: usize = 50;
 /// An event may appear in the list a little after its own time, and clocks differ.
 const OVERLAP_S: i64 = 300;
 
-/// Where the looks stand.
+/// How far the looks have come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Place {
+struct Watermark {
     /// Everything made before this second was seen.
     since_s: i64,
     /// The newest seen by a look that has not come to its end.
@@ -27,7 +31,7 @@ struct Place {
     after: Option<String>,
 }
 
-impl Place {
+impl Watermark {
     fn read(cursor: &str, now_s: i64) -> Self {
         let mut parts = cursor.split(' ');
         let mut number = || parts.next().and_then(|part| part.parse().ok());
@@ -51,38 +55,38 @@ impl Place {
 
 pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     let now_s = app.db.now().await? / SECOND_US;
-    let mut place = Place::read(cursor, now_s);
+    let mut mark = Watermark::read(cursor, now_s);
     let filter = EventFilter {
         types: &MATTERING,
-        created_gte: place.since_s - OVERLAP_S,
+        created_gte: mark.since_s - OVERLAP_S,
     };
     let mut finds = 0;
     for _ in 0..PAGES {
-        let page = match app.stripe.events(&filter, place.after.as_deref()).await {
+        let page = match app.stripe.events(&filter, mark.after.as_deref()).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::warn!(%error, "Stripe's events could not be listed");
                 if let stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. } = error {
                     // What the look was to go on behind is no longer kept.
-                    place.after = None;
+                    mark.after = None;
                 }
                 break;
             }
         };
         finds += store_unknown(app, &page.data).await?;
         let newest_s = page.data.iter().map(|event| event.created).max();
-        place.newest_s = place.newest_s.max(newest_s.unwrap_or(0));
-        place.after = page.data.last().map(|event| event.id.clone());
-        if !page.has_more || place.after.is_none() {
+        mark.newest_s = mark.newest_s.max(newest_s.unwrap_or(0));
+        mark.after = page.data.last().map(|event| event.id.clone());
+        if !page.has_more || mark.after.is_none() {
             // Only a look that came to its end moves the mark.
-            place.since_s = place.newest_s;
-            place.after = None;
+            mark.since_s = mark.newest_s;
+            mark.after = None;
             break;
         }
     }
     Ok(Found {
         finds,
-        cursor: place.write(),
+        cursor: mark.write(),
     })
 }
 
@@ -101,7 +105,13 @@ async fn store_unknown(app: &Arc<App>, listed: &[ListedEvent]) -> Result<i32, Er
             Err(Error::Refused(error)) => {
                 tracing::error!(event_id = event.id, %error, "a listed event is refused");
             }
-            Err(error) => return Err(error),
+            Err(Error::Store(error @ (db::Error::Unavailable(_) | db::Error::Again(_)))) => {
+                return Err(Error::Store(error));
+            }
+            // One order that cannot be read must not hide the news of all others.
+            Err(error) => {
+                tracing::error!(event_id = event.id, error = %chain(&error), "a listed event failed");
+            }
         }
     }
     Ok(stored)
@@ -112,22 +122,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_written_and_read() {
-        for place in [
-            Place {
+    fn a_watermark_is_written_and_read() {
+        for mark in [
+            Watermark {
                 since_s: 7,
                 newest_s: 7,
                 after: None,
             },
-            Place {
+            Watermark {
                 since_s: 7,
                 newest_s: 9,
                 after: Some("evt_1".to_owned()),
             },
         ] {
-            assert_eq!(Place::read(&place.write(), 100), place);
+            assert_eq!(Watermark::read(&mark.write(), 100), mark);
         }
-        let first = Place::read("", 100);
+        let first = Watermark::read("", 100);
         assert_eq!(
             (first.since_s, first.newest_s, first.after),
             (100, 100, None)

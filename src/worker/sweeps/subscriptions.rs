@@ -12,7 +12,7 @@ use crate::{
     app::{App, Error},
     db::billing::{self, KnownSubscription},
     domain::{OrderId, SECOND_US, ids::parse_uuid},
-    stripe::Subscription,
+    stripe::{self, Subscription},
 };
 
 /// Pages of 100 subscriptions in one run.
@@ -25,9 +25,11 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         let page = match app.stripe.subscriptions(after.as_deref()).await {
             Ok(page) => page,
             Err(error) => {
-                // The next run begins anew: what this one was to go on behind may be gone.
                 tracing::warn!(%error, "Stripe's subscriptions could not be listed");
-                after = None;
+                if let stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. } = error {
+                    // What the look was to go on behind is gone.
+                    after = None;
+                }
                 break;
             }
         };

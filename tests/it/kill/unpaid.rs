@@ -108,6 +108,9 @@ async fn keep_for_a_week(scene: &Scene, order: &proto::Order) {
         "UPDATE billing SET suspend_since_us = suspend_since_us - {week_us} WHERE order_id = {id}"
     );
     sql::run(db, &earlier).await.unwrap();
+    let earlier =
+        format!("UPDATE servers SET suspended_us = suspended_us - {week_us} WHERE order_id = {id}");
+    sql::run(db, &earlier).await.unwrap();
     let now = format!("UPDATE orders SET due_us = 1 WHERE id = {id}");
     sql::run(db, &now).await.unwrap();
 }

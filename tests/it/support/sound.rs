@@ -14,6 +14,8 @@ pub struct Sound {
     order_id: String,
     /// One that may be ended.
     spare_order_id: String,
+    /// One with an add-on that people deliver.
+    manual_order_id: String,
     user: Uuid,
     /// Where the server of the order is.
     busy_node_id: i32,
@@ -28,9 +30,15 @@ impl Sound {
         let user = Uuid::new_v4();
         let order = live.buy(user).await;
         let spare = live.buy(Uuid::new_v4()).await;
+        let with_addon = proto::CreateCheckoutSessionRequest {
+            addon_ids: vec![MANUAL_ADDON.to_owned()],
+            ..cart(Uuid::new_v4())
+        };
+        let manual = live.buy_cart(with_addon).await;
         let mut sound = Self {
             order_id: order.id,
             spare_order_id: spare.id,
+            manual_order_id: manual.id,
             user,
             busy_node_id: order.node_id,
             node_id: 0,
@@ -208,6 +216,12 @@ impl Sound {
                 request_id: Uuid::new_v4().to_string(),
             }
             .encode_to_vec(),
+            "CompleteManualAddon" => proto::CompleteManualAddonRequest {
+                order_id: self.manual_order_id.clone(),
+                addon_id: MANUAL_ADDON.to_owned(),
+                request_id: Uuid::new_v4().to_string(),
+            }
+            .encode_to_vec(),
             "ResumeOrder" => proto::ResumeOrderRequest {
                 order_id,
                 request_id: Uuid::new_v4().to_string(),
@@ -369,6 +383,9 @@ impl Sound {
         }
     }
 }
+
+/// An add-on of the example catalog that people deliver.
+const MANUAL_ADDON: &str = "discord-integration";
 
 /// An event of Stripe that is in the inbox from the start.
 const STORED_EVENT: &str = "evt_stored";

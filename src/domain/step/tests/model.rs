@@ -530,7 +530,7 @@ impl World {
     }
 
     fn delete(&mut self) -> Outcome {
-        let since_us = self.facts.billing.suspend_since_us;
+        let since_us = self.facts.server.suspended_us;
         let kept_us = since_us.map(|since_us| since_us + timing().patience.retention_us);
         self.never(
             self.facts.server.ever_ran() && kept_us.is_none_or(|kept_us| self.now_us < kept_us),

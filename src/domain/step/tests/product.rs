@@ -238,7 +238,9 @@ fn breaks_provisioning(facts: &Facts, step: Step) -> Rules {
 
 /// When a server that is not paid for may go; never while that is not known.
 fn kept_until_us(facts: &Facts) -> i64 {
-    let since_us = facts.billing.suspend_since_us;
+    let used = facts.server.exists() && facts.server.ever_ran();
+    let stood_still = !used || facts.server.suspended_us.is_some();
+    let since_us = facts.billing.suspend_since_us.filter(|_| stood_still);
     since_us.map_or(i64::MAX, |since_us| {
         since_us + timing().patience.retention_us
     })
@@ -261,8 +263,8 @@ fn breaks_entitlement(facts: &Facts, step: Step, now_us: i64) -> Rules {
         Step::Unsuspend => vec![
             (!usable, "lets nothing go on"),
             (
-                server.suspend_sent_us.is_none(),
-                "lifts what others suspended",
+                server.suspend_sent_us.is_none() && server.suspended_us.is_none(),
+                "lets go on what nobody suspended",
             ),
             (
                 !matches!(standing, Standing::Good | Standing::PastDue),
@@ -337,7 +339,7 @@ fn breaks_rest(facts: &Facts, step: Step, now_us: i64) -> Rules {
                 "forgets a half-made server",
             ),
             (
-                over && exists && facts.billing.suspend_since_us.is_some(),
+                over && exists && kept_until_us(facts) < i64::MAX,
                 "forgets a server that is to go",
             ),
         ],
