@@ -11,6 +11,8 @@ use super::{
     reference::{Dunning, Money},
 };
 
+/// More rounds of news than any story has at its end.
+const ROUNDS: u32 = 5;
 /// More turns than any story needs.
 const TURNS: usize = 60;
 /// An install is looked at again after this.
@@ -101,10 +103,25 @@ impl Play<'_> {
         if self.wake_mended()? {
             self.turn_until_idle()?;
         }
+        self.come_to_the_end_of_the_news()?;
         self.end()?;
-        // The sweeps find nothing more to do, and give every event its number.
-        self.sweep(Sweep::All)?;
         self.audited()
+    }
+
+    /// What was done at last made events of its own, which the sweeps bring: until they find
+    /// nothing more to do, and have given every change its number.
+    fn come_to_the_end_of_the_news(&mut self) -> Result<(), String> {
+        for _ in 0..ROUNDS {
+            self.sweep(Sweep::All)?;
+            let now_us = self.world.now_us();
+            let orders = self.world.orders()?;
+            let due = |facts: &Facts| facts.order.due_us.is_some_and(|due_us| due_us <= now_us);
+            if !orders.iter().any(due) {
+                return Ok(());
+            }
+            self.turn_until_idle()?;
+        }
+        Err("there is no end of the news".to_owned())
     }
 
     /// Who owes and has no server yet would wait for days.
