@@ -32,7 +32,7 @@ const KINDS: [(&str, u64); 31] = [
     ("create landed late", 15),
     ("install lost", 1),
     ("install failed", 50),
-    ("wake-up by an operator", 10),
+    ("wake-up by an operator", 4),
     ("end: provisioned", 510),
     ("end: canceled", 640),
     ("end: error", 2),
