@@ -159,7 +159,6 @@ async fn a_row_that_the_panel_takes_back_is_not_believed(engine: Engine) {
 async fn a_failing_node_is_waited_for_and_never_counts(engine: Engine) {
     let live = Live::open(engine).await;
     let panel = &live.world.panel;
-    panel.set_rate_limit(100_000);
     let user = Uuid::new_v4();
     let status = |status| DaemonMode::Status {
         status,

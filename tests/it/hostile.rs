@@ -125,7 +125,6 @@ fn assert_has_reason(status: &Status, what: &str) {
 async fn no_string_of_any_request_breaks_anything(engine: Engine) {
     // Webhooks would write in between; payments are found without them.
     let live = Live::open_with(engine, |options| options.webhooks = false).await;
-    live.world.panel.set_rate_limit(1_000_000);
     let (api, mut sound) = (Api::read(), Sound::stock(&live).await);
     let (mut calls, mut taken) = (0, 0);
     let mut state;

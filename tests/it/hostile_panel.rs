@@ -181,7 +181,6 @@ async fn lists_without_an_end_are_given_up(engine: Engine) {
     let install = Duration::from_secs(3_600);
     let live = Live::open_with(engine, |options| options.install = install).await;
     let panel = &live.world.panel;
-    panel.set_rate_limit(1_000_000);
     for action in [FaultAction::EndlessList, FaultAction::StuckList] {
         let lists = ["/nodes", PORTS, "/servers"];
         let faults = lists.map(|list| panel.inject(Fault::on_route("GET", list, action.clone())));
@@ -229,7 +228,6 @@ fn page(call: &Call) -> Option<u32> {
 async fn ports_that_move_while_they_are_listed_are_sold_once(engine: Engine) {
     let live = Live::open(engine).await;
     let panel = &live.world.panel;
-    panel.set_rate_limit(1_000_000);
     // Two pages of each node.
     for node in [1, 2] {
         panel.fill(&Filling {
@@ -287,7 +285,6 @@ async fn very_many_ports_cost_neither_memory_nor_time() {
     let mut live = Live::open(Engine::Sqlite).await;
     live.world.stop_cores().await;
     let panel = &live.world.panel;
-    panel.set_rate_limit(1_000_000);
     panel.fill(&Filling {
         users: 0,
         allocations: ports as usize,

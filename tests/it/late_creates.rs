@@ -306,7 +306,6 @@ async fn a_create_that_lands_beside_its_repeat_makes_one_server(engine: Engine) 
     let rounds = usize::try_from(effort::runs(4, 50)).unwrap();
     let gate = Gate::open();
     let live = open(engine, &gate, Duration::ZERO).await;
-    live.world.panel.set_rate_limit(100_000);
     let ways = [
         (RaceLoss::ModelCheck, true),
         (RaceLoss::ModelCheck, false),

@@ -282,7 +282,6 @@ async fn an_order_ends_alike_in_whatever_order_its_events_come(engine: Engine) {
     })
     .await;
     till::deliver_webhooks(&live, false);
-    live.world.panel.set_rate_limit(10_000);
     let kinds = [
         "checkout.session.completed",
         "customer.subscription.updated",

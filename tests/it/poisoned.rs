@@ -203,7 +203,6 @@ async fn nobody_waits_for_a_poisoned_order(engine: Engine) {
     let poison = Arc::new(Poison::default());
     let probe = Arc::clone(&poison) as Arc<dyn Probe>;
     let live = Live::open_with(engine, |options| eager(options, probe)).await;
-    live.world.panel.set_rate_limit(1_000_000);
     live.add_pool(50).await;
     poison.held.send_replace(true);
     let paid = |order: &proto::Order| order.status() != proto::OrderStatus::Pending;
@@ -245,7 +244,6 @@ async fn poisoned_orders_do_not_slow_the_others(engine: Engine) {
     let poison = Arc::new(Poison::default());
     let probe = Arc::clone(&poison) as Arc<dyn Probe>;
     let live = Live::open_with(engine, |options| eager(options, probe)).await;
-    live.world.panel.set_rate_limit(1_000_000);
     let room = 10 + pairs * (2 * orders + POISONED);
     live.add_pool(u16::try_from(room).unwrap()).await;
     // The first ones find nothing warm.

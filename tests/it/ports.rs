@@ -84,7 +84,6 @@ async fn a_free_port_is_found_behind_any_number_of_taken_ones(engine: Engine) {
     })
     .await;
     let panel = &live.world.panel;
-    panel.set_rate_limit(100_000);
     let order = live.reserve(cart(Uuid::new_v4())).await;
     let mut free = panel.free_allocations(EAST.0);
     free.sort_unstable();
@@ -115,7 +114,6 @@ async fn a_free_port_is_found_behind_any_number_of_taken_ones(engine: Engine) {
 async fn with_every_port_of_its_node_taken_the_order_moves(engine: Engine) {
     let live = Live::open(engine).await;
     let panel = &live.world.panel;
-    panel.set_rate_limit(100_000);
     // Games of one port and of three, on nodes of so many.
     let cases = [("mc-2gb", 1, 7), ("rust-3gb", 3, 6)];
     for (sold, (plan, wanted, ports)) in (1..).zip(cases) {
@@ -212,7 +210,6 @@ async fn a_port_stolen_during_the_create_is_noticed(engine: Engine) {
 async fn ports_beyond_the_first_page_are_sold(engine: Engine) {
     let live = Live::open(engine).await;
     let panel = &live.world.panel;
-    panel.set_rate_limit(100_000);
     let ip = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
     let more = panel.add_allocations(EAST.0, ip, 26_000..=27_049);
     let last = *more.last().unwrap();
@@ -236,7 +233,6 @@ async fn ports_beyond_the_first_page_are_sold(engine: Engine) {
 async fn without_any_port_nothing_is_sold_and_a_paid_order_waits(engine: Engine) {
     let live = Live::open(engine).await;
     let panel = &live.world.panel;
-    panel.set_rate_limit(100_000);
     let order = live.reserve(cart(Uuid::new_v4())).await;
     let thief = live.occupy(panel.free_allocations(EAST.0)[199]);
     for port in panel.free_allocations(EAST.0) {

@@ -37,7 +37,6 @@ async fn a_refused_order_is_parked_after_ten_tries_and_delays_nobody(engine: Eng
     })
     .await;
     let panel = &live.world.panel;
-    panel.set_rate_limit(100_000);
     let order = live.reserve(cart(Uuid::new_v4())).await;
     // Since the checkout the egg takes no build number that we would send.
     let mut strict = egg(PAPER);

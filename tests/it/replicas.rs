@@ -52,7 +52,6 @@ async fn four_worker_processes_share_200_orders_and_200_ports() {
         options.set_all(&variables);
     })
     .await;
-    live.world.panel.set_rate_limit(100_000);
     let node = live.add_pool(ORDERS).await;
     live.world.stop_cores().await;
     live.world.start_core(Mode::NoWorker).await.unwrap();

@@ -79,7 +79,6 @@ async fn an_event_that_comes_twenty_times_has_one_effect(engine: Engine) {
 
 async fn events_arrive_in_every_order(engine: Engine) {
     let live = open(engine).await;
-    live.world.panel.set_rate_limit(10_000);
     till::hold_webhooks(&live, true);
     let kinds = [
         "checkout.session.completed",

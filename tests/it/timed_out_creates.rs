@@ -27,7 +27,7 @@ const ORDERS_OF_A_SHOP: u32 = 100;
 /// An impatient shop with room for many creates in flight: a thousand of them should not
 /// wait for each other.
 async fn open_roomy(engine: Engine) -> Live {
-    let live = Live::open_with(engine, |options| {
+    Live::open_with(engine, |options| {
         options.set_all(&IMPATIENT);
         options.set_all(&[
             ("SETTLE_SECONDS", "1.5"),
@@ -41,9 +41,7 @@ async fn open_roomy(engine: Engine) -> Live {
             .replace("max_ram_gb = 64", "max_ram_gb = 512")
             .replace("max_disk_gb = 1000", "max_disk_gb = 9999");
     })
-    .await;
-    live.world.panel.set_rate_limit(1_000_000);
-    live
+    .await
 }
 
 /// The look-ups of an order that reached the panel.

@@ -37,7 +37,6 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x0
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_damage_to_a_message_breaks_anything() {
     let live = Live::open(Engine::Sqlite).await;
-    live.world.panel.set_rate_limit(1_000_000);
     let (api, mut sound) = (Api::read(), Sound::stock(&live).await);
     let seed = effort::seed(1);
     let whole: Vec<(&Method, Vec<u8>)> = api

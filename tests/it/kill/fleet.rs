@@ -24,7 +24,6 @@ impl Fleet {
         further: &[(&'static str, &'static str)],
     ) -> Self {
         let mut live = Live::open(engine).await;
-        live.world.panel.set_rate_limit(100_000);
         live.add_pool(ROOM).await;
         live.world.stop_cores().await;
         let mut variables: Vec<_> = VARIABLES.to_vec();

@@ -88,7 +88,6 @@ impl Scene {
         further: &[(&'static str, String)],
     ) -> Self {
         let mut live = Live::open_with(engine, change).await;
-        live.world.panel.set_rate_limit(100_000);
         live.add_pool(ROOM).await;
         live.world.stop_cores().await;
         let mut variables: Vec<_> = VARIABLES

@@ -63,7 +63,6 @@ impl LoopShop {
             ]);
         })
         .await;
-        live.world.panel.set_rate_limit(100_000);
         let auditor = Auditor::open(&live.store.url).await.unwrap();
         Self {
             live,

@@ -90,7 +90,6 @@ impl Bench {
             options.catalog = catalog_with(&[(room, more)]);
         })
         .await;
-        live.world.panel.set_rate_limit(1_000_000);
         deliver_webhooks(&live, false);
         live.world.stop_cores().await;
         live.world.start_core(Mode::NoWorker).await.unwrap();

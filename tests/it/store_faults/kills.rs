@@ -123,7 +123,6 @@ async fn what_was_acknowledged_survives_the_death_of_the_process() {
 
 async fn kill_one_shop(kills: u32, draw: &mut StdRng) {
     let mut live = Live::open(Engine::Sqlite).await;
-    live.world.panel.set_rate_limit(100_000);
     live.world.stop_cores().await;
     // Nobody else may have the file open: recovery is the next process's own.
     close(&live.store.db).await;

@@ -21,6 +21,10 @@ use super::{
 /// Long enough for a busy machine, short enough to fail.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Requests per minute that the panel grants. Its 240 are for sweeps every minute or so; here
+/// they come several times a second, and orders would wait for what those use up.
+const PANEL_RATE: u32 = 100_000;
+
 /// Calls give up after a second, as they do after 40 in production; all else to scale.
 pub const IMPATIENT: [(&str, &str); 3] = [
     ("CALL_TIMEOUT_SECONDS", "1"),
@@ -82,6 +86,7 @@ impl Live {
         ]);
         change(&mut options);
         let world = World::open(&options).await.unwrap();
+        world.panel.set_rate_limit(PANEL_RATE);
         let endpoint = Channel::from_shared(format!("http://{}", world.grpc_addr)).unwrap();
         let channel = endpoint.connect_lazy();
         Self {

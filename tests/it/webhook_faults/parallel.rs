@@ -56,7 +56,6 @@ async fn one_event_a_hundred_times_at_once_on_four_replicas() {
         options.set_all(&variables);
     })
     .await;
-    live.world.panel.set_rate_limit(100_000);
     live.world.stop_cores().await;
     let mut cores = vec![CoreProcess::start_all(&live, &variables).await];
     while cores.len() < REPLICAS {

@@ -50,7 +50,6 @@ impl Shop {
             options.set_all(&VARIABLES);
         })
         .await;
-        live.world.panel.set_rate_limit(100_000);
         live.world.stop_cores().await;
         let worker = match engine {
             Engine::Sqlite => None,
