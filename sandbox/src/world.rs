@@ -1,7 +1,11 @@
 //! A whole shop on loopback: both stand-ins, the control plane and the gateway in
 //! one process, with the example catalog applied. The demo shows it, tests use it.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use spawnpoint::{
     app::{Role, catalog::file, tokens},
@@ -26,6 +30,8 @@ use crate::{
 pub const EXAMPLE_CATALOG: &str = include_str!("../../docs/catalog.example.toml");
 /// Where the shop's own pages would be.
 pub const SHOP_ORIGIN: &str = "https://shop.example";
+/// How long a core that starts again waits for its port.
+const PORT_PATIENCE: Duration = Duration::from_secs(20);
 /// Shared by the Stripe stand-in and the gateway.
 pub const WEBHOOK_SECRET: &str = "whsec_sandbox";
 
@@ -245,15 +251,24 @@ impl World {
     pub async fn start_core(&mut self, mode: boot::Mode) -> Result<(), Error> {
         let mut config = self.config.clone();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        config.listen.grpc_addr = if self.cores.is_empty() {
-            self.grpc_addr
-        } else {
-            any
-        };
+        config.listen.grpc_addr = any;
+        if self.cores.is_empty() {
+            until_free(self.grpc_addr).await;
+            config.listen.grpc_addr = self.grpc_addr;
+        }
         config.listen.metrics_addr = any;
         let core = Core::start(config, mode, self.probe.clone()).await?;
         self.cores.push(core);
         Ok(())
+    }
+}
+
+/// Waits for an address that was ours: meanwhile the system may have given its port to a
+/// connection that somebody opened. Who binds it says so where that lasts.
+async fn until_free(addr: SocketAddr) {
+    let deadline = Instant::now() + PORT_PATIENCE;
+    while std::net::TcpListener::bind(addr).is_err() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 

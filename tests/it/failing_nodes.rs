@@ -124,18 +124,26 @@ async fn orders_that_wait_for_a_failing_node_go_elsewhere(engine: Engine) {
         live.pay(order);
     }
     live.release_webhooks();
-    let mut failed = 0;
+    // An order whose store was away when the node's answer came is in doubt: it asks the same
+    // node once more, when that is no longer avoided.
+    wait::until("all are delivered", 2 * PATIENCE, || async {
+        panel.servers().len() == orders.len()
+    })
+    .await;
+    let mut unlucky = Vec::new();
     for order in &orders {
         let order = assert_delivered(&live, order, "a node that hangs").await;
         assert_eq!(order.node_id, second.id);
-        let creates = live.creates(&order.id);
-        failed += creates
-            .iter()
-            .filter(|call| call.status == Some(504))
-            .count();
+        let creates = live.creates(&order.id).into_iter();
+        let failed = creates.filter(|call| call.status == Some(504)).count();
+        if failed > 0 {
+            unlucky.push(failed);
+        }
     }
-    assert_eq!(panel.daemon_fired(first.pterodactyl_node_id), failed);
-    assert!((1..=2).contains(&failed), "{failed} waited for the node");
+    let fired = panel.daemon_fired(first.pterodactyl_node_id);
+    assert_eq!(fired, unlucky.iter().sum::<usize>());
+    let waited = unlucky.len();
+    assert!((1..=2).contains(&waited), "they waited: {unlucky:?}");
     live.close().await;
 }
 

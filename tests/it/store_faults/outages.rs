@@ -165,19 +165,22 @@ async fn a_restart_within_a_transaction_and_at_commit_leaves_no_half_order() {
             WHERE wait_event = 'advisory' AND application_name = 'spawnpoint'",
         );
         let cart = cart(user);
-        let restarted = async {
+        let crashed = async {
             wait::until("the transaction waits", PATIENCE, || async {
                 sql::count(db, waiting).await > 0
             })
             .await;
             cluster.crash().unwrap();
+        };
+        let restarted = async {
+            // Whoever holds the lock is given up in its time, or with the cluster.
+            tokio::select! {
+                _ = held => panic!("the lock was given up"),
+                () = crashed => {}
+            }
             cluster.start_again().unwrap();
         };
-        let checkout = live.checkout(cart.clone());
-        let ((), refused) = tokio::select! {
-            _ = held => panic!("the lock was given up"),
-            both = async { tokio::join!(restarted, checkout) } => both,
-        };
+        let ((), refused) = tokio::join!(restarted, live.checkout(cart.clone()));
         assert_store_away(&refused.unwrap_err());
         wait::until("the database takes calls", PATIENCE, || async {
             sql::run(db, "DROP TRIGGER waits ON orders").await.is_ok()
