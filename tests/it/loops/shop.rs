@@ -179,8 +179,14 @@ impl LoopShop {
         })
         .await;
         self.rest(order).await;
+        // A step that was taken again may have shown an install that was over: until the next
+        // poll says so.
+        self.until("the scene stays over", &order.id, |order| {
+            (order.status(), order.server_state()) == wanted
+        })
+        .await;
+        self.rest(order).await;
         let ended = self.live.order(&order.id).await;
-        assert_eq!((ended.status(), ended.server_state()), wanted);
         let shown = (ended.error_reason.as_str(), ended.waiting_reason.as_str());
         assert_eq!(shown, ("", ""), "{ended:?}");
         self.assert_effects(scene, user, order);
