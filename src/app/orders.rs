@@ -94,13 +94,13 @@ pub async fn provision_order(
     id: OrderId,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
-    let change = Change {
+    let change = Change::new(
         caller,
-        method: "ProvisioningService/ProvisionOrder",
+        "ProvisioningService/ProvisionOrder",
         id,
         request_id,
-        body: &[],
-    };
+        &[],
+    );
     change
         .make(app, |tx, facts, note, now_us| async move {
             may_be_woken(&facts)?;

@@ -198,24 +198,31 @@ pub async fn hint_payment_failed(tx: &Tx, id: OrderId, now_us: i64) -> Result<()
 pub struct Read {
     /// The count of hints when the read began.
     pub hints_read: i64,
-    /// `open`, `complete`, `expired`.
-    pub session_status: String,
-    /// `paid`, `unpaid`, `no_payment_required`.
-    pub payment_status: String,
-    /// When the session ends unless paid.
-    pub session_expires_us: i64,
-    /// Where to pay, while it is open.
-    pub session_url: Option<String>,
-    /// `cus_...`.
-    pub customer_id: Option<String>,
-    /// `sub_...`: stored only if none is.
-    pub subscription_id: Option<String>,
+    /// What the session said, as long as it says what the order is owed.
+    pub session: Option<SessionRead>,
     /// What the subscription itself said, where there is one.
     pub subscription: Option<SubscriptionRead>,
     /// Whether it is paid and matches the order.
     pub confirmed: bool,
     /// When the read ended.
     pub read_us: i64,
+}
+
+/// What a Checkout Session said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRead {
+    /// `open`, `complete`, `expired`.
+    pub status: String,
+    /// `paid`, `unpaid`, `no_payment_required`.
+    pub payment_status: String,
+    /// When it ends unless paid.
+    pub expires_us: i64,
+    /// Where to pay, while it is open.
+    pub url: Option<String>,
+    /// `cus_...`: stored only if none is.
+    pub customer_id: Option<String>,
+    /// `sub_...`: stored only if none is.
+    pub subscription_id: Option<String>,
 }
 
 /// What a subscription said.
@@ -243,18 +250,20 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
     let mut change = billing::ActiveModel {
         order_id: Unchanged(id.0),
         hints_read: Set(Ord::max(read.hints_read, row.hints_read)),
-        session_status: Set(Some(read.session_status.clone())),
-        payment_status: Set(Some(read.payment_status.clone())),
-        session_expires_us: Set(Some(read.session_expires_us)),
-        session_url: Set(read.session_url.clone()),
         read_us: Set(Some(read.read_us)),
         ..Default::default()
     };
-    if row.customer_id.is_none() {
-        change.customer_id = Set(read.customer_id.clone());
-    }
-    if row.subscription_id.is_none() {
-        change.subscription_id = Set(read.subscription_id.clone());
+    if let Some(session) = &read.session {
+        change.session_status = Set(Some(session.status.clone()));
+        change.payment_status = Set(Some(session.payment_status.clone()));
+        change.session_expires_us = Set(Some(session.expires_us));
+        change.session_url = Set(session.url.clone());
+        if row.customer_id.is_none() {
+            change.customer_id = Set(session.customer_id.clone());
+        }
+        if row.subscription_id.is_none() {
+            change.subscription_id = Set(session.subscription_id.clone());
+        }
     }
     if row.confirmed_at_us.is_none() && read.confirmed {
         change.confirmed_at_us = Set(Some(read.read_us));

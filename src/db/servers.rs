@@ -132,6 +132,17 @@ pub async fn lock_create_slot(
     create_slot_free(&**tx, node_id, limits, now_us).await
 }
 
+/// Notes that an operator wants the server gone; the first time stays.
+pub async fn set_terminated(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    servers::Entity::update_many()
+        .col_expr(servers::Column::TerminatedUs, Expr::value(now_us))
+        .filter(servers::Column::OrderId.eq(id.0))
+        .filter(servers::Column::TerminatedUs.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
 /// Notes that the create is about to be sent. From here on its outcome is unknown
 /// until it is settled.
 pub async fn set_create_sent(

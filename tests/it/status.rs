@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use spawnpoint::{
     db::{
         Db, Error, Tx,
-        billing::{self, Read, SubscriptionRead},
+        billing::{self, Read, SessionRead, SubscriptionRead},
         order_events,
         orders::{self, Progress},
         servers::{self, Known, Observed},
@@ -52,12 +52,14 @@ where
 fn read(session: &str, payment: &str, subscription: Option<&str>) -> Read {
     Read {
         hints_read: 0,
-        session_status: session.to_owned(),
-        payment_status: payment.to_owned(),
-        session_expires_us: 5,
-        session_url: None,
-        customer_id: Some("cus_1".to_owned()),
-        subscription_id: subscription.map(|_| "sub_1".to_owned()),
+        session: Some(SessionRead {
+            status: session.to_owned(),
+            payment_status: payment.to_owned(),
+            expires_us: 5,
+            url: None,
+            customer_id: Some("cus_1".to_owned()),
+            subscription_id: subscription.map(|_| "sub_1".to_owned()),
+        }),
         subscription: subscription.map(|status| SubscriptionRead {
             status: status.to_owned(),
             current_period_end_us: Some(9),

@@ -30,6 +30,7 @@ both_engines!(
     a_suspension_without_an_answer_reaches_the_node,
     a_server_is_not_stopped_while_it_installs,
     a_planned_end_that_nobody_tells_of_is_noticed,
+    a_session_that_stripe_has_forgotten_is_not_missed,
 );
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -353,5 +354,34 @@ async fn a_planned_end_that_nobody_tells_of_is_noticed(engine: Engine) {
     let reads = "SELECT count(*) FROM stripe_events WHERE type = 'customer.subscription.deleted'";
     assert_eq!(sql::count(&live.store.db, reads).await, 0);
     live.wait_until_unleased().await;
+    live.close().await;
+}
+
+/// What was paid at first is known: for the rest of an order's life its subscription speaks,
+/// and a session that was redacted or that cannot be read parks nothing.
+async fn a_session_that_stripe_has_forgotten_is_not_missed(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    let gone = Effect::Status {
+        status: 404,
+        body: None,
+    };
+    let path = format!("/v1/checkout/sessions/{}", order.stripe_checkout_session_id);
+    let redacted = stripe.inject(Fault::on("GET", &path, gone).always());
+    for (status, word) in [
+        (SubscriptionStatus::PastDue, "past_due"),
+        (SubscriptionStatus::Active, "active"),
+    ] {
+        set(&live, &order, status);
+        let now = wait_status(&live, &order, word).await;
+        assert_eq!(now.error_reason, "");
+    }
+    let subscription = live.subscription(&order);
+    stripe.cancel_subscription(&subscription).unwrap();
+    wait_state(&live, &order, ServerState::Suspended).await;
+    live.skip(RETENTION);
+    wait_state(&live, &order, ServerState::Deleted).await;
+    assert_eq!(stripe.fired(redacted), 0, "the session was read again");
     live.close().await;
 }

@@ -18,18 +18,35 @@ use crate::{
 /// A call that changes one order.
 pub(in crate::app) struct Change<'a> {
     /// Who calls.
-    pub caller: &'a Caller,
+    caller: &'a Caller,
     /// `Service/Method`.
-    pub method: &'static str,
+    method: &'static str,
     /// Which order.
-    pub id: OrderId,
+    id: OrderId,
     /// The call's `request_id`, if it has one.
-    pub request_id: Option<Uuid>,
+    request_id: Option<Uuid>,
     /// What else is in the call, in a canonical form: a repeat must be the same.
-    pub body: &'a [u8],
+    body: &'a [u8],
 }
 
-impl Change<'_> {
+impl<'a> Change<'a> {
+    /// What a call asks for.
+    pub fn new(
+        caller: &'a Caller,
+        method: &'static str,
+        id: OrderId,
+        request_id: Option<Uuid>,
+        body: &'a [u8],
+    ) -> Self {
+        Self {
+            caller,
+            method,
+            id,
+            request_id,
+            body,
+        }
+    }
+
     /// Runs `body` under the order's lock, unless an earlier call with this `request_id` did,
     /// and answers the order as it is then. The worker looks at it at once.
     pub async fn make<F, Fut>(self, app: &Arc<App>, body: F) -> Result<Facts, Error>

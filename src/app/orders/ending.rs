@@ -24,13 +24,8 @@ pub async fn cancel_order(
     at_period_end: bool,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
-    let change = Change {
-        caller,
-        method: "OrderService/CancelOrder",
-        id,
-        request_id,
-        body: &[u8::from(at_period_end)],
-    };
+    let asked = [u8::from(at_period_end)];
+    let change = Change::new(caller, "OrderService/CancelOrder", id, request_id, &asked);
     change
         .make(app, |tx, facts, _, now_us| async move {
             live(&facts)?;
@@ -56,13 +51,7 @@ pub async fn resume_order(
     id: OrderId,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
-    let change = Change {
-        caller,
-        method: "OrderService/ResumeOrder",
-        id,
-        request_id,
-        body: &[],
-    };
+    let change = Change::new(caller, "OrderService/ResumeOrder", id, request_id, &[]);
     change
         .make(app, |tx, facts, _, now_us| async move {
             live(&facts)?;

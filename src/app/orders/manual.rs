@@ -19,13 +19,13 @@ pub async fn complete_manual_addon(
     addon_id: &str,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
-    let change = Change {
+    let change = Change::new(
         caller,
-        method: "OrderService/CompleteManualAddon",
+        "OrderService/CompleteManualAddon",
         id,
         request_id,
-        body: addon_id.as_bytes(),
-    };
+        addon_id.as_bytes(),
+    );
     change
         .make(app, |tx, facts, _, _| async move {
             live(&facts)?;

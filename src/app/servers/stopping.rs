@@ -10,7 +10,11 @@ use crate::{
         App, Caller, Error,
         orders::{Change, live},
     },
-    db::{Tx, billing, order_events, orders::Note, servers::suspension},
+    db::{
+        Tx, billing, order_events,
+        orders::Note,
+        servers::{self, suspension},
+    },
     domain::{OrderId, order::Facts},
 };
 
@@ -22,20 +26,9 @@ pub async fn suspend_server(
     remark: &str,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
-    let change = Change {
-        caller,
-        method: "ProvisioningService/SuspendServer",
-        id,
-        request_id,
-        body: remark.as_bytes(),
-    };
-    change
-        .make(app, |tx, facts, note, now_us| async move {
-            live(&facts)?;
-            suspension::set_operator(&tx, id, true, now_us).await?;
-            say(&tx, id, "suspended by an operator", remark, &note, now_us).await
-        })
-        .await
+    let method = "ProvisioningService/SuspendServer";
+    let change = Change::new(caller, method, id, request_id, remark.as_bytes());
+    set_suspended(app, change, id, remark, true).await
 }
 
 /// Ends an operator's suspension. What billing suspends stays suspended.
@@ -46,21 +39,9 @@ pub async fn unsuspend_server(
     remark: &str,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
-    let change = Change {
-        caller,
-        method: "ProvisioningService/UnsuspendServer",
-        id,
-        request_id,
-        body: remark.as_bytes(),
-    };
-    change
-        .make(app, |tx, facts, note, now_us| async move {
-            live(&facts)?;
-            suspension::set_operator(&tx, id, false, now_us).await?;
-            let text = "no longer suspended by an operator";
-            say(&tx, id, text, remark, &note, now_us).await
-        })
-        .await
+    let method = "ProvisioningService/UnsuspendServer";
+    let change = Change::new(caller, method, id, request_id, remark.as_bytes());
+    set_suspended(app, change, id, remark, false).await
 }
 
 /// Ends the subscription and deletes the server now, with all that is on it; also one that is
@@ -72,13 +53,8 @@ pub async fn terminate_server(
     remark: &str,
     request_id: Option<Uuid>,
 ) -> Result<Facts, Error> {
-    let change = Change {
-        caller,
-        method: "ProvisioningService/TerminateServer",
-        id,
-        request_id,
-        body: remark.as_bytes(),
-    };
+    let method = "ProvisioningService/TerminateServer";
+    let change = Change::new(caller, method, id, request_id, remark.as_bytes());
     change
         .make(app, |tx, facts, note, now_us| async move {
             if !facts.server.exists() {
@@ -87,8 +63,29 @@ pub async fn terminate_server(
             if !facts.billing.confirmed() {
                 billing::request_expiry(&tx, id).await?;
             }
-            suspension::set_terminated(&tx, id, now_us).await?;
+            servers::set_terminated(&tx, id, now_us).await?;
             say(&tx, id, "ended by an operator", remark, &note, now_us).await
+        })
+        .await
+}
+
+async fn set_suspended(
+    app: &Arc<App>,
+    change: Change<'_>,
+    id: OrderId,
+    remark: &str,
+    suspended: bool,
+) -> Result<Facts, Error> {
+    let text = if suspended {
+        "suspended by an operator"
+    } else {
+        "no longer suspended by an operator"
+    };
+    change
+        .make(app, |tx, facts, note, now_us| async move {
+            live(&facts)?;
+            suspension::set_operator(&tx, id, suspended, now_us).await?;
+            say(&tx, id, text, remark, &note, now_us).await
         })
         .await
 }

@@ -36,17 +36,6 @@ pub async fn set_operator(tx: &Tx, id: OrderId, suspended: bool, now_us: i64) ->
     Ok(())
 }
 
-/// Notes that an operator wants the server gone; the first time stays.
-pub async fn set_terminated(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
-    servers::Entity::update_many()
-        .col_expr(servers::Column::TerminatedUs, Expr::value(now_us))
-        .filter(servers::Column::OrderId.eq(id.0))
-        .filter(servers::Column::TerminatedUs.is_null())
-        .exec(&**tx)
-        .await?;
-    Ok(())
-}
-
 /// Notes that it is suspended.
 pub async fn set_suspended(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     let change = servers::ActiveModel {

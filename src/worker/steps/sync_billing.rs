@@ -1,11 +1,12 @@
-//! SyncBilling: our own read of session and subscription. Only it says what is paid.
+//! SyncBilling: our own read of the session until it is confirmed, and of the subscription.
+//! Only it says what is paid.
 
 use std::time::Duration;
 
 use crate::{
-    app::{Error, checkout::form},
+    app::Error,
     db::{
-        billing::{self, Read, SubscriptionRead},
+        billing::{self, Read, SessionRead, SubscriptionRead},
         orders::{self, Progress},
     },
     domain::{
@@ -14,11 +15,43 @@ use crate::{
         order::{ErrorReason, Facts, WaitingReason},
         step::Step,
     },
-    stripe::{self, Line, Session, Subscription},
+    stripe::{self, Session, Subscription},
     worker::{claim::Work, driver::Outcome},
 };
 
+mod matching;
+
+use matching::Finding;
+
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
+    match &facts.billing.subscription_id {
+        // Its session has said what it had to say, and Stripe may forget it.
+        Some(id) if facts.billing.confirmed() => follow(work, facts, id).await,
+        _ => first(work, facts).await,
+    }
+}
+
+/// Reads the subscription of a confirmed order.
+async fn follow(work: &Work, facts: &Facts, id: &str) -> Result<Outcome, Error> {
+    let subscription = match work.app.stripe.subscription(id).await {
+        Ok(subscription) => subscription,
+        Err(error) => return Ok(failed(work, &error)),
+    };
+    let finding = matching::of_subscription(work, &subscription).await?;
+    let now_us = work.app.db.now().await?;
+    let read = &Read {
+        hints_read: facts.billing.hints,
+        session: None,
+        subscription: Some(subscription_read(work, facts, &subscription, now_us)),
+        confirmed: finding.is_none(),
+        read_us: now_us,
+    };
+    store(work, facts, read, finding).await?;
+    Ok(Outcome::Again)
+}
+
+/// Reads session and subscription of an order that is not confirmed.
+async fn first(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(session_id) = facts.billing.session_id.clone() else {
         return Ok(Outcome::Again);
     };
@@ -27,12 +60,8 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         Err(error) => return Ok(failed(work, &error)),
     };
     // The subscription that was stored first stays the order's.
-    let subscription_id = facts
-        .billing
-        .subscription_id
-        .clone()
-        .or_else(|| session.subscription.clone());
-    let subscription = match &subscription_id {
+    let stored = facts.billing.subscription_id.as_ref();
+    let subscription = match stored.or(session.subscription.as_ref()) {
         None => None,
         Some(id) => match work.app.stripe.subscription(id).await {
             Ok(subscription) => Some(subscription),
@@ -40,16 +69,15 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         },
     };
     let paid = paid(&session);
-    let finding = finding(work, facts, &session, subscription.as_ref()).await?;
+    let finding = if paid {
+        matching::of_payment(work, facts, &session, subscription.as_ref()).await?
+    } else {
+        None
+    };
     let now_us = work.app.db.now().await?;
     let read = &Read {
         hints_read: facts.billing.hints,
-        session_status: session.status.clone(),
-        payment_status: session.payment_status.clone(),
-        session_expires_us: session.expires_at * SECOND_US,
-        session_url: session.url.clone(),
-        customer_id: session.customer.clone(),
-        subscription_id,
+        session: Some(session_read(session)),
         subscription: subscription
             .as_ref()
             .map(|subscription| subscription_read(work, facts, subscription, now_us)),
@@ -70,34 +98,6 @@ fn paid(session: &Session) -> bool {
         "paid" | "no_payment_required"
     );
     session.status == "complete" && settled
-}
-
-type Finding = (ErrorReason, String);
-
-/// What of the payment is not what was ordered; and of a subscription that was, what somebody
-/// changed at Stripe since.
-async fn finding(
-    work: &Work,
-    facts: &Facts,
-    session: &Session,
-    subscription: Option<&Subscription>,
-) -> Result<Option<Finding>, Error> {
-    let confirmed = facts.billing.confirmed();
-    if !confirmed && !paid(session) {
-        return Ok(None);
-    }
-    let stored = billing::request(work.app.db.read(), work.id()).await?;
-    let ordered = form::lines(&stored);
-    if !confirmed {
-        let text = mismatch(work, facts, &ordered, session, subscription);
-        return Ok(text.map(|text| (ErrorReason::BillingMismatch, text)));
-    }
-    let lines = subscription.and_then(|subscription| subscription.lines.as_deref());
-    let changed = lines.is_some_and(|lines| !same_lines(&ordered, Some(lines)));
-    Ok(changed.then(|| {
-        let text = "the subscription's items are no longer the order's";
-        (ErrorReason::PlanMismatch, text.to_owned())
-    }))
 }
 
 /// Stores what was read, and parks what was not ordered. What somebody changed at Stripe and
@@ -180,6 +180,17 @@ pub(super) fn failed(work: &Work, error: &stripe::Error) -> Outcome {
     }
 }
 
+fn session_read(session: Session) -> SessionRead {
+    SessionRead {
+        status: session.status,
+        payment_status: session.payment_status,
+        expires_us: session.expires_at * SECOND_US,
+        url: session.url,
+        customer_id: session.customer,
+        subscription_id: session.subscription,
+    }
+}
+
 fn subscription_read(
     work: &Work,
     facts: &Facts,
@@ -200,75 +211,5 @@ fn subscription_read(
         ended_at_us: micros(subscription.ended_at),
         past_due_since_us: grounds.past_due_since_us,
         suspend_since_us: grounds.suspend_since_us,
-    }
-}
-
-/// What of the payment is not what was ordered. `amount_total` is never compared:
-/// tax and promotion codes change it.
-fn mismatch(
-    work: &Work,
-    facts: &Facts,
-    ordered: &[(String, i64)],
-    session: &Session,
-    subscription: Option<&Subscription>,
-) -> Option<String> {
-    let id = facts.order.id.to_string();
-    let livemode = work.app.stripe.livemode();
-    if session.livemode != livemode {
-        return Some("the session is of the other mode".to_owned());
-    }
-    if session.client_reference_id.as_deref() != Some(id.as_str()) {
-        return Some("the session is another order's".to_owned());
-    }
-    if session.currency.as_deref() != Some(facts.order.currency.as_str()) {
-        return Some("the session is in another currency".to_owned());
-    }
-    if session.amount_subtotal != Some(facts.order.price_minor) {
-        return Some("the session's subtotal is not the order's price".to_owned());
-    }
-    if !same_lines(ordered, session.lines.as_deref()) {
-        return Some("the session's lines are not the order's".to_owned());
-    }
-    let subscription = subscription?;
-    if subscription.livemode != livemode {
-        return Some("the subscription is of the other mode".to_owned());
-    }
-    if !same_lines(ordered, subscription.lines.as_deref()) {
-        return Some("the subscription's items are not the order's".to_owned());
-    }
-    None
-}
-
-/// Compared by price, never by position: Stripe promises no order.
-fn same_lines(ordered: &[(String, i64)], found: Option<&[Line]>) -> bool {
-    let Some(found) = found else { return false };
-    let mut ordered: Vec<(&str, i64)> = ordered
-        .iter()
-        .map(|(price, quantity)| (price.as_str(), *quantity))
-        .collect();
-    let mut found: Vec<(&str, i64)> = found
-        .iter()
-        .map(|line| (line.price.as_str(), line.quantity))
-        .collect();
-    ordered.sort_unstable();
-    found.sort_unstable();
-    ordered == found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_compared_by_price() {
-        let line = |price: &str, quantity| Line {
-            price: price.to_owned(),
-            quantity,
-        };
-        let ordered = [("a".to_owned(), 1), ("b".to_owned(), 1)];
-        assert!(same_lines(&ordered, Some(&[line("b", 1), line("a", 1)])));
-        assert!(!same_lines(&ordered, Some(&[line("a", 1)])));
-        assert!(!same_lines(&ordered, Some(&[line("a", 2), line("b", 1)])));
-        assert!(!same_lines(&ordered, None));
     }
 }

@@ -1,0 +1,110 @@
+//! Whether what is at Stripe is what was ordered.
+
+use crate::{
+    app::{Error, checkout::form},
+    db::billing,
+    domain::order::{ErrorReason, Facts},
+    stripe::{Line, Session, Subscription},
+    worker::claim::Work,
+};
+
+/// Why the order is parked, and in words.
+pub(super) type Finding = (ErrorReason, String);
+
+/// What of the payment is not what was ordered.
+pub(super) async fn of_payment(
+    work: &Work,
+    facts: &Facts,
+    session: &Session,
+    subscription: Option<&Subscription>,
+) -> Result<Option<Finding>, Error> {
+    let stored = billing::request(work.app.db.read(), work.id()).await?;
+    let text = mismatch(work, facts, &form::lines(&stored), session, subscription);
+    Ok(text.map(|text| (ErrorReason::BillingMismatch, text)))
+}
+
+/// What somebody changed at Stripe of a subscription that was what was ordered.
+pub(super) async fn of_subscription(
+    work: &Work,
+    subscription: &Subscription,
+) -> Result<Option<Finding>, Error> {
+    let Some(lines) = subscription.lines.as_deref() else {
+        return Ok(None);
+    };
+    let stored = billing::request(work.app.db.read(), work.id()).await?;
+    let changed = !same_lines(&form::lines(&stored), Some(lines));
+    Ok(changed.then(|| {
+        let text = "the subscription's items are no longer the order's";
+        (ErrorReason::PlanMismatch, text.to_owned())
+    }))
+}
+
+/// What of the payment is not what was ordered. `amount_total` is never compared:
+/// tax and promotion codes change it.
+fn mismatch(
+    work: &Work,
+    facts: &Facts,
+    ordered: &[(String, i64)],
+    session: &Session,
+    subscription: Option<&Subscription>,
+) -> Option<String> {
+    let id = facts.order.id.to_string();
+    let livemode = work.app.stripe.livemode();
+    if session.livemode != livemode {
+        return Some("the session is of the other mode".to_owned());
+    }
+    if session.client_reference_id.as_deref() != Some(id.as_str()) {
+        return Some("the session is another order's".to_owned());
+    }
+    if session.currency.as_deref() != Some(facts.order.currency.as_str()) {
+        return Some("the session is in another currency".to_owned());
+    }
+    if session.amount_subtotal != Some(facts.order.price_minor) {
+        return Some("the session's subtotal is not the order's price".to_owned());
+    }
+    if !same_lines(ordered, session.lines.as_deref()) {
+        return Some("the session's lines are not the order's".to_owned());
+    }
+    let subscription = subscription?;
+    if subscription.livemode != livemode {
+        return Some("the subscription is of the other mode".to_owned());
+    }
+    if !same_lines(ordered, subscription.lines.as_deref()) {
+        return Some("the subscription's items are not the order's".to_owned());
+    }
+    None
+}
+
+/// Compared by price, never by position: Stripe promises no order.
+fn same_lines(ordered: &[(String, i64)], found: Option<&[Line]>) -> bool {
+    let Some(found) = found else { return false };
+    let mut ordered: Vec<(&str, i64)> = ordered
+        .iter()
+        .map(|(price, quantity)| (price.as_str(), *quantity))
+        .collect();
+    let mut found: Vec<(&str, i64)> = found
+        .iter()
+        .map(|line| (line.price.as_str(), line.quantity))
+        .collect();
+    ordered.sort_unstable();
+    found.sort_unstable();
+    ordered == found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_compared_by_price() {
+        let line = |price: &str, quantity| Line {
+            price: price.to_owned(),
+            quantity,
+        };
+        let ordered = [("a".to_owned(), 1), ("b".to_owned(), 1)];
+        assert!(same_lines(&ordered, Some(&[line("b", 1), line("a", 1)])));
+        assert!(!same_lines(&ordered, Some(&[line("a", 1)])));
+        assert!(!same_lines(&ordered, Some(&[line("a", 2), line("b", 1)])));
+        assert!(!same_lines(&ordered, None));
+    }
+}
