@@ -198,7 +198,7 @@ pub async fn hint_payment_failed(tx: &Tx, id: OrderId, now_us: i64) -> Result<()
 pub struct Read {
     /// The count of hints when the read began.
     pub hints_read: i64,
-    /// What the session said, as long as it says what the order is owed.
+    /// What the session said; none once the order is confirmed.
     pub session: Option<SessionRead>,
     /// What the subscription itself said, where there is one.
     pub subscription: Option<SubscriptionRead>,
