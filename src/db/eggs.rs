@@ -1,5 +1,7 @@
 //! Queries of `eggs`: the cache of the panel's eggs.
 
+use std::collections::BTreeMap;
+
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, sea_query::OnConflict,
 };
@@ -14,18 +16,27 @@ use crate::domain::egg::Egg;
 /// An egg as last read.
 pub async fn find(connection: &impl ConnectionTrait, egg_id: i64) -> Result<Option<Egg>, Error> {
     let row = eggs::Entity::find_by_id(egg_id).one(connection).await?;
-    row.map(|row| {
-        Ok(Egg {
-            egg_id: row.ptero_egg_id,
-            nest_id: row.ptero_nest_id,
-            found: row.found,
-            docker_image: row.docker_image,
-            startup: row.startup,
-            variables: json(row.variables, "eggs.variables")?,
-            read_us: row.read_us,
-        })
+    row.map(egg).transpose()
+}
+
+/// All eggs as last read, by their id on the panel.
+pub async fn all(connection: &impl ConnectionTrait) -> Result<BTreeMap<i64, Egg>, Error> {
+    let rows = eggs::Entity::find().all(connection).await?;
+    rows.into_iter()
+        .map(|row| Ok((row.ptero_egg_id, egg(row)?)))
+        .collect()
+}
+
+fn egg(row: eggs::Model) -> Result<Egg, Error> {
+    Ok(Egg {
+        egg_id: row.ptero_egg_id,
+        nest_id: row.ptero_nest_id,
+        found: row.found,
+        docker_image: row.docker_image,
+        startup: row.startup,
+        variables: json(row.variables, "eggs.variables")?,
+        read_us: row.read_us,
     })
-    .transpose()
 }
 
 /// Stores what was read, in place of what was read before.

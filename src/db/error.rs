@@ -79,6 +79,23 @@ fn sort(error: &RuntimeErr) -> Sorted {
     }
 }
 
+/// What the engine calls the error.
+fn code(error: &RuntimeErr) -> Option<String> {
+    let RuntimeErr::SqlxError(error) = error else {
+        return None;
+    };
+    let code = error.as_database_error()?.code()?;
+    Some(code.into_owned())
+}
+
+/// Lock not available; SQLite's busy and locked, whatever their further bits.
+fn is_busy(code: &str) -> bool {
+    match (code.len(), code.parse::<u32>()) {
+        (..5, Ok(number)) => matches!(number & 0xff, 5 | 6),
+        _ => code == "55P03",
+    }
+}
+
 /// By SQLSTATE, which has five characters, or by SQLite's number, which has fewer.
 fn by_code(code: &str) -> Sorted {
     if let (..5, Ok(number)) = (code.len(), code.parse::<u32>()) {
@@ -114,11 +131,20 @@ impl Error {
     pub fn conflicts_on(&self, part: &str) -> bool {
         matches!(self, Self::Conflict(name) if name.contains(part))
     }
+
+    /// Whether a lock was not to be had in time: the transaction is surely rolled back, and the
+    /// store is there.
+    pub(crate) fn gave_up_waiting(&self) -> bool {
+        let Self::Unavailable(DbErr::Exec(error) | DbErr::Query(error)) = self else {
+            return false;
+        };
+        code(error).is_some_and(|code| is_busy(&code))
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Sorted, by_code};
+    use super::{Sorted, by_code, is_busy};
 
     #[test]
     fn what_passes_by_itself_is_no_bug() {
@@ -129,6 +155,12 @@ mod tests {
             "57P03", "58030", "5", "261", "773", "778", "4874", "13", "14", "1032",
         ] {
             assert!(matches!(by_code(code), Sorted::Unavailable), "{code}");
+        }
+        for code in ["55P03", "5", "6", "261", "517"] {
+            assert!(is_busy(code), "{code}");
+        }
+        for code in ["55006", "40001", "57014", "08006", "13", "778", ""] {
+            assert!(!is_busy(code), "{code}");
         }
         for code in ["40001", "40P01", "517"] {
             assert!(matches!(by_code(code), Sorted::Again), "{code}");

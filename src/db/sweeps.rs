@@ -8,9 +8,21 @@ use sea_orm::{
 
 use super::{Db, Error, entity::sweeps};
 
+/// Whether a sweep's turn was had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Turn {
+    /// It was, and goes on at this cursor.
+    Taken(String),
+    /// It is not due, or somebody else's.
+    NotYet {
+        /// In how many microseconds it is due, as far as is known.
+        due_in_us: Option<i64>,
+    },
+}
+
 /// Takes a sweep's turn if its period has passed since its last run and nobody else has
-/// it. Tells its cursor. An owner takes its turns one after the other: what it still has
-/// is a turn whose end could not be stored.
+/// it. An owner takes its turns one after the other: what it still has is a turn whose end
+/// could not be stored. A look that comes too early only reads.
 pub async fn take(
     db: &Db,
     name: &str,
@@ -18,25 +30,23 @@ pub async fn take(
     period_us: i64,
     lease_us: i64,
     now_us: i64,
-) -> Result<Option<String>, Error> {
-    let fresh = sweeps::Model {
-        name: name.to_owned(),
-        cursor: String::new(),
-        lease_owner: None,
-        lease_until_us: 0,
-        last_run_us: None,
-        duration_ms: 0,
-        finds: 0,
-        guard: String::new(),
-    };
-    sweeps::Entity::insert(fresh.into_active_model().reset_all())
-        .on_conflict(
-            OnConflict::column(sweeps::Column::Name)
-                .do_nothing()
-                .to_owned(),
-        )
-        .exec_without_returning(db.write())
-        .await?;
+) -> Result<Turn, Error> {
+    match sweeps::Entity::find_by_id(name).one(db.read()).await? {
+        None => insert(db, name).await?,
+        Some(row) => {
+            let mine = row.lease_owner.as_deref() == Some(owner);
+            if !mine && row.lease_until_us > now_us {
+                return Ok(Turn::NotYet { due_in_us: None });
+            }
+            let due_us = row
+                .last_run_us
+                .map_or(now_us, |last_us| last_us + period_us);
+            if due_us > now_us {
+                let due_in_us = Some(due_us - now_us);
+                return Ok(Turn::NotYet { due_in_us });
+            }
+        }
+    }
     let idle = Condition::all()
         .add(
             Condition::any()
@@ -55,7 +65,33 @@ pub async fn take(
         .filter(idle)
         .exec_with_returning(db.write())
         .await?;
-    Ok(taken.into_iter().next().map(|row| row.cursor))
+    let taken = taken.into_iter().next();
+    Ok(taken.map_or(Turn::NotYet { due_in_us: None }, |row| {
+        Turn::Taken(row.cursor)
+    }))
+}
+
+/// A sweep that never had a turn.
+async fn insert(db: &Db, name: &str) -> Result<(), Error> {
+    let fresh = sweeps::Model {
+        name: name.to_owned(),
+        cursor: String::new(),
+        lease_owner: None,
+        lease_until_us: 0,
+        last_run_us: None,
+        duration_ms: 0,
+        finds: 0,
+        guard: String::new(),
+    };
+    sweeps::Entity::insert(fresh.into_active_model().reset_all())
+        .on_conflict(
+            OnConflict::column(sweeps::Column::Name)
+                .do_nothing()
+                .to_owned(),
+        )
+        .exec_without_returning(db.write())
+        .await?;
+    Ok(())
 }
 
 /// A sweep as operators see it.

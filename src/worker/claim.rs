@@ -24,6 +24,9 @@ use crate::{
 
 /// Waits between definite refusals double up to this.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(900);
+/// How often a lock is waited for, two seconds at a time, before what a step learned is given
+/// up. Together that is less than a lease.
+const LOCK_WAITS: u32 = 4;
 /// A parked order that is not paid is looked at this often.
 const UNPAID_AGAIN: Duration = Duration::from_secs(3600);
 
@@ -152,12 +155,31 @@ impl Work {
 
     /// Writes what a step learned: locks the order, checks the fence, runs `body`,
     /// computes status and events, commits, and tells the watchers.
+    ///
+    /// What was done outside is not forgotten because the store was busy: a lock that was
+    /// waited for too long is waited for again.
     pub(super) async fn store<F, Fut>(&self, step: Step, body: F) -> Result<Facts, Error>
     where
         F: Fn(Tx, i64) -> Fut + Sync,
         Fut: Future<Output = Result<(), Error>> + Send,
     {
-        let (note, body, claim) = (&self.note(step.name()), &body, self.claim);
+        for waited in 1..LOCK_WAITS {
+            match self.store_once(step, &body).await {
+                Err(Error::Store(error)) if error.gave_up_waiting() => {
+                    tracing::warn!(step = step.name(), waited, %error, "a lock is waited for again");
+                }
+                other => return other,
+            }
+        }
+        self.store_once(step, &body).await
+    }
+
+    async fn store_once<F, Fut>(&self, step: Step, body: &F) -> Result<Facts, Error>
+    where
+        F: Fn(Tx, i64) -> Fut + Sync,
+        Fut: Future<Output = Result<(), Error>> + Send,
+    {
+        let (note, claim) = (&self.note(step.name()), self.claim);
         let facts = self
             .app
             .db

@@ -9,7 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{Settings, driver::chain, jittered, lasting, micros};
 use crate::{
     app::{App, Error},
-    db,
+    db::{self, sweeps::Turn},
 };
 
 mod hint;
@@ -63,6 +63,11 @@ struct Found {
     cursor: String,
 }
 
+/// No sweep is asked for more often.
+const SHORTEST_TICK: Duration = Duration::from_millis(20);
+/// A sweep that is due before this is asked for only then.
+const SOON: Duration = Duration::from_secs(1);
+
 type Run = for<'a> fn(
     &'a Arc<App>,
     &'a str,
@@ -81,11 +86,14 @@ pub(super) fn spawn(
         let lasts = cancel.clone();
         tasks.spawn(lasting(name, lasts, async move || {
             // The timer is finer than the period: another replica may have stopped in its turn.
-            let tick = (period / 4).max(Duration::from_millis(20));
+            let tick = (period / 4).max(SHORTEST_TICK);
             loop {
+                let mut pause = tick;
                 let turn = turn(&app, &settings, name, period, run);
                 match timeout(settings.step_limit, turn).await {
-                    Ok(Ok(())) => {}
+                    // What is due soon is not asked for before.
+                    Ok(Ok(Some(due_in))) => pause = due_in.clamp(SHORTEST_TICK, tick.max(SOON)),
+                    Ok(Ok(None)) => {}
                     Ok(Err(error)) => {
                         tracing::warn!(sweep = name, error = %chain(&error), "sweep failed");
                     }
@@ -93,7 +101,7 @@ pub(super) fn spawn(
                 }
                 tokio::select! {
                     () = cancel.cancelled() => return,
-                    () = tokio::time::sleep(jittered(tick)) => {}
+                    () = tokio::time::sleep(jittered(pause)) => {}
                 }
             }
         }));
@@ -164,19 +172,27 @@ async fn keep_turn(app: &App, settings: &Settings, name: &str, lease_us: i64) ->
     }
 }
 
-/// Runs a sweep if it is its time and nobody else has the turn.
+fn from_micros(us: i64) -> Duration {
+    Duration::from_micros(u64::try_from(us).unwrap_or(0))
+}
+
+/// Runs a sweep if it is its time and nobody else has the turn. Tells in what time it is due
+/// next, where that is known.
 async fn turn(
     app: &Arc<App>,
     settings: &Settings,
     name: &'static str,
     period: Duration,
     run: Run,
-) -> Result<(), Error> {
+) -> Result<Option<Duration>, Error> {
     let began_us = app.db.now().await?;
     let lease_us = micros(settings.lease.max(settings.longest_call));
     let (owner, period_us) = (settings.owner.as_str(), micros(period));
     let taken = db::sweeps::take(&app.db, name, owner, period_us, lease_us, began_us).await?;
-    let Some(cursor) = taken else { return Ok(()) };
+    let cursor = match taken {
+        Turn::Taken(cursor) => cursor,
+        Turn::NotYet { due_in_us } => return Ok(due_in_us.map(from_micros)),
+    };
     let found = tokio::select! {
         found = run(app, &cursor) => found,
         never = keep_turn(app, settings, name, lease_us) => match never {},
@@ -189,5 +205,5 @@ async fn turn(
         cursor: found.as_ref().map_or(cursor, |found| found.cursor.clone()),
     };
     db::sweeps::finish(&app.db, name, owner, &run).await?;
-    found.map(|_| ())
+    found.map(|_| Some(from_micros(began_us + period_us - ended_us)))
 }

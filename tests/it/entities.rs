@@ -185,7 +185,7 @@ async fn fill(db: &Db) {
     let read = eggs::find(db.read(), egg.egg_id).await.unwrap();
     assert_eq!(read.as_ref(), Some(egg), "what is stored is what is read");
     let sweep = sweeps::take(db, "sweep", "me", 10, 10, 100).await;
-    assert_eq!(sweep.unwrap().as_deref(), Some(""));
+    assert_eq!(sweep.unwrap(), sweeps::Turn::Taken(String::new()));
     tokens::create(db, Role::Operator, "name", None)
         .await
         .unwrap();

@@ -147,10 +147,9 @@ fn seen(ports: Vec<panel::Allocation>) -> Vec<Seen> {
 
 async fn refresh_eggs(app: &Arc<App>) -> Result<i32, Error> {
     let now_us = app.db.now().await?;
-    let mut finds = 0;
+    let (mut finds, cached) = (0, eggs::all(app.db.read()).await?);
     for game in catalog::games::all(app.db.read()).await? {
-        let cached = eggs::find(app.db.read(), game.ptero_egg_id).await?;
-        let fresh = cached.as_ref().is_some_and(|egg| {
+        let fresh = cached.get(&game.ptero_egg_id).is_some_and(|egg| {
             let believed = if egg.found {
                 EGG_BELIEVED_US
             } else {

@@ -19,10 +19,9 @@ use crate::support::{
     provisioning::EAST,
     sql,
     till::catalog_with,
+    wait::Pace,
 };
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(10);
 const HOUR_US: i64 = 3_600_000_000;
 /// How often a scene is played until its strike has happened.
 const RUNS: usize = 3;
@@ -134,7 +133,7 @@ impl LoopShop {
         order_id: &str,
         holds: impl Fn(&proto::Order) -> bool,
     ) -> proto::Order {
-        let began = Instant::now();
+        let (began, mut pace) = (Instant::now(), Pace::new());
         loop {
             self.bury().await;
             let order = self.live.order(order_id).await;
@@ -142,7 +141,7 @@ impl LoopShop {
                 return order;
             }
             assert!(began.elapsed() < PATIENCE, "still not: {what}: {order:?}");
-            tokio::time::sleep(PAUSE).await;
+            pace.pause().await;
         }
     }
 
@@ -195,7 +194,7 @@ impl LoopShop {
     }
 
     async fn rest(&mut self, order: &proto::Order) {
-        let began = Instant::now();
+        let (began, mut pace) = (Instant::now(), Pace::new());
         let id = sql::id(&self.live.store.db, order.id.parse().unwrap());
         // What is due in days is at rest now.
         let soon_us = self.live.world.cores[0].app.db.now().await.unwrap() + HOUR_US;
@@ -210,7 +209,7 @@ impl LoopShop {
                 "{} does not come to rest",
                 order.id
             );
-            tokio::time::sleep(PAUSE).await;
+            pace.pause().await;
         }
         self.bury().await;
     }
@@ -265,7 +264,7 @@ impl LoopShop {
     /// may make up for them. The two that need a stranger and the logs are judged when the
     /// shop closes.
     async fn assert_invariants(&mut self, kind: StepKind) {
-        let began = Instant::now();
+        let (began, mut pace) = (Instant::now(), Pace::new());
         let picture = loop {
             // A strike that waits for a step of any kind may kill the process even now.
             self.bury().await;
@@ -279,7 +278,7 @@ impl LoopShop {
                 "{kind}, {:?}: the shop does not rest: {unrest:?}",
                 self.tried
             );
-            tokio::time::sleep(PAUSE).await;
+            pace.pause().await;
         };
         let found: Vec<String> = violations(&picture, Rest::AtRest)
             .iter()

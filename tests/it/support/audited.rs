@@ -15,12 +15,11 @@ use uuid::Uuid;
 use super::{
     live::{Live, PATIENCE},
     log_watch, sql,
+    wait::Pace,
 };
 
 /// How long a shop may take to come to rest by itself.
 const TO_REST: Duration = PATIENCE;
-/// Between two looks whether it rests.
-const PAUSE: Duration = Duration::from_millis(30);
 /// Orders that a stranger tries to see.
 const SAMPLE: usize = 3;
 /// A value too short to be a secret may be anywhere.
@@ -130,7 +129,7 @@ impl Live {
 
     /// Waits until nothing is under way: what is still to come could not be judged.
     async fn come_to_rest(&self, auditor: &Auditor) {
-        let began = Instant::now();
+        let (began, mut pace) = (Instant::now(), Pace::new());
         loop {
             let now_us = match self.world.cores.first() {
                 Some(core) => core.app.db.now().await.unwrap(),
@@ -145,7 +144,7 @@ impl Live {
                 "the shop does not come to rest:\n  {}",
                 unrest.join("\n  ")
             );
-            tokio::time::sleep(PAUSE).await;
+            pace.pause().await;
         }
     }
 

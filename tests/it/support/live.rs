@@ -80,7 +80,7 @@ impl Live {
             // What no webhook brought is found only where a test wants that.
             ("SWEEP_EVENTS_SECONDS", "2592000"),
             ("SWEEP_SUBSCRIPTIONS_SECONDS", "2592000"),
-            ("SWEEP_PORTS_SECONDS", "0.2"),
+            ("SWEEP_PORTS_SECONDS", "0.4"),
             ("SETTLE_SECONDS", "1"),
             ("RETRY_SECONDS", "0.3"),
         ]);

@@ -16,7 +16,7 @@ use std::{
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 
-use super::wait;
+use super::wait::{self, Pace};
 
 mod core;
 mod gateway;
@@ -25,8 +25,6 @@ pub use self::{core::CoreProcess, gateway::GatewayProcess};
 
 /// Where a program's output goes, in its own folder.
 const LOG: &str = "log";
-/// Between two looks at a log.
-const PAUSE: Duration = Duration::from_millis(10);
 /// The longest that a process may take to stand still once it is told.
 const STOPPED: Duration = Duration::from_secs(10);
 
@@ -199,7 +197,7 @@ impl Program {
         deadline: Duration,
         find: impl Fn(&str) -> Option<T>,
     ) -> T {
-        let began = Instant::now();
+        let (began, mut pace) = (Instant::now(), Pace::new());
         loop {
             // Asked first: what it wrote before its end is in the log.
             let ended = self.ended();
@@ -212,7 +210,7 @@ impl Program {
                 began.elapsed() < deadline,
                 "after {deadline:?} still not: {what}\n{log}"
             );
-            tokio::time::sleep(PAUSE).await;
+            pace.pause().await;
         }
     }
 }

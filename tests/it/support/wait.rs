@@ -6,8 +6,25 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Between two looks.
-const PAUSE: Duration = Duration::from_millis(10);
+const SHORTEST: Duration = Duration::from_millis(4);
+const LONGEST: Duration = Duration::from_millis(60);
+
+/// The pauses between looks: longer the longer nothing happens. A look costs a call or more,
+/// and takes that from the very work that is waited for.
+pub struct Pace(Duration);
+
+impl Pace {
+    /// Before the first look.
+    pub fn new() -> Self {
+        Self(SHORTEST)
+    }
+
+    /// Between two looks.
+    pub async fn pause(&mut self) {
+        tokio::time::sleep(self.0).await;
+        self.0 = LONGEST.min(self.0 * 3 / 2);
+    }
+}
 
 /// Looks until the condition holds; fails with `what` when the deadline passes first.
 pub async fn until<F, Fut>(what: &str, deadline: Duration, mut condition: F)
@@ -30,7 +47,7 @@ where
     Fut: Future<Output = Result<T, U>>,
     U: Debug,
 {
-    let began = Instant::now();
+    let (began, mut pace) = (Instant::now(), Pace::new());
     loop {
         match look().await {
             Ok(seen) => return seen,
@@ -39,6 +56,6 @@ where
                 "after {deadline:?} still not: {what}: {seen:#?}"
             ),
         }
-        tokio::time::sleep(PAUSE).await;
+        pace.pause().await;
     }
 }
