@@ -47,6 +47,17 @@ pub async fn hold(tx: &Tx, id: OrderId, node_id: i32, count: i32) -> Result<bool
     Ok(true)
 }
 
+/// Frees all ports of an order whose server the panel has deleted: whatever a look that began
+/// before says of them is old.
+pub async fn free_with_server(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    allocations::Entity::update_many()
+        .col_expr(allocations::Column::SeenUs, Expr::value(now_us))
+        .filter(allocations::Column::OrderId.eq(id.0))
+        .exec(&**tx)
+        .await?;
+    release(tx, id).await
+}
+
 /// Frees all ports of an order.
 pub async fn release(tx: &Tx, id: OrderId) -> Result<(), Error> {
     allocations::Entity::update_many()
@@ -155,11 +166,36 @@ pub struct Seen {
     pub assigned: bool,
 }
 
-/// Mirrors a page of a node's ports. What an order holds or has is never touched
-/// but for its names: our ledger is ahead of the panel.
-pub async fn mirror(tx: &Tx, node_id: i32, page: &[Seen], now_us: i64) -> Result<(), Error> {
+/// Mirrors a page of a node's ports, of a look that began then. What an order holds or has is
+/// never touched but for its names, and neither is what it gave back since: our ledger is ahead
+/// of the panel.
+pub async fn mirror(
+    tx: &Tx,
+    node_id: i32,
+    page: &[Seen],
+    began_us: i64,
+    now_us: i64,
+) -> Result<(), Error> {
     if page.is_empty() {
         return Ok(());
+    }
+    let by_state = |assigned: bool| -> Vec<i64> {
+        page.iter()
+            .filter(|seen| seen.assigned == assigned)
+            .map(|seen| seen.panel_id)
+            .collect()
+    };
+    for (from, to, ids) in [
+        (vec!["foreign", "gone"], "free", by_state(false)),
+        (vec!["free", "gone"], "foreign", by_state(true)),
+    ] {
+        allocations::Entity::update_many()
+            .col_expr(allocations::Column::State, Expr::value(to))
+            .filter(allocations::Column::PterodactylAllocationId.is_in(ids))
+            .filter(allocations::Column::State.is_in(from))
+            .filter(allocations::Column::SeenUs.lte(began_us))
+            .exec(&**tx)
+            .await?;
     }
     let rows = page.iter().map(|seen| allocations::ActiveModel {
         id: NotSet,
@@ -185,23 +221,6 @@ pub async fn mirror(tx: &Tx, node_id: i32, page: &[Seen], now_us: i64) -> Result
         .on_conflict(conflict)
         .exec_without_returning(&**tx)
         .await?;
-    let by_state = |assigned: bool| -> Vec<i64> {
-        page.iter()
-            .filter(|seen| seen.assigned == assigned)
-            .map(|seen| seen.panel_id)
-            .collect()
-    };
-    for (from, to, ids) in [
-        (vec!["foreign", "gone"], "free", by_state(false)),
-        (vec!["free", "gone"], "foreign", by_state(true)),
-    ] {
-        allocations::Entity::update_many()
-            .col_expr(allocations::Column::State, Expr::value(to))
-            .filter(allocations::Column::PterodactylAllocationId.is_in(ids))
-            .filter(allocations::Column::State.is_in(from))
-            .exec(&**tx)
-            .await?;
-    }
     Ok(())
 }
 

@@ -24,6 +24,7 @@ both_engines!(
     a_look_never_touches_what_an_order_has,
     a_look_follows_ports_that_nobody_has,
     a_port_that_is_no_longer_listed_is_gone_unless_held,
+    a_look_that_began_before_a_server_went_does_not_keep_its_ports,
     adopted_ports_go_to_their_order_only_if_free,
     even_without_the_node_lock_a_port_has_one_holder,
 );
@@ -49,7 +50,7 @@ impl Ports {
         let looked = self
             .test
             .db
-            .tx(|tx| async move { allocations::mirror(&tx, node, seen, at_us).await });
+            .tx(|tx| async move { allocations::mirror(&tx, node, seen, at_us, at_us).await });
         looked.await.expect("a page can be stored");
     }
 
@@ -208,6 +209,31 @@ async fn a_port_that_is_no_longer_listed_is_gone_unless_held(engine: Engine) {
     assert!(!ports.hold(other, 2).await, "what is gone cannot be held");
     ports.look(&seen, 30).await;
     assert_eq!(ports.states().await, ["held", "free", "free"]);
+}
+
+/// The panel is asked, then a server goes with its ports, then the panel's old answer is stored.
+async fn a_look_that_began_before_a_server_went_does_not_keep_its_ports(engine: Engine) {
+    let mut seen = ports("10.0.0.1", [1, 2]);
+    let ports = Ports::new(engine, &seen).await;
+    let order = ports.shop.order().await;
+    assert!(ports.hold(order, 1).await);
+    ports.assign(order).await;
+    let freed = ports
+        .test
+        .db
+        .tx(|tx| async move { allocations::free_with_server(&tx, order, 25).await });
+    freed.await.unwrap();
+    seen[0].assigned = true;
+    let (node, old) = (ports.node, &seen);
+    let stored = ports
+        .test
+        .db
+        .tx(|tx| async move { allocations::mirror(&tx, node, old, 20, 30).await });
+    stored.await.unwrap();
+    assert_eq!(ports.states().await, ["free", "free"]);
+    // Somebody else took it since.
+    ports.look(&seen, 40).await;
+    assert_eq!(ports.states().await, ["foreign", "free"]);
 }
 
 async fn adopted_ports_go_to_their_order_only_if_free(engine: Engine) {

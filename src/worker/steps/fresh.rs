@@ -108,7 +108,7 @@ pub(super) async fn set_gone(work: &Work, step: Step) -> Result<(), Error> {
     let id = work.id();
     work.store(step, |tx, now_us| async move {
         servers::set_deleted(&tx, id, now_us).await?;
-        Ok(allocations::release(&tx, id).await?)
+        Ok(allocations::free_with_server(&tx, id, now_us).await?)
     })
     .await?;
     Ok(())

@@ -114,7 +114,7 @@ async fn mirror_ports(
             .tx(|tx| async move {
                 let now_us = app.db.now_in(&tx).await?;
                 for part in seen.chunks(ROWS_AT_ONCE) {
-                    allocations::mirror(&tx, node_id, part, now_us).await?;
+                    allocations::mirror(&tx, node_id, part, began_us, now_us).await?;
                 }
                 if last {
                     allocations::mark_gone(&tx, node_id, began_us).await?;

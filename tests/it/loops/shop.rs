@@ -59,6 +59,8 @@ impl LoopShop {
                 ("CALL_TIMEOUT_SECONDS", "1.2"),
                 ("LEASE_MARGIN_SECONDS", "0.3"),
                 ("LEASE_SECONDS", "2"),
+                // Nobody else takes ports here.
+                ("SWEEP_PORTS_SECONDS", "2"),
             ]);
         })
         .await;

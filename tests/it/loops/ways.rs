@@ -68,7 +68,11 @@ pub fn of(transactions: usize, all: bool) -> Vec<Way> {
                 }
                 Effect::Panics => place == Place::TxBegins(last),
                 Effect::Hangs => place == Place::TxBegins(last),
-                Effect::Dies => !matches!(place, Place::TxCommits(_) | Place::StepEnds),
+                Effect::Dies => {
+                    matches!(place, Place::StepBegins)
+                        || place == Place::TxBegins(last)
+                        || place == Place::TxCommitted(last)
+                }
             };
             if all || at_stake {
                 ways.push(Way { place, effect });

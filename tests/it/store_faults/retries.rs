@@ -1,17 +1,21 @@
 //! Transactions that must be run again: deadlocks and serialisation failures, forced on
-//! every fifth of them.
+//! every fifth of them, and locks that are kept for too long.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
+use sandbox::panel::{Fault, FaultAction};
 use spawnpoint::db::Db;
 use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
     effort,
-    live::{Live, cart},
-    postgres, sql, till,
+    live::{Live, PATIENCE, cart},
+    postgres, sql, till, wait,
 };
 
 /// Purchases under way at the same time.
@@ -126,4 +130,50 @@ async fn transactions_that_collide_are_run_again() {
     let usual = effort::percentile(&mut plain, 99);
     eprintln!("D-05: p99 of a checkout {usual:?}, and {slow:?} where transactions are struck");
     assert!(slow <= SLOWER * usual, "{slow:?}, before {usual:?}");
+}
+
+/// The answer of a create comes while somebody keeps the order's row for longer than a lock is
+/// waited for: it is stored all the same, and the create never was in doubt.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn an_answer_is_stored_once_its_row_is_free() {
+    if postgres::skipped() {
+        return;
+    }
+    let live = Live::open(Engine::Postgres).await;
+    let slow = FaultAction::Delay { milliseconds: 300 };
+    let slow = live
+        .world
+        .panel
+        .inject(Fault::on("POST", "/servers", slow).times(1));
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    wait::until("the create is under way", PATIENCE, || async {
+        live.world.panel.fired(slow) > 0
+    })
+    .await;
+    let keeper = live.store.replica().await;
+    let row = sql::id(&keeper, order.id.parse().unwrap());
+    let (row, live_ref) = (&row, &live);
+    let kept = keeper.tx(|tx| async move {
+        use spawnpoint::db::Connection;
+        let row = format!("SELECT id FROM orders WHERE id = {row} FOR UPDATE");
+        tx.execute_unprepared(&row).await?;
+        // Whoever waits gives up after two seconds: the second to wait is the first again.
+        let began = "SELECT DISTINCT CAST(query_start AS text) FROM pg_stat_activity
+            WHERE wait_event_type = 'Lock' AND query LIKE '%orders%FOR UPDATE%'";
+        let mut seen = BTreeSet::new();
+        let deadline = Instant::now() + PATIENCE;
+        while seen.len() < 2 {
+            assert!(Instant::now() < deadline, "nobody waits twice: {seen:?}");
+            seen.extend(sql::texts(&live_ref.store.db, began).await);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Ok::<_, spawnpoint::db::Error>(())
+    });
+    kept.await.unwrap();
+    live.wait_running(&order.id).await;
+    let events = live.events(&order.id).await;
+    let doubted = events.iter().any(|event| event.to == "OUTCOME_UNKNOWN");
+    assert!(!doubted, "{events:#?}");
+    assert_eq!(live.creates(&order.id).len(), 1);
+    live.close().await;
 }

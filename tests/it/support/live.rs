@@ -76,11 +76,11 @@ impl Live {
         let mut options = Options::quick(store.url.clone());
         options.install = Duration::from_millis(50);
         options.set_all(&[
-            ("SWEEP_INSTALL_SECONDS", "0.1"),
+            ("SWEEP_INSTALL_SECONDS", "0.2"),
             // What no webhook brought is found only where a test wants that.
             ("SWEEP_EVENTS_SECONDS", "2592000"),
             ("SWEEP_SUBSCRIPTIONS_SECONDS", "2592000"),
-            ("SWEEP_PORTS_SECONDS", "0.4"),
+            ("SWEEP_PORTS_SECONDS", "0.5"),
             ("SETTLE_SECONDS", "1"),
             ("RETRY_SECONDS", "0.3"),
         ]);

@@ -96,7 +96,7 @@ impl Shop {
         self.db
             .tx(|tx| async move {
                 let id = nodes::insert(&tx, node, 0).await?;
-                allocations::mirror(&tx, id, ports, 1).await?;
+                allocations::mirror(&tx, id, ports, 1, 1).await?;
                 Ok::<_, Error>(id)
             })
             .await

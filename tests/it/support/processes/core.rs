@@ -105,9 +105,9 @@ fn environment<'a>(
             "CHECKOUT_ALLOWED_ORIGINS",
             sandbox::world::SHOP_ORIGIN.to_owned(),
         ),
-        ("SWEEP_INSTALL_SECONDS", "0.1".to_owned()),
+        ("SWEEP_INSTALL_SECONDS", "0.2".to_owned()),
         ("SWEEP_PENDING_SECONDS", "1".to_owned()),
-        ("SWEEP_PORTS_SECONDS", "0.2".to_owned()),
+        ("SWEEP_PORTS_SECONDS", "0.5".to_owned()),
         ("SETTLE_SECONDS", "1".to_owned()),
         ("RETRY_SECONDS", "0.3".to_owned()),
         // The line that tells the addresses is of this level.
