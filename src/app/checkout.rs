@@ -314,7 +314,7 @@ async fn open(
     note: &Note,
     answer_by: Instant,
 ) -> Result<Facts, Error> {
-    let facts = orders::find_whole(app.db.read(), id).await?;
+    let facts = orders::find(app.db.read(), id).await?;
     let facts = facts.ok_or_else(|| Error::Internal(format!("order {id} was not found")))?;
     if facts.billing.session_id.is_some() || facts.billing.over() {
         return Ok(facts);

@@ -36,7 +36,7 @@ pub async fn get_order(app: &App, caller: &Caller, id: OrderId) -> Result<Facts,
 
 /// An order in the caller's scope; all others are answered as if absent.
 pub(super) async fn visible(app: &App, scope: Scope, id: OrderId) -> Result<Facts, Error> {
-    let found = orders::find_whole(app.db.read(), id).await?;
+    let found = orders::find(app.db.read(), id).await?;
     let found = found.filter(|facts| scope.covers(facts.order.user_id));
     found.ok_or_else(|| domain::Error::not_found(Kind::Order, id).into())
 }

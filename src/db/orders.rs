@@ -29,7 +29,6 @@ use crate::domain::{
 
 pub mod facts;
 pub mod leases;
-mod whole;
 
 /// Who changes an order, and why: for its events.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,14 +51,24 @@ pub struct Locked {
 
 /// Locks an order and reads its facts. Every change of an order begins here.
 pub async fn lock(tx: &Tx, id: OrderId) -> Result<Option<Locked>, Error> {
-    let row = orders::Entity::find_by_id(id.0)
-        .lock_exclusive()
-        .one(&**tx)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let facts = facts::complete(&**tx, row).await?;
-    let before = facts.visible_before();
-    Ok(Some(Locked { facts, before }))
+    // A writing transaction of SQLite has everything locked.
+    if tx.is_postgres() {
+        let locked: Option<Uuid> = orders::Entity::find_by_id(id.0)
+            .select_only()
+            .column(orders::Column::Id)
+            .lock_exclusive()
+            .into_tuple()
+            .one(&**tx)
+            .await?;
+        if locked.is_none() {
+            return Ok(None);
+        }
+    }
+    let found = facts::find(&**tx, id).await?;
+    Ok(found.map(|facts| Locked {
+        before: facts.visible_before(),
+        facts,
+    }))
 }
 
 /// Ends a change: reads the parts again, computes status and server state,
@@ -67,9 +76,9 @@ pub async fn lock(tx: &Tx, id: OrderId) -> Result<Option<Locked>, Error> {
 /// order ends here, in the transaction that locked it.
 pub async fn seal(tx: &Tx, locked: Locked, note: &Note, now_us: i64) -> Result<Facts, Error> {
     let id = locked.facts.order.id;
-    let row = orders::Entity::find_by_id(id.0).one(&**tx).await?;
-    let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} vanished under its lock")))?;
-    let mut facts = facts::complete(&**tx, row).await?;
+    let facts = facts::find(&**tx, id).await?;
+    let mut facts =
+        facts.ok_or_else(|| Error::Corrupt(format!("order {id} vanished under its lock")))?;
     let found = changes(&locked.before, &facts.visible());
     if found.is_empty() {
         return Ok(facts);
@@ -290,25 +299,12 @@ pub async fn list(
     if let Some(after) = after {
         query = query.filter(orders::Column::Id.lt(after.0));
     }
-    let found = facts::complete_all(connection, query.all(connection).await?).await?;
-    whole::settle(connection, found).await
+    facts::all(connection, query).await
 }
 
-/// One order with its parts.
+/// One order with its parts, all of one version.
 pub async fn find(connection: &impl ConnectionTrait, id: OrderId) -> Result<Option<Facts>, Error> {
-    match orders::Entity::find_by_id(id.0).one(connection).await? {
-        Some(row) => Ok(Some(facts::complete(connection, row).await?)),
-        None => Ok(None),
-    }
-}
-
-/// One order as callers see it: all of one version, without a lock.
-pub async fn find_whole(
-    connection: &impl ConnectionTrait,
-    id: OrderId,
-) -> Result<Option<Facts>, Error> {
-    let found = find(connection, id).await?.into_iter().collect();
-    Ok(whole::settle(connection, found).await?.pop())
+    facts::find(connection, id).await
 }
 
 /// The customer's choice of egg variables. Not among the facts: it may hold secrets.

@@ -1,15 +1,20 @@
-//! Reads an order's parts and turns the rows into facts.
+//! Reads orders with all their parts, and turns the rows into facts.
+//!
+//! One statement reads one snapshot, so whoever reads without a lock sees all parts of one
+//! version. Under a lock the row is locked by a statement of its own first: PostgreSQL reads a
+//! row again that it had to wait for, but not what that row was joined with.
 
-use std::collections::HashMap;
-
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
-use uuid::Uuid;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DerivePartialModel, EntityTrait, QueryFilter, QuerySelect,
+    Select,
+    sea_query::{Expr, JoinType},
+};
 
 use crate::{
     db::{
         Error,
         convert::{json, micros, word},
-        entity::{allocations, billing, external_accounts, holds, orders, servers},
+        entity::{billing, external_accounts, holds, orders, servers},
     },
     domain::{
         OrderId, UserId,
@@ -19,82 +24,145 @@ use crate::{
     },
 };
 
-/// Reads the parts of one order.
-pub(super) async fn complete(
-    connection: &impl ConnectionTrait,
-    row: orders::Model,
-) -> Result<Facts, Error> {
-    let mut all = complete_all(connection, vec![row]).await?;
-    all.pop()
-        .ok_or_else(|| Error::Corrupt("an order without facts".to_owned()))
+/// How many ports an order holds or has.
+const PORTS: &str = "(SELECT count(*) FROM allocations WHERE allocations.order_id = orders.id)";
+/// Its request may hold secrets, and is long.
+const HAS_CREATE_REQUEST: &str = "(servers.create_request IS NOT NULL)";
+
+/// An order with all its parts.
+#[derive(DerivePartialModel)]
+struct Row {
+    #[sea_orm(nested)]
+    order: orders::Model,
+    #[sea_orm(nested)]
+    billing: BillingRow,
+    #[sea_orm(nested)]
+    server: ServerRow,
+    #[sea_orm(from_expr = "holds::Column::NodeId")]
+    hold_node: Option<i32>,
+    #[sea_orm(from_expr = "Expr::cust(PORTS)")]
+    ports: i64,
+    #[sea_orm(from_expr = "external_accounts::Column::PterodactylUserId")]
+    panel_user: Option<i64>,
 }
 
-/// Reads the parts of many orders, one query per table.
-pub(super) async fn complete_all(
+/// Of `billing` all but the session request.
+#[derive(DerivePartialModel)]
+#[sea_orm(entity = "billing::Entity")]
+struct BillingRow {
+    request_expires_us: i64,
+    request_sent_us: Option<i64>,
+    session_id: Option<String>,
+    session_url: Option<String>,
+    session_expires_us: Option<i64>,
+    customer_id: Option<String>,
+    subscription_id: Option<String>,
+    hints: i64,
+    hints_read: i64,
+    payment_failed_us: Option<i64>,
+    expire_requested: bool,
+    never_opened: bool,
+    session_status: Option<String>,
+    payment_status: Option<String>,
+    subscription_status: Option<String>,
+    current_period_end_us: Option<i64>,
+    cancel_at_us: Option<i64>,
+    past_due_since_us: Option<i64>,
+    suspend_since_us: Option<i64>,
+    ended_at_us: Option<i64>,
+    confirmed_at_us: Option<i64>,
+    read_us: Option<i64>,
+    wish: String,
+    wish_us: Option<i64>,
+}
+
+/// Of `servers` what planning looks at.
+#[derive(DerivePartialModel)]
+#[sea_orm(entity = "servers::Entity")]
+struct ServerRow {
+    attempt: i32,
+    node_id: Option<i32>,
+    #[sea_orm(from_expr = "Expr::cust(HAS_CREATE_REQUEST)")]
+    has_create_request: bool,
+    create_sent_us: Option<i64>,
+    settle_looks: i32,
+    settle_us: Option<i64>,
+    pterodactyl_server_id: Option<i64>,
+    identifier: Option<String>,
+    uuid: Option<String>,
+    owner_id: Option<i64>,
+    reinstalls: i32,
+    install_since_us: Option<i64>,
+    first_running_us: Option<i64>,
+    observed_status: Option<String>,
+    observed_us: Option<i64>,
+    panel_write_us: Option<i64>,
+    deleted_us: Option<i64>,
+    node_failures: i32,
+    suspend_sent_us: Option<i64>,
+    suspended_us: Option<i64>,
+    operator_suspended_us: Option<i64>,
+    terminated_us: Option<i64>,
+}
+
+/// Reads one order.
+pub(super) async fn find(
     connection: &impl ConnectionTrait,
-    rows: Vec<orders::Model>,
+    id: OrderId,
+) -> Result<Option<Facts>, Error> {
+    let one = orders::Entity::find().filter(orders::Column::Id.eq(id.0));
+    Ok(all(connection, one).await?.pop())
+}
+
+/// Reads the orders that are selected, in their order.
+pub(super) async fn all(
+    connection: &impl ConnectionTrait,
+    select: Select<orders::Entity>,
 ) -> Result<Vec<Facts>, Error> {
-    if rows.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let users: Vec<Uuid> = rows.iter().map(|row| row.user_id).collect();
-    let billing = billing::Entity::find()
-        .filter(billing::Column::OrderId.is_in(ids.clone()))
+    let rows = select
+        .join(
+            JoinType::InnerJoin,
+            orders::Entity::belongs_to(billing::Entity)
+                .from(orders::Column::Id)
+                .to(billing::Column::OrderId)
+                .into(),
+        )
+        .join(
+            JoinType::InnerJoin,
+            orders::Entity::belongs_to(servers::Entity)
+                .from(orders::Column::Id)
+                .to(servers::Column::OrderId)
+                .into(),
+        )
+        .join(
+            JoinType::LeftJoin,
+            orders::Entity::belongs_to(holds::Entity)
+                .from(orders::Column::Id)
+                .to(holds::Column::OrderId)
+                .into(),
+        )
+        .join(
+            JoinType::LeftJoin,
+            orders::Entity::belongs_to(external_accounts::Entity)
+                .from(orders::Column::UserId)
+                .to(external_accounts::Column::UserId)
+                .into(),
+        )
+        .into_partial_model::<Row>()
         .all(connection)
         .await?;
-    let servers = servers::Entity::find()
-        .filter(servers::Column::OrderId.is_in(ids.clone()))
-        .all(connection)
-        .await?;
-    let holds = holds::Entity::find()
-        .filter(holds::Column::OrderId.is_in(ids.clone()))
-        .all(connection)
-        .await?;
-    let ports = allocations::Entity::find()
-        .filter(allocations::Column::OrderId.is_in(ids))
-        .all(connection)
-        .await?;
-    let accounts = external_accounts::Entity::find()
-        .filter(external_accounts::Column::UserId.is_in(users))
-        .all(connection)
-        .await?;
+    rows.into_iter().map(facts).collect()
+}
 
-    let mut billing: HashMap<Uuid, billing::Model> = billing
-        .into_iter()
-        .map(|part| (part.order_id, part))
-        .collect();
-    let mut servers: HashMap<Uuid, servers::Model> = servers
-        .into_iter()
-        .map(|part| (part.order_id, part))
-        .collect();
-    let holds: HashMap<Uuid, i32> = holds
-        .into_iter()
-        .map(|part| (part.order_id, part.node_id))
-        .collect();
-    let accounts: HashMap<Uuid, i64> = accounts
-        .into_iter()
-        .map(|part| (part.user_id, part.pterodactyl_user_id))
-        .collect();
-    let mut port_counts: HashMap<Uuid, i32> = HashMap::new();
-    for order_id in ports.into_iter().filter_map(|port| port.order_id) {
-        *port_counts.entry(order_id).or_default() += 1;
-    }
-
-    rows.into_iter()
-        .map(|row| {
-            let (id, user) = (row.id, row.user_id);
-            let missing = |part: &str| Error::Corrupt(format!("order {id} has no {part} row"));
-            Ok(Facts {
-                billing: billing_part(billing.remove(&id).ok_or_else(|| missing("billing"))?)?,
-                server: server_part(servers.remove(&id).ok_or_else(|| missing("servers"))?),
-                hold_node: holds.get(&id).copied(),
-                ports: port_counts.get(&id).copied().unwrap_or(0),
-                panel_user: accounts.get(&user).copied(),
-                order: order_part(row)?,
-            })
-        })
-        .collect()
+fn facts(row: Row) -> Result<Facts, Error> {
+    Ok(Facts {
+        order: order_part(row.order)?,
+        billing: billing_part(row.billing)?,
+        server: server_part(row.server),
+        hold_node: row.hold_node,
+        ports: i32::try_from(row.ports).unwrap_or(i32::MAX),
+        panel_user: row.panel_user,
+    })
 }
 
 fn order_part(row: orders::Model) -> Result<Order, Error> {
@@ -135,7 +203,7 @@ fn order_part(row: orders::Model) -> Result<Order, Error> {
     })
 }
 
-fn billing_part(row: billing::Model) -> Result<Billing, Error> {
+fn billing_part(row: BillingRow) -> Result<Billing, Error> {
     let wish = (!row.wish.is_empty())
         .then(|| word(EndWish::parse, &row.wish, "billing.wish"))
         .transpose()?;
@@ -167,12 +235,12 @@ fn billing_part(row: billing::Model) -> Result<Billing, Error> {
     })
 }
 
-fn server_part(row: servers::Model) -> Server {
+fn server_part(row: ServerRow) -> Server {
     Server {
         attempt: row.attempt,
         node_failures: row.node_failures,
         node_id: row.node_id,
-        has_create_request: row.create_request.is_some(),
+        has_create_request: row.has_create_request,
         create_sent_us: row.create_sent_us,
         settle_looks: row.settle_looks,
         looked_us: row.settle_us,
