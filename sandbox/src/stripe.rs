@@ -42,7 +42,9 @@ mod invoices;
 mod list_faults;
 mod page;
 mod periods;
+mod portal;
 mod prices;
+mod refunds;
 mod routes;
 mod schema;
 mod sessions;
@@ -66,7 +68,7 @@ pub use sessions::{PaymentStatus, Promotion, SessionStatus};
 pub use subscriptions::SubscriptionStatus;
 pub use subscriptions::lag::{LagCounts, SubscriptionLag};
 pub use version::ApiVersion;
-pub use views::{CustomerView, EventView, SessionView, SubscriptionView};
+pub use views::{CustomerView, EventView, PortalView, RefundView, SessionView, SubscriptionView};
 pub use webhooks::delivery::DeliveryPolicy;
 pub use webhooks::{Delivery, ReleaseOrder, Rendering, WebhookCounts, WebhookSwitches, sign};
 

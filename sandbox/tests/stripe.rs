@@ -19,6 +19,9 @@ mod idempotency;
 #[path = "stripe/independent_signer.rs"]
 mod independent_signer;
 #[cfg(test)]
+#[path = "stripe/refunds.rs"]
+mod refunds;
+#[cfg(test)]
 #[path = "stripe/support.rs"]
 mod support;
 #[cfg(test)]

@@ -14,7 +14,9 @@ use super::sessions::{self};
 use super::subscriptions::lag::{LagCounts, SubscriptionLag};
 use super::subscriptions::{self, SubscriptionStatus};
 use super::version::ApiVersion;
-use super::views::{CustomerView, EventView, SessionView, SubscriptionView};
+use super::views::{
+    CustomerView, EventView, PortalView, RefundView, SessionView, SubscriptionView,
+};
 use super::webhooks::{Delivery, ReleaseOrder, WebhookCounts, WebhookSwitches};
 use super::world::{App, World};
 use crate::faults::{Fault, FaultId};
@@ -71,6 +73,22 @@ impl Controls {
                 .iter()
                 .map(SubscriptionView::from)
                 .collect()
+        })
+    }
+
+    /// All pages of the portal, oldest first.
+    pub fn portal_pages(&self) -> Vec<PortalView> {
+        self.look(|world| {
+            let view = |page| PortalView::new(page, &world.portal);
+            world.portal_pages.iter().map(view).collect()
+        })
+    }
+
+    /// All refunds, oldest first.
+    pub fn refunds(&self) -> Vec<RefundView> {
+        self.look(|world| {
+            let view = |refund| RefundView::new(refund, &world.invoices);
+            world.refunds.iter().map(view).collect()
         })
     }
 

@@ -11,6 +11,7 @@ use super::api::Invocation;
 use super::customers::Customer;
 use super::errors::Refusal;
 use super::invoices::Invoice;
+use super::refunds::Charge;
 use super::schema::Schema;
 use super::sessions::Session;
 use super::subscriptions::Subscription;
@@ -28,6 +29,7 @@ pub(super) enum Subject {
     Session(Box<Session>),
     Subscription(Box<Subscription>),
     Invoice(Box<Invoice>),
+    Charge(Box<Charge>),
 }
 
 impl Subject {
@@ -37,6 +39,7 @@ impl Subject {
             Self::Session(session) => session.render(version),
             Self::Subscription(subscription) => subscription.render(version),
             Self::Invoice(invoice) => invoice.render(version),
+            Self::Charge(charge) => charge.render(version),
         }
     }
 
@@ -46,6 +49,7 @@ impl Subject {
             Self::Session(session) => session.id(),
             Self::Subscription(subscription) => subscription.id(),
             Self::Invoice(invoice) => invoice.id(),
+            Self::Charge(charge) => charge.charge_id(),
         }
     }
 }

@@ -9,7 +9,9 @@ use serde_json::Value;
 use super::api::{self, Endpoint, Invocation};
 use super::errors::Refusal;
 use super::world::{App, World};
-use super::{control, customers, events, invoices, page, prices, sessions, subscriptions};
+use super::{
+    control, customers, events, invoices, page, portal, prices, refunds, sessions, subscriptions,
+};
 
 /// The API, the hosted page and the control calls.
 pub(super) fn router(app: App) -> Router {
@@ -52,6 +54,18 @@ pub(super) fn router(app: App) -> Router {
         .route("/v1/invoices", call(GET, invoices::list_all))
         .route("/v1/invoices/{id}", call(GET, invoices::get))
         .route("/v1/invoices/{id}/void", call(POST, invoices::void_open))
+        .route(
+            "/v1/billing_portal/configurations",
+            call(POST, portal::configure),
+        )
+        .route(
+            "/v1/billing_portal/configurations",
+            call(GET, portal::list_all),
+        )
+        .route("/v1/billing_portal/sessions", call(POST, portal::open))
+        .route("/v1/invoice_payments", call(GET, refunds::list_payments))
+        .route("/v1/refunds", call(POST, refunds::create))
+        .route("/v1/refunds", call(GET, refunds::list_all))
         .route("/v1/prices", call(POST, prices::calls::create))
         .route("/v1/prices", call(GET, prices::calls::list_all))
         .route("/v1/prices/{id}", call(GET, prices::calls::get))

@@ -17,7 +17,9 @@ use super::events::{Event, Reached, Subject};
 use super::idempotency::Keys;
 use super::ids::Ids;
 use super::invoices::Invoice;
+use super::portal::{Configuration, Page};
 use super::prices::{Price, PriceSpec};
+use super::refunds::Refund;
 use super::sessions::{self, Session, SessionStatus};
 use super::subscriptions::lag::Lags;
 use super::subscriptions::{self, Subscription};
@@ -50,6 +52,9 @@ pub(super) struct World {
     pub sessions: Table<Session>,
     pub subscriptions: Table<Subscription>,
     pub invoices: Table<Invoice>,
+    pub refunds: Table<Refund>,
+    pub portal: Table<Configuration>,
+    pub portal_pages: Vec<Page>,
     pub events: Table<Event>,
     pub due: BTreeSet<(i64, Due)>,
     pub keys: Keys,
@@ -84,6 +89,9 @@ impl World {
             sessions: Table::new(),
             subscriptions: Table::new(),
             invoices: Table::new(),
+            refunds: Table::new(),
+            portal: Table::new(),
+            portal_pages: Vec::new(),
             events: Table::new(),
             due: BTreeSet::new(),
             keys: Keys::default(),

@@ -11,7 +11,8 @@ impl Invoice {
         self.lines.iter().map(InvoiceLine::amount).sum()
     }
 
-    fn total(&self) -> i64 {
+    /// What it asks for, after discount and tax.
+    pub(in super::super) fn total(&self) -> i64 {
         self.subtotal() - self.discount + self.tax
     }
 

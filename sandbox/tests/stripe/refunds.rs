@@ -1,0 +1,124 @@
+//! Money that goes back: which payment, how much, and never twice.
+
+use sandbox::stripe::{ApiVersion, PayMode};
+use serde_json::json;
+
+use crate::support::Shop;
+
+/// A paid subscription: its id, and the payment of its first invoice.
+async fn paid(shop: &Shop, mode: PayMode) -> (String, Option<String>) {
+    let session = shop.session().await;
+    let subscription = shop.stripe.pay(&session, mode).unwrap().subscription;
+    let subscription = subscription.unwrap();
+    let invoices = format!("/v1/invoices?status=paid&subscription={subscription}");
+    let invoice = shop.get(&invoices).await.ids().remove(0);
+    let payments = format!("/v1/invoice_payments?status=paid&invoice={invoice}");
+    let payments = shop.get(&payments).await.body;
+    let payment = payments["data"][0]["payment"]["payment_intent"].as_str();
+    (subscription, payment.map(str::to_owned))
+}
+
+#[tokio::test]
+async fn a_payment_goes_back_whole_and_once() {
+    let shop = Shop::open().await;
+    let (subscription, payment) = paid(&shop, PayMode::Paid).await;
+    let payment = payment.unwrap();
+    let form = [
+        ("payment_intent", payment.as_str()),
+        ("reason", "duplicate"),
+        ("metadata[order_id]", "order-1"),
+    ];
+    let refund = shop.post_keyed("/v1/refunds", &form, "one").await;
+    assert_eq!(refund.status, 200, "{:?}", refund.body);
+    assert_eq!(refund.body["amount"], 1200);
+    assert_eq!(refund.body["metadata"], json!({ "order_id": "order-1" }));
+    let replayed = shop.post_keyed("/v1/refunds", &form, "one").await;
+    assert_eq!(replayed.id(), refund.id());
+    let again = shop.post_keyed("/v1/refunds", &form, "two").await;
+    assert_eq!(
+        (again.status, again.error("code")),
+        (400, "charge_already_refunded")
+    );
+    let listed = format!("/v1/refunds?payment_intent={payment}");
+    assert_eq!(shop.get(&listed).await.ids(), [refund.id()]);
+    let views = shop.stripe.refunds();
+    assert_eq!(views.len(), 1);
+    assert_eq!(views[0].subscription, Some(subscription));
+}
+
+#[tokio::test]
+async fn a_part_leaves_the_rest_and_no_more() {
+    let shop = Shop::open().await;
+    let payment = paid(&shop, PayMode::Paid).await.1.unwrap();
+    let part = [("payment_intent", payment.as_str()), ("amount", "200")];
+    assert_eq!(shop.post("/v1/refunds", &part).await.status, 200);
+    let more = [("payment_intent", payment.as_str()), ("amount", "1001")];
+    assert_eq!(
+        shop.post("/v1/refunds", &more).await.error("param"),
+        "amount"
+    );
+    let rest = [("payment_intent", payment.as_str())];
+    let rest = shop.post("/v1/refunds", &rest).await;
+    assert_eq!(rest.body["amount"], 1000);
+
+    let told = shop.stripe.events();
+    let told: Vec<_> = told
+        .iter()
+        .filter(|event| event.kind == "charge.refunded")
+        .collect();
+    assert_eq!(told.len(), 2);
+    let shown = |version: &str, at: usize| {
+        let version = ApiVersion::parse(version).unwrap();
+        let event = shop.stripe.event_json(&told[at].id, &version).unwrap();
+        event["data"]["object"].clone()
+    };
+    let (first, last) = (shown(ApiVersion::NEW, 0), shown("2025-02-24.acacia", 1));
+    assert_eq!(
+        (&first["amount_refunded"], &first["refunded"]),
+        (&json!(200), &json!(false))
+    );
+    assert_eq!(
+        (&last["amount_refunded"], &last["refunded"]),
+        (&json!(1200), &json!(true))
+    );
+    assert!(first.get("invoice").is_none() && last["invoice"].is_string());
+    assert_eq!(first["payment_intent"], payment);
+}
+
+#[tokio::test]
+async fn what_nobody_paid_cannot_go_back() {
+    let shop = Shop::open().await;
+    let (_, none) = paid(&shop, PayMode::NoPaymentRequired).await;
+    assert_eq!(none, None, "nothing was charged");
+    for (form, code) in [
+        (vec![], "parameter_missing"),
+        (vec![("payment_intent", "pi_other")], "resource_missing"),
+        (vec![("charge", "ch_other")], "resource_missing"),
+        (vec![("order", "1")], "parameter_unknown"),
+    ] {
+        let refused = shop.post("/v1/refunds", &form).await;
+        assert_eq!(
+            (refused.status, refused.error("code")),
+            (400, code),
+            "{form:?}"
+        );
+    }
+    let word = [("payment_intent", "pi_other"), ("reason", "dislike")];
+    assert_eq!(
+        shop.post("/v1/refunds", &word).await.error("param"),
+        "reason"
+    );
+    let missing = "/v1/invoice_payments?invoice=in_other";
+    assert_eq!(shop.get(missing).await.error("code"), "resource_missing");
+    // An open invoice has a payment that took no money.
+    let (subscription, _) = paid(&shop, PayMode::Paid).await;
+    shop.stripe.fail_payment(&subscription).unwrap();
+    let open = format!("/v1/invoices?status=open&subscription={subscription}");
+    let invoice = shop.get(&open).await.ids().remove(0);
+    let payments = format!("/v1/invoice_payments?invoice={invoice}");
+    let payments = shop.get(&payments).await.body;
+    assert_eq!(payments["data"][0]["status"], "open");
+    let payment = payments["data"][0]["payment"]["payment_intent"].clone();
+    let form = [("payment_intent", payment.as_str().unwrap())];
+    assert_eq!(shop.post("/v1/refunds", &form).await.status, 400);
+}
