@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use crate::{db::Db, panel::Panel, stripe::Stripe};
@@ -44,6 +45,8 @@ pub struct App {
     pub prices: checkout::prices::PriceCache,
     /// Sessions that are being opened.
     pub openings: checkout::openings::Openings,
+    /// The id of our settings for Stripe's page for customers, once it is known.
+    pub portal_configuration: OnceCell<String>,
     /// What the shop's owner chose.
     pub settings: Settings,
 }

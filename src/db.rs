@@ -33,6 +33,7 @@ pub mod order_events;
 pub mod orders;
 mod pool;
 pub mod profiles;
+pub mod refunds;
 pub mod request_keys;
 pub mod servers;
 pub mod stripe_events;

@@ -15,6 +15,7 @@ pub mod order;
 pub mod placement;
 pub mod port;
 pub mod profile;
+pub mod refund;
 pub mod step;
 pub(crate) mod words;
 

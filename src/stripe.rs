@@ -68,9 +68,29 @@ pub trait Stripe: Send + Sync {
     async fn open_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error>;
     /// `POST /v1/invoices/{id}/void`: only an open one can be.
     async fn void_invoice(&self, id: &str, key: &str) -> Result<(), Error>;
+    /// Ids of the paid invoices of a subscription: `GET /v1/invoices`, at most 100.
+    async fn paid_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error>;
+    /// The payments that paid an invoice: `GET /v1/invoice_payments`. What was paid elsewhere is
+    /// not among them.
+    async fn payments_of(&self, invoice_id: &str) -> Result<Vec<Payment>, Error>;
+    /// `POST /v1/refunds`: without an amount all that is left of a payment, and refused as
+    /// `charge_already_refunded` where nothing is.
+    async fn refund(&self, form: &Form, key: &str) -> Result<Refund, Error>;
+    /// The refunds of a payment that were not in vain: `GET /v1/refunds`.
+    async fn refunds_of(&self, payment: &str) -> Result<Vec<Refund>, Error>;
     /// `DELETE /v1/subscriptions/{id}`: ends it now, without a refund. Asked again it may be
     /// told as unknown or invalid: a read says what it is.
     async fn cancel_subscription(&self, id: &str) -> Result<Subscription, Error>;
+    /// `GET /v1/billing_portal/configurations`: the active ones, at most 100.
+    async fn portal_configurations(&self) -> Result<Vec<PortalConfiguration>, Error>;
+    /// `POST /v1/billing_portal/configurations`.
+    async fn create_portal_configuration(
+        &self,
+        form: &Form,
+        key: &str,
+    ) -> Result<PortalConfiguration, Error>;
+    /// `POST /v1/billing_portal/sessions`: the page's URL, a secret of a few minutes.
+    async fn create_portal_session(&self, form: &Form, key: &str) -> Result<String, Error>;
     /// `GET /v1/prices/{id}`.
     async fn price(&self, id: &str) -> Result<Price, Error>;
 }
@@ -208,6 +228,37 @@ pub struct Subscription {
     pub ended_at: Option<i64>,
     /// Its items; `None` where the answer did not hold them all.
     pub lines: Option<Vec<Line>>,
+}
+
+/// What customers may do on Stripe's own page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortalConfiguration {
+    /// `bpc_...`.
+    pub id: String,
+    /// `metadata.owner`.
+    pub owner: Option<String>,
+}
+
+/// Money that came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payment {
+    /// `pi_...`.
+    pub id: String,
+    /// Minor units.
+    pub amount: i64,
+}
+
+/// Money that goes back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refund {
+    /// `re_...`.
+    pub id: String,
+    /// Minor units.
+    pub amount: i64,
+    /// ISO 4217, lower case.
+    pub currency: String,
+    /// `pending`, `requires_action`, `succeeded`, `failed`, `canceled`.
+    pub status: String,
 }
 
 /// A price.

@@ -17,6 +17,7 @@ mod m20261122_000006_ledger;
 mod m20261128_000007_failing;
 mod m20261129_000008_suspension;
 mod m20261129_000009_endings;
+mod m20261129_000010_refunds;
 
 /// All steps, oldest first.
 #[derive(Debug)]
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000007_failing::Step),
             Box::new(m20261129_000008_suspension::Step),
             Box::new(m20261129_000009_endings::Step),
+            Box::new(m20261129_000010_refunds::Step),
         ]
     }
 }

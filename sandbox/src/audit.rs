@@ -12,6 +12,7 @@ mod ledger;
 mod outsiders;
 mod picture;
 mod read;
+mod refunds;
 mod rows;
 mod servers;
 #[cfg(test)]
@@ -37,7 +38,7 @@ pub enum Invariant {
     I4,
     /// What is held of a node is the sum of its holds, and fits.
     I5,
-    /// An event and a request have one effect each.
+    /// An event and a request have one effect each, and a payment goes back once.
     I6,
     /// Every change of an order is legal and recorded without a gap.
     I7,
@@ -104,6 +105,7 @@ pub fn violations(picture: &Picture, rest: Rest) -> Vec<Violation> {
     outsiders::judge(picture, rest, &mut found);
     ledger::judge(picture, rest, &mut found);
     inbox::judge(picture, &mut found);
+    refunds::judge(picture, rest, &mut found);
     history::judge(picture, &mut found);
     found.sort_by_key(|violation| violation.invariant);
     found

@@ -110,6 +110,7 @@ pub const RULES: &[Rule] = &[
     rule("OrderService/CancelOrder", BUYERS, true),
     rule("OrderService/ResumeOrder", BUYERS, true),
     rule("OrderService/CompleteManualAddon", OPERATOR, false),
+    rule("OrderService/CreateBillingPortalSession", BUYERS, true),
     rule(
         "OrderService/RecordStripeEvent",
         &[Role::Operator, Role::Gateway],

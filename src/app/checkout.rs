@@ -27,7 +27,7 @@ use crate::{
     },
 };
 
-mod cart;
+pub(super) mod cart;
 mod customer;
 pub mod form;
 pub mod openings;

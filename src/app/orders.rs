@@ -22,11 +22,13 @@ mod change;
 mod ending;
 mod feed;
 mod manual;
+mod portal;
 
 pub(super) use change::{Change, live, refuse};
 pub use ending::{cancel_order, resume_order};
 pub use feed::{feed, watch_order_events};
 pub use manual::complete_manual_addon;
+pub use portal::create_billing_portal_session;
 
 /// An order that the caller may see.
 pub async fn get_order(app: &App, caller: &Caller, id: OrderId) -> Result<Facts, Error> {

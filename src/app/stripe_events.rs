@@ -6,16 +6,18 @@ use std::sync::Arc;
 use super::{App, Caller, Error};
 use crate::{
     db::{
-        Tx, billing,
+        Tx, billing, order_events,
         orders::{self, Locked, Note, leases},
+        refunds,
         stripe_events::{self, NewEvent, Source, State},
     },
-    domain::{self, OrderId, SECOND_US, ids::parse_uuid, order::Facts},
+    domain::{self, OrderId, SECOND_US, ids::parse_uuid, order::Facts, refund::RefundReason},
     stripe::events::{self, Event, ParseError, Subject},
 };
 
 mod inbox;
 
+pub(crate) use inbox::retry_failed;
 pub use inbox::{list_stripe_events, replay_stripe_event};
 
 const METHOD: &str = "OrderService/RecordStripeEvent";
@@ -147,6 +149,27 @@ async fn apply(
         return Ok(ignored());
     };
     let id = locked.facts.order.id;
+    let note = Note {
+        actor: "stripe".to_owned(),
+        cause: event.id.clone(),
+        trace_id: trace_id.to_owned(),
+    };
+    let applied = Applied {
+        state: State::Applied,
+        order: Some(id),
+        error: None,
+    };
+    if let Some((session_id, reason)) = stray_payment(&locked.facts, &event.subject) {
+        tracing::warn!(order_id = %id, event_id = %event.id, %reason, "a payment goes back");
+        if refunds::decide(tx, id, session_id, reason, now_us).await? {
+            let text = format!("{session_id} is to be refunded: {}", reason.text());
+            order_events::remark(tx, id, &text, &note, now_us).await?;
+        }
+        billing::add_hint(tx, id, None).await?;
+        leases::add_fact(tx, id, now_us).await?;
+        orders::seal(tx, locked, &note, now_us).await?;
+        return Ok(applied);
+    }
     if let Some(objection) = objection(tx, &locked.facts, &event.subject).await? {
         tracing::error!(order_id = %id, event_id = %event.id, objection, "event not applied");
         return Ok(Applied {
@@ -155,17 +178,35 @@ async fn apply(
         });
     }
     hint(tx, &locked.facts, event, now_us).await?;
-    let note = Note {
-        actor: "stripe".to_owned(),
-        cause: event.id.clone(),
-        trace_id: trace_id.to_owned(),
-    };
     orders::seal(tx, locked, &note, now_us).await?;
-    Ok(Applied {
-        state: State::Applied,
-        order: Some(id),
-        error: None,
-    })
+    Ok(applied)
+}
+
+/// A payment of another session than the order's, which has its own or has come to its end:
+/// it goes back. Only sessions that name the order themselves are meant, and the worker reads
+/// them again before anything moves.
+fn stray_payment<'a>(facts: &Facts, subject: &'a Subject) -> Option<(&'a str, RefundReason)> {
+    let session_id = subject.session.as_deref()?;
+    let paid = matches!(
+        subject.payment_status.as_deref(),
+        Some("paid" | "no_payment_required")
+    );
+    let named = subject.order_ref.as_deref().and_then(parse_uuid) == Some(facts.order.id.0);
+    let known = &facts.billing;
+    let other = known.never_opened
+        || known
+            .session_id
+            .as_deref()
+            .is_some_and(|own| own != session_id);
+    if !(paid && named && other) {
+        return None;
+    }
+    if known.confirmed() || known.paid() {
+        Some((session_id, RefundReason::PaidTwice))
+    } else {
+        let ended = known.over();
+        ended.then_some((session_id, RefundReason::PaidAfterCancel))
+    }
 }
 
 /// The order that an event names, else the one whose session or subscription it is

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::sync::OnceCell;
 
 use super::Error;
 use crate::{
@@ -30,6 +31,7 @@ pub(super) async fn app(config: &Config, db: Db) -> Result<App, Error> {
         nudge: Nudge::default(),
         prices: PriceCache::default(),
         openings: Openings::default(),
+        portal_configuration: OnceCell::new(),
         settings: app_settings(config),
     })
 }
@@ -84,6 +86,7 @@ fn timing(config: &Config) -> Timing {
     Timing {
         settle_us: micros(settle),
         settle_again_us: micros(settle / 9),
+        refund_unfulfillable_after_us: shop.refund_unfulfillable_after.map(micros),
         patience: Patience {
             grace_us: days(shop.grace_days),
             retention_us: days(shop.retention_days),

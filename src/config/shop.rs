@@ -1,6 +1,8 @@
 //! What the shop's owner chooses: how checkout looks, where servers go, how
 //! patient billing is.
 
+use std::time::Duration;
+
 use url::{Position, Url};
 
 use super::reader::Reader;
@@ -25,6 +27,9 @@ pub struct Shop {
     pub grace_days: u32,
     /// Days that a suspended server is kept.
     pub retention_days: u32,
+    /// How long a paid order may be without a server before it is canceled and its payment
+    /// refunded; none: it waits until somebody acts.
+    pub refund_unfulfillable_after: Option<Duration>,
 }
 
 impl Default for Shop {
@@ -38,6 +43,7 @@ impl Default for Shop {
             hold_minutes: 35,
             grace_days: 3,
             retention_days: 7,
+            refund_unfulfillable_after: None,
         }
     }
 }
@@ -55,6 +61,7 @@ impl Shop {
             hold_minutes: reader.number("HOLD_MINUTES", defaults.hold_minutes, 31..=1430),
             grace_days: reader.number("GRACE_DAYS", defaults.grace_days, 0..=365),
             retention_days: reader.number("RETENTION_DAYS", defaults.retention_days, 0..=3650),
+            refund_unfulfillable_after: read_refund_after(reader),
         }
     }
 }
@@ -83,6 +90,13 @@ fn origin(text: &str) -> Option<String> {
         && url.password().is_none()
         && matches!(&url[Position::BeforePath..], "" | "/");
     bare.then(|| url.origin().ascii_serialization())
+}
+
+/// 0 is off.
+fn read_refund_after(reader: &mut Reader<'_>) -> Option<Duration> {
+    const NAME: &str = "REFUND_UNFULFILLABLE_AFTER_SECONDS";
+    let after = reader.seconds(NAME, Duration::ZERO, 0.0..=90.0 * 86_400.0);
+    (!after.is_zero()).then_some(after)
 }
 
 fn read_methods(reader: &mut Reader<'_>, default: Vec<String>) -> Vec<String> {

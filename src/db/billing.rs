@@ -52,6 +52,7 @@ pub async fn insert(
         read_us: None,
         wish: String::new(),
         wish_us: None,
+        refunds_due: 0,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -243,8 +244,9 @@ pub struct SubscriptionRead {
 }
 
 /// Stores what our own read of Stripe showed. First values of ids and of the confirmation
-/// stay.
-pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
+/// stay. Tells the session where this read is the first that shows it paid, and its customer
+/// had it canceled already.
+pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<Option<String>, Error> {
     let row = billing::Entity::find_by_id(id.0).one(&**tx).await?;
     let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} has no billing row")))?;
     let mut change = billing::ActiveModel {
@@ -265,8 +267,10 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
             change.subscription_id = Set(session.subscription_id.clone());
         }
     }
+    let mut paid_late = None;
     if row.confirmed_at_us.is_none() && read.confirmed {
         change.confirmed_at_us = Set(Some(read.read_us));
+        paid_late = row.session_id.filter(|_| row.wish == EndWish::Now.as_str());
     }
     if let Some(subscription) = &read.subscription {
         change.subscription_status = Set(Some(subscription.status.clone()));
@@ -277,7 +281,7 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
         change.suspend_since_us = Set(subscription.suspend_since_us);
     }
     change.update(&**tx).await?;
-    Ok(())
+    Ok(paid_late)
 }
 
 /// What is known of an order's subscription, to be compared with a list of Stripe's.

@@ -16,6 +16,7 @@ pub mod plan_prices;
 pub mod plans;
 pub mod profiles;
 pub mod ptero_nodes;
+pub mod refunds;
 pub mod request_keys;
 pub mod servers;
 pub mod stripe_events;

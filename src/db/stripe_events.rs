@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter, QuerySelect,
+    QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -100,17 +100,89 @@ pub async fn known(
     Ok(known.into_iter().collect())
 }
 
-/// Notes that an event is applied once more.
-pub async fn set_replayed(tx: &Tx, id: &str) -> Result<(), Error> {
+/// Forgets the payloads of events that were received in this span, the oldest first. Tells how
+/// many there were, and when the last of them was received.
+pub async fn forget_payloads(
+    tx: &Tx,
+    from_us: i64,
+    before_us: i64,
+    limit: u64,
+) -> Result<Option<(usize, i64)>, Error> {
+    let old: Vec<(String, i64)> = stripe_events::Entity::find()
+        .select_only()
+        .column(stripe_events::Column::Id)
+        .column(stripe_events::Column::ReceivedUs)
+        .filter(stripe_events::Column::ReceivedUs.gte(from_us))
+        .filter(stripe_events::Column::ReceivedUs.lt(before_us))
+        .filter(Expr::cust("length(payload) > 0"))
+        .order_by_asc(stripe_events::Column::ReceivedUs)
+        .limit(limit)
+        .into_tuple()
+        .all(&**tx)
+        .await?;
+    let Some((_, last_us)) = old.last() else {
+        return Ok(None);
+    };
     stripe_events::Entity::update_many()
         .col_expr(
-            stripe_events::Column::Source,
-            Expr::value(Source::Replay.as_str()),
+            stripe_events::Column::Payload,
+            Expr::value(Vec::<u8>::new()),
         )
-        .col_expr(
-            stripe_events::Column::Attempts,
-            Expr::col(stripe_events::Column::Attempts).add(1),
-        )
+        .filter(stripe_events::Column::Id.is_in(old.iter().map(|(id, _)| id.as_str())))
+        .exec(&**tx)
+        .await?;
+    Ok(Some((old.len(), *last_us)))
+}
+
+/// An event that could not be applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failed {
+    /// `evt_...`.
+    pub id: String,
+    /// When it reached us.
+    pub received_us: i64,
+    /// How often it was tried.
+    pub attempts: i32,
+}
+
+/// Events that could not be applied and were received since, the oldest first.
+pub async fn failed(
+    connection: &impl ConnectionTrait,
+    since_us: i64,
+    limit: u64,
+) -> Result<Vec<Failed>, Error> {
+    let failed: Vec<(String, i64, i32)> = stripe_events::Entity::find()
+        .select_only()
+        .column(stripe_events::Column::Id)
+        .column(stripe_events::Column::ReceivedUs)
+        .column(stripe_events::Column::Attempts)
+        .filter(stripe_events::Column::State.eq(State::Failed.as_str()))
+        .filter(stripe_events::Column::ReceivedUs.gte(since_us))
+        .order_by_asc(stripe_events::Column::ReceivedUs)
+        .limit(limit)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let failed = failed
+        .into_iter()
+        .map(|(id, received_us, attempts)| Failed {
+            id,
+            received_us,
+            attempts,
+        });
+    Ok(failed.collect())
+}
+
+/// Notes that an event is applied once more; by an operator, where that is its source now.
+pub async fn set_tried(tx: &Tx, id: &str, source: Option<Source>) -> Result<(), Error> {
+    let mut update = stripe_events::Entity::update_many().col_expr(
+        stripe_events::Column::Attempts,
+        Expr::col(stripe_events::Column::Attempts).add(1),
+    );
+    if let Some(source) = source {
+        update = update.col_expr(stripe_events::Column::Source, Expr::value(source.as_str()));
+    }
+    update
         .filter(stripe_events::Column::Id.eq(id))
         .exec(&**tx)
         .await?;

@@ -231,6 +231,8 @@ pub struct Billing {
     pub wish: Option<EndWish>,
     /// When that was said.
     pub wish_us: Option<i64>,
+    /// How many payments are still to go back.
+    pub refunds_due: i32,
     /// When it ended.
     pub ended_at_us: Option<i64>,
     /// When our own read first showed it paid and matching.

@@ -9,7 +9,7 @@ use super::{
 
 mod plan;
 
-pub use plan::{looks_again_us, looks_to_settle, next_step};
+pub use plan::{given_up, looks_again_us, looks_to_settle, next_step};
 
 /// When things come due. Configurable, so that tests need not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +30,9 @@ pub struct Timing {
     pub billing_fresh_us: i64,
     /// How long an install may take before it counts as failed.
     pub install_limit_us: i64,
+    /// After so long without a server a paid order is given up and its payment goes back;
+    /// none: it waits until somebody acts.
+    pub refund_unfulfillable_after_us: Option<i64>,
     /// How long a shop is patient with a customer who does not pay.
     pub patience: Patience,
 }
@@ -44,6 +47,7 @@ impl Default for Timing {
             late_looks_us: [MINUTE_US, 10 * MINUTE_US, 60 * MINUTE_US],
             billing_fresh_us: 10 * MINUTE_US,
             install_limit_us: 60 * MINUTE_US,
+            refund_unfulfillable_after_us: None,
             patience: Patience::default(),
         }
     }
@@ -79,6 +83,8 @@ pub enum Step {
     Delete,
     /// Give room and ports back.
     Release,
+    /// Give a payment back: paid twice, paid too late, or for what could not be delivered.
+    Refund,
     /// Stop until somebody acts.
     Park(ErrorReason),
     /// Look again at a time; shown as this reason, if any.
@@ -121,6 +127,8 @@ words! {
         Delete = "Delete",
         /// See [`Step::Release`].
         Release = "Release",
+        /// See [`Step::Refund`].
+        Refund = "Refund",
     }
 }
 
@@ -141,6 +149,7 @@ impl Step {
             Self::PlanEnd => StepKind::PlanEnd,
             Self::Delete => StepKind::Delete,
             Self::Release => StepKind::Release,
+            Self::Refund => StepKind::Refund,
             Self::Park(_) | Self::Wait { .. } | Self::Rest(_) => return None,
         })
     }

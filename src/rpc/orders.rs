@@ -25,6 +25,7 @@ mod ending;
 mod feed;
 mod inbox;
 mod manual;
+mod portal;
 mod watch;
 
 /// The service.
@@ -178,6 +179,18 @@ impl OrderService for OrderRpc {
             "OrderService/CompleteManualAddon",
             request,
             |caller, message| manual::complete(&self.app, caller, message),
+        )
+        .await
+    }
+
+    async fn create_billing_portal_session(
+        &self,
+        request: Request<proto::CreateBillingPortalSessionRequest>,
+    ) -> Result<Response<proto::CreateBillingPortalSessionResponse>, Status> {
+        answer(
+            "OrderService/CreateBillingPortalSession",
+            request,
+            |caller, message| portal::create(&self.app, caller, message),
         )
         .await
     }

@@ -22,8 +22,8 @@ use super::answer::{BodyFault, Head};
 use super::retry::{Failure, Limits, Try, repeat};
 use super::settings::{KeySource, Settings, SettingsError, authorization, mode_of};
 use super::{
-    API_VERSION, Customer, Error, EventFilter, Form, Line, ListedEvent, Page, PlannedEnd, Price,
-    Session, SessionFilter, Stripe, Subscription, form, wire,
+    API_VERSION, Customer, Error, EventFilter, Form, Line, ListedEvent, Page, Payment, PlannedEnd,
+    PortalConfiguration, Price, Refund, Session, SessionFilter, Stripe, Subscription, form, wire,
 };
 
 /// Longest answer that is read; a page of 100 sessions is well under a tenth of it.
@@ -170,6 +170,17 @@ impl HttpStripe {
         let head = Head::new(answer.status(), answer.headers());
         let body = read(answer).await;
         Ok((head, body))
+    }
+
+    async fn invoices(&self, subscription_id: &str, status: &str) -> Result<Vec<String>, Error> {
+        let mut url = self.url(&["invoices"]);
+        url.query_pairs_mut().extend_pairs([
+            ("limit", "100"),
+            ("status", status),
+            ("subscription", subscription_id),
+        ]);
+        let page: wire::Page<wire::Named> = self.get("/v1/invoices", url).await?;
+        Ok(Page::from(page).data)
     }
 
     /// All lines of a session: expanded, it shows only the first ten.
@@ -336,14 +347,39 @@ impl Stripe for HttpStripe {
     }
 
     async fn open_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error> {
-        let mut url = self.url(&["invoices"]);
+        self.invoices(subscription_id, "open").await
+    }
+
+    async fn paid_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error> {
+        self.invoices(subscription_id, "paid").await
+    }
+
+    async fn payments_of(&self, invoice_id: &str) -> Result<Vec<Payment>, Error> {
+        let mut url = self.url(&["invoice_payments"]);
         url.query_pairs_mut().extend_pairs([
             ("limit", "100"),
-            ("status", "open"),
-            ("subscription", subscription_id),
+            ("status", "paid"),
+            ("invoice", invoice_id),
         ]);
-        let page: wire::Page<wire::Named> = self.get("/v1/invoices", url).await?;
-        Ok(Page::from(page).data)
+        let page: wire::Page<wire::InvoicePayment> = self.get("/v1/invoice_payments", url).await?;
+        let paid: Vec<Option<Payment>> = Page::from(page).data;
+        Ok(paid.into_iter().flatten().collect())
+    }
+
+    async fn refund(&self, form: &Form, key: &str) -> Result<Refund, Error> {
+        let url = self.url(&["refunds"]);
+        let refund: wire::Refund = self.post("/v1/refunds", url, form, key).await?;
+        Ok(refund.into())
+    }
+
+    async fn refunds_of(&self, payment: &str) -> Result<Vec<Refund>, Error> {
+        let mut url = self.url(&["refunds"]);
+        url.query_pairs_mut()
+            .extend_pairs([("limit", "100"), ("payment_intent", payment)]);
+        let page: wire::Page<wire::Refund> = self.get("/v1/refunds", url).await?;
+        let mut refunds: Vec<Refund> = Page::from(page).data;
+        refunds.retain(|refund| !matches!(refund.status.as_str(), "failed" | "canceled"));
+        Ok(refunds)
     }
 
     async fn void_invoice(&self, id: &str, key: &str) -> Result<(), Error> {
@@ -368,6 +404,33 @@ impl Stripe for HttpStripe {
         Ok(subscription.into())
     }
 
+    async fn portal_configurations(&self) -> Result<Vec<PortalConfiguration>, Error> {
+        let mut url = self.url(PORTAL_CONFIGURATIONS);
+        url.query_pairs_mut()
+            .extend_pairs([("limit", "100"), ("active", "true")]);
+        let path = "/v1/billing_portal/configurations";
+        let page: wire::Page<wire::PortalConfiguration> = self.get(path, url).await?;
+        Ok(Page::from(page).data)
+    }
+
+    async fn create_portal_configuration(
+        &self,
+        form: &Form,
+        key: &str,
+    ) -> Result<PortalConfiguration, Error> {
+        let url = self.url(PORTAL_CONFIGURATIONS);
+        let path = "/v1/billing_portal/configurations";
+        let made: wire::PortalConfiguration = self.post(path, url, form, key).await?;
+        Ok(made.into())
+    }
+
+    async fn create_portal_session(&self, form: &Form, key: &str) -> Result<String, Error> {
+        let url = self.url(&["billing_portal", "sessions"]);
+        let path = "/v1/billing_portal/sessions";
+        let page: wire::PortalSession = self.post(path, url, form, key).await?;
+        Ok(page.url)
+    }
+
     async fn price(&self, id: &str) -> Result<Price, Error> {
         let url = self.object_url(&["prices"], id)?;
         let price: wire::Price = self.get("/v1/prices/{id}", url).await?;
@@ -376,6 +439,7 @@ impl Stripe for HttpStripe {
 }
 
 const SESSIONS: &[&str] = &["checkout", "sessions"];
+const PORTAL_CONFIGURATIONS: &[&str] = &["billing_portal", "configurations"];
 
 type Exchanged = (Head, Result<Vec<u8>, BodyFault>);
 

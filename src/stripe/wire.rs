@@ -165,6 +165,68 @@ impl From<Subscription> for super::Subscription {
 }
 
 #[derive(Debug, Deserialize)]
+pub(super) struct PortalConfiguration {
+    id: String,
+    metadata: Option<Metadata>,
+}
+
+impl From<PortalConfiguration> for super::PortalConfiguration {
+    fn from(configuration: PortalConfiguration) -> Self {
+        Self {
+            id: configuration.id,
+            owner: configuration.metadata.and_then(|metadata| metadata.owner),
+        }
+    }
+}
+
+/// A page of the portal. Its URL has no default: a page without one is none.
+#[derive(Debug, Deserialize)]
+pub(super) struct PortalSession {
+    pub(super) url: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub(super) struct Refund {
+    id: String,
+    amount: i64,
+    currency: String,
+    status: Option<String>,
+}
+
+impl From<Refund> for super::Refund {
+    fn from(refund: Refund) -> Self {
+        Self {
+            id: refund.id,
+            amount: refund.amount,
+            currency: refund.currency,
+            status: refund.status.unwrap_or_default(),
+        }
+    }
+}
+
+/// What paid an invoice: a payment of Stripe's, or a record of one elsewhere.
+#[derive(Debug, Deserialize)]
+pub(super) struct InvoicePayment {
+    amount_paid: Option<i64>,
+    payment: PaidBy,
+}
+
+#[derive(Debug, Deserialize)]
+struct PaidBy {
+    #[serde(default, deserialize_with = "reference")]
+    payment_intent: Option<String>,
+}
+
+impl From<InvoicePayment> for Option<super::Payment> {
+    fn from(paid: InvoicePayment) -> Self {
+        Some(super::Payment {
+            id: paid.payment.payment_intent?,
+            amount: paid.amount_paid.unwrap_or_default(),
+        })
+    }
+}
+
+#[derive(Debug, Deserialize)]
 pub(super) struct Price {
     id: String,
     active: bool,
@@ -252,6 +314,8 @@ struct Metadata {
     order_id: Option<String>,
     #[serde(default, deserialize_with = "text")]
     user_id: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    owner: Option<String>,
 }
 
 fn order_id(metadata: Option<Metadata>) -> Option<String> {

@@ -22,6 +22,7 @@ mod fresh;
 mod open_session;
 mod place;
 mod plan_end;
+mod refund;
 mod reinstall;
 mod release;
 mod settle_create;
@@ -52,6 +53,7 @@ pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outco
         Step::PlanEnd => plan_end::take(work, facts).await,
         Step::Delete => delete::take(work, facts).await,
         Step::Release => release::take(work).await,
+        Step::Refund => refund::take(work, facts).await,
         Step::Park(_) | Step::Wait { .. } | Step::Rest(_) => Ok(Outcome::Again),
     }
 }
@@ -71,6 +73,7 @@ fn asks_the_panel(step: Step) -> bool {
         | Step::CancelSubscription
         | Step::PlanEnd
         | Step::Release
+        | Step::Refund
         | Step::Park(_)
         | Step::Wait { .. }
         | Step::Rest(_) => false,

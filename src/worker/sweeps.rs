@@ -15,6 +15,7 @@ use crate::{
 mod hint;
 mod install_watch;
 mod panel_mirror;
+mod payloads;
 mod pending_sessions;
 mod request_keys;
 mod sequencer;
@@ -38,6 +39,8 @@ pub struct Periods {
     pub subscriptions: Duration,
     /// Old request keys.
     pub request_keys: Duration,
+    /// Payloads of old events.
+    pub payloads: Duration,
     /// Order events that a lost nudge left without a number.
     pub sequencer: Duration,
 }
@@ -51,6 +54,7 @@ impl Default for Periods {
             stripe_events: Duration::from_secs(300),
             subscriptions: Duration::from_secs(6 * 3600),
             request_keys: Duration::from_secs(3600),
+            payloads: Duration::from_secs(6 * 3600),
             sequencer: Duration::from_secs(5),
         }
     }
@@ -114,7 +118,7 @@ pub(super) fn spawn(
 }
 
 /// The sweeps that a timer starts.
-fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 6] {
+fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 7] {
     [
         ("install_watch", periods.install_watch, |app, _| {
             Box::pin(install_watch::run(app))
@@ -135,6 +139,9 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 6] {
         }),
         ("request_keys", periods.request_keys, |app, _| {
             Box::pin(request_keys::run(app))
+        }),
+        ("payloads", periods.payloads, |app, cursor| {
+            Box::pin(payloads::run(app, cursor))
         }),
     ]
 }

@@ -52,6 +52,7 @@ fn cancel(live: &Live, order: &proto::Order) {
 }
 
 /// Finding 12: a cancel before the delivery was dropped and the order delivered later.
+/// P-26: the subscription ends before anything was made, and nothing is.
 async fn canceled_before_the_create_nothing_is_made(engine: Engine) {
     let live = Live::open(engine).await;
     live.hold_webhooks();

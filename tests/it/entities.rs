@@ -6,7 +6,7 @@ use sea_orm::{EntityTrait, Iden, Iterable, PaginatorTrait};
 use spawnpoint::{
     app::{Role, tokens},
     db::{
-        Db, accounts, allocations, catalog, eggs, entity, holds, order_events,
+        Db, accounts, allocations, catalog, eggs, entity, holds, order_events, refunds,
         stripe_events::{self, NewEvent, Source, State},
         sweeps,
     },
@@ -14,6 +14,7 @@ use spawnpoint::{
         catalog::{Addon, ItemType},
         egg::{Egg, Variable},
         profile::{Account, Origin},
+        refund::RefundReason,
     },
 };
 use uuid::Uuid;
@@ -52,6 +53,7 @@ macro_rules! for_every_entity {
             plans,
             profiles,
             ptero_nodes,
+            refunds,
             request_keys,
             servers,
             stripe_events,
@@ -178,10 +180,21 @@ async fn fill(db: &Db) {
             expires_us: 2,
         };
         spawnpoint::db::request_keys::insert(&tx, key, 1).await?;
+        let reason = RefundReason::PaidTwice;
+        assert!(refunds::decide(&tx, order, "cs_2", reason, 1).await?);
+        assert!(
+            !refunds::decide(&tx, order, "cs_2", RefundReason::Unfulfillable, 2).await?,
+            "a payment goes back once"
+        );
         order_events::remark(&tx, order, "hello", &note(), 1).await
     })
     .await
     .unwrap();
+    let due = refunds::due(db.read(), order).await.unwrap().unwrap();
+    assert_eq!(
+        (due.reason, due.session_id.as_str()),
+        (RefundReason::PaidTwice, "cs_2")
+    );
     let read = eggs::find(db.read(), egg.egg_id).await.unwrap();
     assert_eq!(read.as_ref(), Some(egg), "what is stored is what is read");
     let sweep = sweeps::take(db, "sweep", "me", 10, 10, 100).await;

@@ -1,21 +1,27 @@
 //! The inbox as operators use it: what came, what became of it, and one more try.
 
+use std::{sync::Arc, time::Duration};
+
 use sandbox::stripe::ApiVersion;
 use serde_json::json;
-use spawnpoint::rpc::proto::{self, Order, StripeEvent};
+use spawnpoint::{
+    rpc::proto::{self, Order, StripeEvent},
+    worker::{ByHand, Settings},
+};
 use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
     live::{Live, cart, reason},
-    till,
+    sql, till,
 };
 
 both_engines!(
     events_are_listed_by_what_became_of_them,
     an_event_is_replayed_and_has_no_second_effect,
     an_event_that_failed_is_tried_again,
+    payloads_are_kept_for_ninety_days,
 );
 
 async fn list(live: &Live, message: proto::ListStripeEventsRequest) -> Vec<StripeEvent> {
@@ -61,6 +67,8 @@ async fn misnamed(live: &Live, order: &Order, id: &str) {
     let mut event = live.world.stripe.event_json(&told.id, &version).unwrap();
     event["id"] = json!(id);
     event["data"]["object"]["id"] = json!("cs_test_other");
+    // A payment of it would go back.
+    event["data"]["object"]["payment_status"] = json!("unpaid");
     assert_eq!(till::send_webhook(live, &event).await, 200);
 }
 
@@ -157,5 +165,36 @@ async fn an_event_that_failed_is_tried_again(engine: Engine) {
         assert_eq!(replayed.order_id, order.id);
     }
     assert_eq!(till::hints(&live, &order.id).await, hints);
+    live.close().await;
+}
+
+/// What a customer told Stripe is not kept for ever; what came and what became of it is.
+async fn payloads_are_kept_for_ninety_days(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = bought(&live).await;
+    let all = list(&live, proto::ListStripeEventsRequest::default()).await;
+    let with_payload = "SELECT count(*) FROM stripe_events WHERE length(payload) > 0";
+    let count = async || sql::count(&live.store.db, with_payload).await;
+    let before = count().await;
+    assert_eq!(before, i64::try_from(all.len()).unwrap());
+    let app = &live.world.cores[0].app;
+    let hand = ByHand::new(Arc::clone(app), Settings::default());
+    let day = Duration::from_secs(24 * 3600);
+    till::move_core(&live, 89 * day);
+    hand.sweep_one("payloads").await.unwrap();
+    assert_eq!(count().await, before);
+    till::move_core(&live, 2 * day);
+    hand.sweep_one("payloads").await.unwrap();
+    assert_eq!(count().await, 0);
+    let kept = list(&live, proto::ListStripeEventsRequest::default()).await;
+    assert_eq!(kept, all);
+    let session = &order.stripe_checkout_session_id;
+    let told = till::event_about(&live, "checkout.session.completed", session);
+    let gone = replay(&live, &told.id).await.unwrap_err();
+    assert_eq!(reason(&gone), "EVENT_NOT_FOUND");
+    // A later one is forgotten in its own time.
+    misnamed(&live, &order, "evt_later").await;
+    hand.sweep_one("payloads").await.unwrap();
+    assert_eq!(count().await, 1);
     live.close().await;
 }

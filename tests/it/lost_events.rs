@@ -3,7 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sandbox::stripe::{ApiVersion, Effect, Fault, PayMode, SubscriptionStatus};
+use sandbox::{
+    faults::{self, FaultAction},
+    stripe::{ApiVersion, Effect, Fault, PayMode, SubscriptionStatus},
+};
 use serde_json::{Value, json};
 use spawnpoint::{
     rpc::proto::{self, Order, OrderStatus, ServerState},
@@ -22,6 +25,7 @@ both_engines!(
     what_stripe_itself_lost_is_seen_in_its_list_of_subscriptions,
     a_look_that_breaks_off_goes_on_where_it_was,
     what_is_listed_and_is_not_ours_changes_nothing,
+    an_account_that_knows_nothing_stops_no_server,
     an_order_ends_alike_in_whatever_order_its_events_come,
     an_old_event_revives_nothing,
 );
@@ -272,6 +276,60 @@ async fn what_is_listed_and_is_not_ours_changes_nothing(engine: Engine) {
     assert_eq!(till::inbox(&live, "evt_torn").await, None);
     live.wait_until_unleased().await;
     assert_eq!(live.order(&order.id).await.version, before.version);
+    live.close().await;
+}
+
+/// O-03: Stripe lists nothing, and then knows none of our subscriptions, as with a key of another
+/// account. Nothing is stopped or deleted for it, and all goes on once the key is right again.
+async fn an_account_that_knows_nothing_stops_no_server(engine: Engine) {
+    let live = open(engine).await;
+    let mut orders = Vec::new();
+    for _ in 0..3 {
+        orders.push(running(&live).await);
+    }
+    let (stripe, panel) = (&live.world.stripe, &live.world.panel);
+    let empty = stripe.inject(faults::Fault::on(
+        "GET",
+        "/v1/subscriptions",
+        FaultAction::EmptyList,
+    ));
+    look(&live, SUBSCRIPTIONS).await;
+    assert!(stripe.fired(empty) > 0);
+    stripe.clear_faults();
+    let unknown = Effect::Status {
+        status: 404,
+        body: None,
+    };
+    let unknown = stripe.inject(Fault::on("GET", "/v1/subscriptions/", unknown).always());
+    // Each is read for an event of its own, which says nothing new.
+    for order in &orders {
+        let session = &order.stripe_checkout_session_id;
+        let told = till::event_about(&live, "checkout.session.completed", session);
+        let message = proto::ReplayStripeEventRequest { event_id: told.id };
+        let mut client = live.orders();
+        let replayed = client.replay_stripe_event(live.operator(message)).await;
+        replayed.unwrap();
+    }
+    wait::until("all were asked for", PATIENCE, || async {
+        stripe.fired(unknown) >= 3
+    })
+    .await;
+    live.wait_until_unleased().await;
+    for order in &orders {
+        let now = live.order(&order.id).await;
+        assert_eq!(
+            (now.status(), now.server_state()),
+            (OrderStatus::Provisioned, ServerState::Running)
+        );
+    }
+    stripe.clear_faults();
+    for order in &orders {
+        till::provision(&live, &order.id).await.unwrap();
+    }
+    live.wait_until_unleased().await;
+    let touched =
+        |call: &&sandbox::panel::Call| call.method == "DELETE" || call.path.ends_with("/suspend");
+    assert_eq!(panel.calls().iter().filter(touched).count(), 0);
     live.close().await;
 }
 

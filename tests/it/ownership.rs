@@ -1,6 +1,6 @@
 //! Whose objects a call may touch: another user's are answered exactly as absent ones.
 
-use sandbox::panel::UserSpec;
+use sandbox::{panel::UserSpec, world::SHOP_ORIGIN};
 use spawnpoint::{app::authorize::RULES, rpc::proto};
 use tonic::{Code, Request, Status};
 use uuid::Uuid;
@@ -48,6 +48,16 @@ fn scoped<'a>(api: &'a Api, field: &str) -> Vec<(&'a Method, u32)> {
         .collect()
 }
 
+/// What a method cannot do without, besides the id.
+fn further(label: &str) -> Vec<u8> {
+    match label {
+        "OrderService/CreateBillingPortalSession" => {
+            delimited(2, format!("{SHOP_ORIGIN}/account").as_bytes())
+        }
+        _ => Vec::new(),
+    }
+}
+
 /// What an owner may do once, and then has nothing more to do anything with.
 const ENDS: [&str; 2] = ["OrderService/CancelOrder", "OrderService/ResumeOrder"];
 
@@ -71,7 +81,7 @@ async fn what_is_anothers_is_answered_as_absent(engine: Engine) {
     assert!(methods.len() >= 5, "{methods:?}");
     for (method, field) in methods {
         let ask = async |id: &str, user: Uuid| {
-            let bytes = delimited(field, id.as_bytes());
+            let bytes = [delimited(field, id.as_bytes()), further(&method.label)].concat();
             call(&channel, &method.path, for_user(&live, bytes, user)).await
         };
         let absent = Uuid::new_v4().to_string();

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use sandbox::panel::{DaemonMode, Fault, FaultAction};
+use sandbox::{
+    audit::Invariant,
+    panel::{DaemonMode, Fault, FaultAction},
+};
 use spawnpoint::{boot::Mode, rpc::proto};
 use uuid::Uuid;
 
@@ -11,13 +14,14 @@ use crate::support::{
     db::Engine,
     live::{Live, PATIENCE, cart},
     provisioning::EAST,
-    wait,
+    sql, wait,
 };
 
 both_engines!(
     a_restart_during_the_create_makes_one_server,
     a_restart_while_in_doubt_adopts_the_server,
     what_happened_meanwhile_is_found_after_a_restart,
+    a_restored_backup_makes_nothing_twice,
 );
 
 async fn restart(live: &mut Live) {
@@ -60,6 +64,35 @@ async fn a_restart_during_the_create_makes_one_server(engine: Engine) {
     restart(&mut live).await;
     assert_one_server(&live, &order.id).await;
     live.close().await;
+}
+
+/// D-09: the database is set back to before the purchase was paid. The payment is found at Stripe,
+/// account and server are found on the panel by our ids, and nothing is made a second time.
+async fn a_restored_backup_makes_nothing_twice(engine: Engine) {
+    let mut live = Live::open(engine).await;
+    let user = Uuid::new_v4();
+    let order = live.reserve(cart(user)).await;
+    live.wait_until_unleased().await;
+    live.world.stop_cores().await;
+    live.store.back_up().await;
+    live.world.start_core(Mode::All).await.unwrap();
+    live.pay(&order);
+    let delivered = live.wait_running(&order.id).await;
+    live.wait_until_unleased().await;
+
+    live.world.stop_cores().await;
+    live.store.restore().await;
+    let forgotten = "SELECT count(*) FROM orders WHERE status = 'pending'";
+    assert_eq!(sql::count(&live.store.db, forgotten).await, 1);
+    live.world.start_core(Mode::All).await.unwrap();
+    let found = live.wait_running(&order.id).await;
+    assert_eq!(found.pterodactyl_server_id, delivered.pterodactyl_server_id);
+    assert_eq!(live.made(&order.id).id, found.pterodactyl_server_id);
+    assert_eq!(live.world.panel.servers().len(), 1);
+    assert_eq!(live.panel_users(user).len(), 1);
+    assert_eq!(live.world.stripe.subscriptions().len(), 1);
+    let why = "what was acknowledged since the backup is not in it";
+    live.close_expecting(&[Invariant::I6], why).await;
 }
 
 async fn a_restart_while_in_doubt_adopts_the_server(engine: Engine) {

@@ -108,17 +108,19 @@ enum Fact {
     Unparked,
 }
 
+/// Stores a read, by which nothing is to go back.
+async fn heard(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
+    assert_eq!(billing::set_read(tx, id, read).await?, None);
+    Ok(())
+}
+
 async fn store(db: &Db, id: OrderId, node: i32, fact: Fact) -> Facts {
     let changed = change(db, id, |tx| async move {
         match fact {
             Fact::Open => billing::set_session(&tx, id, "cs_1", Some("https://x"), 5, "open").await,
-            Fact::Paid => {
-                billing::set_read(&tx, id, &read("complete", "paid", Some("active"))).await
-            }
-            Fact::Expired => billing::set_read(&tx, id, &read("expired", "unpaid", None)).await,
-            Fact::Ended => {
-                billing::set_read(&tx, id, &read("complete", "paid", Some("canceled"))).await
-            }
+            Fact::Paid => heard(&tx, id, &read("complete", "paid", Some("active"))).await,
+            Fact::Expired => heard(&tx, id, &read("expired", "unpaid", None)).await,
+            Fact::Ended => heard(&tx, id, &read("complete", "paid", Some("canceled"))).await,
             Fact::Attempt => servers::set_attempt(&tx, id, 1, node, &"request").await,
             Fact::Created => {
                 let known = Known {

@@ -148,7 +148,16 @@ fn sessions(
     found: &mut Vec<Violation>,
 ) {
     let mut of_order: BTreeMap<Uuid, Vec<&SessionView>> = BTreeMap::new();
-    for session in &picture.stripe.sessions {
+    // What goes back is no purchase any more, unless it is the order's own.
+    let strays = picture.store.refunds.iter().map(|row| &row.session_id);
+    let strays: HashSet<&String> = strays
+        .filter(|id| {
+            let mut rows = picture.store.billing.iter();
+            !rows.any(|row| row.session_id.as_ref() == Some(*id))
+        })
+        .collect();
+    let sessions = picture.stripe.sessions.iter();
+    for session in sessions.filter(|session| !strays.contains(&session.id)) {
         let reference = session.client_reference_id.as_deref().unwrap_or_default();
         match orders.get(reference) {
             Some(case) => of_order.entry(case.id()).or_default().push(session),

@@ -8,7 +8,9 @@ use uuid::Uuid;
 use super::rows::{Billing, Hold, Order, Port, Server, Store};
 use crate::{
     panel::{ServerView, UserView},
-    stripe::{CustomerView, PaymentStatus, SessionStatus, SessionView, SubscriptionView},
+    stripe::{
+        CustomerView, PaymentStatus, RefundView, SessionStatus, SessionView, SubscriptionView,
+    },
 };
 
 /// Waiting for these, an order is done for now: only a customer or an operator moves it on.
@@ -45,6 +47,7 @@ pub(super) struct StripeSide {
     pub customers: Vec<CustomerView>,
     pub sessions: Vec<SessionView>,
     pub subscriptions: Vec<SubscriptionView>,
+    pub refunds: Vec<RefundView>,
 }
 
 /// What a shop amounts to, for people who watch a long run.

@@ -20,7 +20,8 @@ const ORDERS: &str = "SELECT id, user_id, status, server_state, node_id,
     CAST(spec AS text) AS spec FROM orders ORDER BY id";
 const BILLING: &str = "SELECT order_id, session_id, customer_id, subscription_id, hints,
     never_opened, session_status, payment_status, payment_failed_us, read_us,
-    subscription_status, suspend_since_us, ended_at_us, confirmed_at_us FROM billing";
+    subscription_status, suspend_since_us, ended_at_us, confirmed_at_us, refunds_due
+    FROM billing";
 const SERVERS: &str = "SELECT order_id, attempt, node_id, create_sent_us, create_slot_until_us,
     pterodactyl_server_id, identifier, uuid, owner_id, egg_id, first_running_us,
     observed_status, suspend_sent_us, suspended_us, operator_suspended_us,
@@ -35,6 +36,8 @@ const EVENTS: &str = "SELECT id, sequence, order_id, what, from_value, to_value,
 const INBOX: &str = "SELECT id, state, order_id FROM stripe_events";
 const PROFILES: &str = "SELECT user_id, stripe_customer_id FROM profiles";
 const ACCOUNTS: &str = "SELECT user_id, pterodactyl_user_id FROM external_accounts";
+const REFUNDS: &str = "SELECT order_id, session_id, done_us,
+    CAST(refund_ids AS text) AS refund_ids FROM refunds";
 const REQUEST_KEYS: &str = "SELECT method, request_id, resource_id FROM request_keys";
 
 /// A second look at a store that somebody else writes.
@@ -118,6 +121,7 @@ impl Auditor {
             profiles: rows(&tx, PROFILES).await?,
             accounts: rows(&tx, ACCOUNTS).await?,
             request_keys: rows(&tx, REQUEST_KEYS).await?,
+            refunds: rows(&tx, REFUNDS).await?,
         };
         tx.commit().await?;
         Ok(store)
@@ -173,6 +177,7 @@ impl StripeSide {
             customers: stripe.customers(),
             sessions: stripe.sessions(),
             subscriptions: stripe.subscriptions(),
+            refunds: stripe.refunds(),
         }
     }
 }

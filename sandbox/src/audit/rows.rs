@@ -43,6 +43,16 @@ pub(super) struct Billing {
     pub suspend_since_us: Option<i64>,
     pub ended_at_us: Option<i64>,
     pub confirmed_at_us: Option<i64>,
+    pub refunds_due: i32,
+}
+
+/// A payment that goes back.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(super) struct Refund {
+    pub order_id: Uuid,
+    pub session_id: String,
+    pub done_us: Option<i64>,
+    pub refund_ids: String,
 }
 
 /// What is known of the panel's side.
@@ -162,4 +172,5 @@ pub(super) struct Store {
     pub profiles: Vec<Profile>,
     pub accounts: Vec<Account>,
     pub request_keys: Vec<RequestKey>,
+    pub refunds: Vec<Refund>,
 }

@@ -116,18 +116,27 @@ fn check_urls(app: &App, command: &Command) -> Result<(), Error> {
         ("success_url", &command.success_url),
         ("cancel_url", &command.cancel_url),
     ] {
-        let origin = url::Url::parse(text).map(|url| url.origin().ascii_serialization());
-        let allowed = &app.settings.checkout_allowed_origins;
-        if !origin.is_ok_and(|origin| allowed.contains(&origin)) {
-            return Err(domain::Error::BadRequest {
-                reason: "URL_NOT_ALLOWED",
-                message: format!("{field} is not on an allowed origin"),
-                metadata: vec![("field", field.to_owned())],
-            }
-            .into());
-        }
+        check_url(app, field, text)?;
     }
     Ok(())
+}
+
+/// Refuses to send a browser anywhere but to the shop.
+pub(in crate::app) fn check_url(
+    app: &App,
+    field: &'static str,
+    text: &str,
+) -> Result<(), domain::Error> {
+    let origin = url::Url::parse(text).map(|url| url.origin().ascii_serialization());
+    let allowed = &app.settings.checkout_allowed_origins;
+    if origin.is_ok_and(|origin| allowed.contains(&origin)) {
+        return Ok(());
+    }
+    Err(domain::Error::BadRequest {
+        reason: "URL_NOT_ALLOWED",
+        message: format!("{field} is not on an allowed origin"),
+        metadata: vec![("field", field.to_owned())],
+    })
 }
 
 fn check_plan(plan: &Plan, command: &Command) -> Result<(), domain::Error> {

@@ -120,7 +120,7 @@ fn invalid(price: &catalog::Price, problem: &str) -> domain::Error {
     )
 }
 
-pub(super) fn unavailable() -> domain::Error {
+pub(in crate::app) fn unavailable() -> domain::Error {
     domain::Error::Unavailable {
         reason: "STRIPE_UNAVAILABLE",
         message: "Stripe does not answer",

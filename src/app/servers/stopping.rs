@@ -15,7 +15,10 @@ use crate::{
         orders::Note,
         servers::{self, suspension},
     },
-    domain::{OrderId, order::Facts},
+    domain::{
+        OrderId,
+        order::{EndWish, Facts},
+    },
 };
 
 /// Suspends the server until an operator lets it go on, whatever is paid.
@@ -62,6 +65,8 @@ pub async fn terminate_server(
             }
             if !facts.billing.confirmed() {
                 billing::request_expiry(&tx, id).await?;
+                // Should its customer pay this very moment, the payment goes back.
+                billing::set_wish(&tx, id, EndWish::Now, now_us).await?;
             }
             servers::set_terminated(&tx, id, now_us).await?;
             say(&tx, id, "ended by an operator", remark, &note, now_us).await

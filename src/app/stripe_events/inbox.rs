@@ -9,11 +9,11 @@ use crate::{
         order_events,
         orders::Note,
         stripe_events::{
-            self, State,
+            self, Source, State,
             inbox::{self, Filter, Stored},
         },
     },
-    domain::{self, Listed, error::Kind},
+    domain::{self, DAY_US, Listed, MINUTE_US, error::Kind},
     stripe::events,
 };
 
@@ -43,6 +43,10 @@ pub async fn replay_stripe_event(
     let missing = || domain::Error::not_found(Kind::Event, event_id);
     let found = inbox::find(app.db.read(), event_id).await?;
     let (_, payload) = found.ok_or_else(missing)?;
+    // One whose payload is no longer kept cannot be read again.
+    if payload.is_empty() {
+        return Err(missing().into());
+    }
     let event = &events::parse(&payload).map_err(super::refuse)?;
     let note = &Note {
         actor: caller.actor(),
@@ -54,7 +58,7 @@ pub async fn replay_stripe_event(
         .tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
             // Under the inbox's own row: two replays at once are one after the other.
-            stripe_events::set_replayed(&tx, event_id).await?;
+            stripe_events::set_tried(&tx, event_id, Some(Source::Replay)).await?;
             let before = inbox::find(&*tx, event_id).await?;
             let (before, _) = before.ok_or_else(missing)?;
             let livemode = app.stripe.livemode();
@@ -73,4 +77,72 @@ pub async fn replay_stripe_event(
         app.nudge.order(id);
     }
     Ok(stored)
+}
+
+/// A failed event is tried again after so long, and after four times as long each time.
+const FIRST_WAIT_US: i64 = 5 * MINUTE_US;
+/// So often in all: the last time is two weeks after the first.
+const TRIES: i32 = 8;
+/// Failed events that are looked at in one run.
+const FAILED_AT_ONCE: u64 = 500;
+
+/// When a failed event is tried again, counted from its receipt.
+fn waits_us(attempts: i32) -> Option<i64> {
+    let doubled = u32::try_from(2 * (attempts - 1)).ok()?;
+    (attempts < TRIES).then(|| FIRST_WAIT_US << doubled)
+}
+
+/// Tries events again that could not be applied: what stood in the way may have passed. Tells how
+/// many of them were applied.
+pub(crate) async fn retry_failed(app: &Arc<App>) -> Result<i32, Error> {
+    let now_us = app.db.now().await?;
+    let oldest_us = now_us - waits_us(TRIES - 1).unwrap_or(0) - DAY_US;
+    let failed = stripe_events::failed(app.db.read(), oldest_us, FAILED_AT_ONCE).await?;
+    let mut applied = 0;
+    for event in failed {
+        let due_us = waits_us(event.attempts).map(|waits_us| event.received_us + waits_us);
+        if due_us.is_some_and(|due_us| due_us <= now_us) {
+            applied += i32::from(retry(app, &event.id).await?);
+        }
+    }
+    Ok(applied)
+}
+
+/// Tries one again, unless somebody else just did.
+async fn retry(app: &Arc<App>, event_id: &str) -> Result<bool, Error> {
+    let order = app
+        .db
+        .tx(|tx| async move {
+            let now_us = app.db.now_in(&tx).await?;
+            stripe_events::set_tried(&tx, event_id, None).await?;
+            let Some((stored, payload)) = inbox::find(&*tx, event_id).await? else {
+                return Ok(None);
+            };
+            let event = events::parse(&payload).ok();
+            let Some(event) = event.filter(|_| stored.state == State::Failed.as_str()) else {
+                return Ok(None);
+            };
+            let livemode = app.stripe.livemode();
+            let applied: Applied = apply(&tx, &event, livemode, "", now_us).await?;
+            let error = applied.error.unwrap_or_default();
+            stripe_events::set_state(&tx, event_id, applied.state, applied.order, error).await?;
+            let done = matches!(applied.state, State::Applied);
+            Ok::<_, Error>(applied.order.filter(|_| done))
+        })
+        .await?;
+    if let Some(id) = order {
+        app.nudge.order(id);
+    }
+    Ok(order.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_event_is_tried_for_two_weeks_and_ever_more_seldom() {
+        let minutes: Vec<i64> = (1..).map_while(waits_us).map(|us| us / MINUTE_US).collect();
+        assert_eq!(minutes, [5, 20, 80, 320, 1_280, 5_120, 20_480]);
+    }
 }

@@ -47,6 +47,7 @@ pub struct Model {
     #[sea_orm(column_type = "Text")]
     pub wish: String,
     pub wish_us: Option<i64>,
+    pub refunds_due: i32,
 }
 
 /// None are used: queries name their joins.

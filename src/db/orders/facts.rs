@@ -74,6 +74,7 @@ struct BillingRow {
     read_us: Option<i64>,
     wish: String,
     wish_us: Option<i64>,
+    refunds_due: i32,
 }
 
 /// Of `servers` what planning looks at.
@@ -229,6 +230,7 @@ fn billing_part(row: BillingRow) -> Result<Billing, Error> {
         suspend_since_us: row.suspend_since_us,
         wish,
         wish_us: row.wish_us,
+        refunds_due: row.refunds_due,
         ended_at_us: row.ended_at_us,
         confirmed_at_us: row.confirmed_at_us,
         read_us: row.read_us,

@@ -13,6 +13,9 @@ use crate::domain::{
 /// The next step. Every combination of facts has one.
 pub fn next_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     match step_now(facts, timing, now_us) {
+        step if step.kind().is_some() => step,
+        // Nobody waits for it as for a server: it comes after all other work, parked or not.
+        _ if facts.billing.refunds_due > 0 => Step::Refund,
         // What time alone will change is looked at then.
         Step::Rest(reason) => match looks_again_us(facts, timing, now_us) {
             Some(until_us) => Step::Wait { until_us, reason },
@@ -24,6 +27,10 @@ pub fn next_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
 
 fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     if facts.billing.over() {
+        // What it paid goes back before its server goes, unless that was tried in vain.
+        if facts.billing.refunds_due > 0 && facts.order.error_reason.is_none() {
+            return Step::Refund;
+        }
         return wind_down(facts, timing, now_us);
     }
     if let Some(step) = billing_step(facts, timing, now_us) {
@@ -31,6 +38,9 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     }
     if let Some(step) = settle_step(facts, timing, now_us) {
         return step;
+    }
+    if given_up(facts, timing, now_us) {
+        return Step::Refund;
     }
     match entitled_step(facts, timing, now_us) {
         Some(step) if step.kind().is_some() => step,
@@ -59,7 +69,30 @@ pub fn looks_again_us(facts: &Facts, timing: &Timing, now_us: i64) -> Option<i64
     // Once the server is gone nothing is left to stop or delete.
     let changes_us = changes_us.filter(|_| !facts.billing.over() || facts.server.exists());
     let end_us = read_at_end_us(facts, timing).filter(|end_us| *end_us > now_us);
-    changes_us.into_iter().chain(end_us).min()
+    let gives_up_us = gives_up_us(facts, timing).filter(|up_us| *up_us > now_us);
+    changes_us
+        .into_iter()
+        .chain(end_us)
+        .chain(gives_up_us)
+        .min()
+}
+
+/// Whether a paid order had no server for so long that its payment goes back.
+pub fn given_up(facts: &Facts, timing: &Timing, now_us: i64) -> bool {
+    gives_up_us(facts, timing).is_some_and(|up_us| up_us <= now_us)
+}
+
+/// When an order is given up unless its server is ready by then. Not while a create is in
+/// doubt, and not where its end is wanted anyway.
+fn gives_up_us(facts: &Facts, timing: &Timing) -> Option<i64> {
+    let (billing, server) = (&facts.billing, &facts.server);
+    let undelivered = !server.ever_ran()
+        && !server.in_doubt()
+        && !billing.over()
+        && billing.wish != Some(EndWish::Now)
+        && server.terminated_us.is_none();
+    let since_us = billing.confirmed_at_us.filter(|_| undelivered)?;
+    Some(since_us.saturating_add(timing.refund_unfulfillable_after_us?))
 }
 
 /// What Stripe has to be told or asked, before anything else.

@@ -3,9 +3,12 @@
 //! their end.
 
 use super::*;
-use crate::domain::order::{
-    Facts,
-    tests::{EXPIRES_US, MADE_US, NODE, facts},
+use crate::domain::{
+    DAY_US,
+    order::{
+        EndWish, Facts,
+        tests::{EXPIRES_US, MADE_US, NODE, facts},
+    },
 };
 
 mod model;
@@ -373,6 +376,50 @@ fn a_word_that_nobody_knows_changes_nothing() {
     assert_eq!(plan(&facts, MADE_US * 2), Step::Rest(None));
     let facts = read(suspended(read(running(), "unpaid")), "hibernating");
     assert_eq!(plan(&facts, MADE_US * 2), Step::Rest(None));
+}
+
+#[test]
+fn a_payment_goes_back_once_nothing_else_is_to_be_done() {
+    let due = |mut facts: Facts| {
+        facts.billing.refunds_due = 1;
+        facts
+    };
+    assert_eq!(plan(&due(running()), MADE_US), Step::Refund);
+    assert_eq!(plan(&due(paid()), MADE_US), Step::EnsureOwner);
+    assert_eq!(plan(&due(installing()), MADE_US), Step::Refund);
+    // Before its server goes; but what Stripe refuses does not keep a server.
+    let mut over = due(cancel(installing()));
+    assert_eq!(plan(&over, MADE_US), Step::Refund);
+    over.order.error_reason = Some(ErrorReason::BillingMismatch);
+    assert_eq!(plan(&over, MADE_US), Step::Delete);
+}
+
+#[test]
+fn what_cannot_be_delivered_is_given_up_where_that_is_the_policy() {
+    let policy = Timing {
+        refund_unfulfillable_after_us: Some(DAY_US),
+        ..timing()
+    };
+    let late_us = MADE_US + DAY_US;
+    let mut parked = paid();
+    parked.order.error_reason = Some(ErrorReason::EggNotFound);
+    assert_eq!(plan(&parked, late_us), Step::Rest(None));
+    let until = Step::Wait {
+        until_us: late_us,
+        reason: None,
+    };
+    assert_eq!(next_step(&parked, &policy, MADE_US), until);
+    for facts in [parked.clone(), placed(), installing()] {
+        assert_eq!(next_step(&facts, &policy, late_us), Step::Refund);
+    }
+    // Settled first, for it may have been done.
+    assert_eq!(next_step(&in_doubt(), &policy, late_us), Step::SettleCreate);
+    assert_eq!(next_step(&running(), &policy, late_us), Step::Rest(None));
+    parked.billing.wish = Some(EndWish::Now);
+    assert_eq!(
+        next_step(&parked, &policy, late_us),
+        Step::CancelSubscription
+    );
 }
 
 #[test]

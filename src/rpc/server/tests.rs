@@ -139,6 +139,13 @@ impl server::OrderService for Scripted {
         refuse("")
     }
 
+    async fn create_billing_portal_session(
+        &self,
+        _: Request<proto::CreateBillingPortalSessionRequest>,
+    ) -> Answer<proto::CreateBillingPortalSessionResponse> {
+        refuse("")
+    }
+
     async fn resume_order(
         &self,
         _: Request<proto::ResumeOrderRequest>,

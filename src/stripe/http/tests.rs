@@ -1,5 +1,6 @@
 mod errors;
 mod log;
+mod money;
 mod server;
 
 use std::sync::atomic::{AtomicBool, Ordering};

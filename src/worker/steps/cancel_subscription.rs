@@ -48,7 +48,8 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     sync_billing::take(work, facts).await
 }
 
-async fn void_invoices(work: &Work, subscription_id: &str) -> Result<(), stripe::Error> {
+/// Voids what is still open of a subscription's invoices.
+pub(super) async fn void_invoices(work: &Work, subscription_id: &str) -> Result<(), stripe::Error> {
     let stripe = &work.app.stripe;
     for invoice_id in stripe.open_invoices(subscription_id).await? {
         let key = format!("void:{invoice_id}");

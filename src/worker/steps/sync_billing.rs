@@ -8,11 +8,13 @@ use crate::{
     db::{
         billing::{self, Read, SessionRead, SubscriptionRead},
         orders::{self, Progress},
+        refunds,
     },
     domain::{
         SECOND_US,
         entitlement::Standing,
         order::{ErrorReason, Facts, WaitingReason},
+        refund::RefundReason,
         step::Step,
     },
     stripe::{self, Session, Subscription},
@@ -110,8 +112,11 @@ async fn store(
 ) -> Result<(), Error> {
     let (id, order, finding) = (work.id(), &facts.order, &finding);
     let put_back = finding.is_none() && order.error_reason == Some(ErrorReason::PlanMismatch);
-    work.store(Step::SyncBilling, |tx, _| async move {
-        billing::set_read(&tx, id, read).await?;
+    work.store(Step::SyncBilling, |tx, now_us| async move {
+        if let Some(session_id) = billing::set_read(&tx, id, read).await? {
+            let reason = RefundReason::PaidAfterCancel;
+            refunds::decide(&tx, id, &session_id, reason, now_us).await?;
+        }
         if read.confirmed {
             orders::clear_waiting(&tx, id).await?;
         }

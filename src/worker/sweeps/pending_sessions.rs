@@ -66,6 +66,8 @@ async fn hint(app: &Arc<App>, id: OrderId, session_id: &str) -> Result<bool, Err
             && facts.order.error_reason.is_none()
             && facts.billing.hints == facts.billing.hints_read
             && facts.billing.session_status.as_deref() != Some("complete")
+            // Another session of the order is not its own's news.
+            && facts.billing.session_id.as_deref().is_none_or(|own| own == session_id)
     });
     if !waits {
         return Ok(false);

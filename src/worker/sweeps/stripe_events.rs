@@ -1,5 +1,5 @@
 //! Finds events that no webhook brought: Stripe's own list of them since the last look goes
-//! into the same inbox, by the same way.
+//! into the same inbox, by the same way. Events that failed are tried again.
 
 use std::sync::Arc;
 
@@ -60,7 +60,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         types: &MATTERING,
         created_gte: mark.since_s - OVERLAP_S,
     };
-    let mut finds = 0;
+    let mut finds = app::stripe_events::retry_failed(app).await?;
     for _ in 0..PAGES {
         let page = match app.stripe.events(&filter, mark.after.as_deref()).await {
             Ok(page) => page,

@@ -8,11 +8,12 @@ use super::{
     rest,
     scene::{Hang, Scene},
 };
-use crate::support::{db::Engine, effort, sql};
+use crate::support::{db::Engine, effort, live::PATIENCE, sql, till, wait};
 
 both_engines!(
     killed_around_a_suspension_and_the_way_back,
     killed_around_the_end_of_an_unpaid_subscription,
+    killed_around_a_refund,
 );
 
 const SEEDS: u32 = 20;
@@ -91,6 +92,35 @@ async fn killed_around_the_end_of_an_unpaid_subscription(engine: Engine) {
             rest::assert_ledger_is_the_panels(&scene.live).await;
         }
     }
+    scene.close().await;
+}
+
+/// P-07: killed before Stripe made the refund of a second payment, and after it did: it goes
+/// back once.
+async fn killed_around_a_refund(engine: Engine) {
+    let mut scene = Scene::open(engine).await;
+    let mut sold = 0;
+    for _ in 0..effort::runs(1, SEEDS) {
+        for after_work in [false, true] {
+            let order = scene.purchases(1).await.remove(0);
+            scene.wait_until_delivered().await;
+            let armed = scene.arm(Hang::Stripe("POST", "/v1/refunds", after_work));
+            till::pay_again(&scene.live, &order).await;
+            scene.kill_when_hanging(&armed, 1).await;
+            let before = sold + usize::from(after_work);
+            assert_eq!(scene.live.world.stripe.refunds().len(), before);
+            scene.restart().await;
+            sold += 1;
+            let done = "SELECT count(*) FROM refunds WHERE done_us IS NOT NULL";
+            wait::until("it went back", PATIENCE, || async {
+                sql::count(&scene.live.store.db, done).await == i64::try_from(sold).unwrap()
+            })
+            .await;
+            assert_eq!(scene.live.world.stripe.refunds().len(), sold);
+        }
+    }
+    scene.wait_until_delivered().await;
+    assert_eq!(scene.posts(), sold);
     scene.close().await;
 }
 

@@ -13,7 +13,10 @@ use spawnpoint::{
 use uuid::Uuid;
 
 use super::shop::LoopShop;
-use crate::support::live::{cart, reason};
+use crate::support::{
+    live::{cart, reason},
+    till,
+};
 
 /// Longer than any test.
 const LONG_INSTALL: Duration = Duration::from_secs(600);
@@ -43,6 +46,8 @@ pub enum Scene {
     GoneForGood,
     /// A customer ends the order with its period.
     EndPlanned,
+    /// A second session of the order is paid as well.
+    PaidTwice,
     /// Nobody pays.
     WalkedAway,
 }
@@ -64,6 +69,7 @@ impl Scene {
             StepKind::PlanEnd => Self::EndPlanned,
             StepKind::Delete => Self::CanceledInstalling,
             StepKind::Release => Self::WalkedAway,
+            StepKind::Refund => Self::PaidTwice,
         }
     }
 
@@ -89,6 +95,11 @@ impl Scene {
             _ if self.delivers() => (OrderStatus::Provisioned, ServerState::Running),
             _ => (OrderStatus::Canceled, ServerState::Deleted),
         }
+    }
+
+    /// Payments that go back.
+    pub fn refunds(self) -> usize {
+        usize::from(self == Self::PaidTwice)
     }
 
     /// Whether a server is ever made.
@@ -129,7 +140,8 @@ impl LoopShop {
             | Scene::Lapsed
             | Scene::PaidAfterAll
             | Scene::GoneForGood
-            | Scene::EndPlanned => {}
+            | Scene::EndPlanned
+            | Scene::PaidTwice => {}
             Scene::Unanswered => {
                 let lost = Fault::on("POST", "/servers", FaultAction::Drop).after_work();
                 self.lost_answer = Some(panel.inject(lost.times(1)));
@@ -178,6 +190,14 @@ impl LoopShop {
                     order.cancel_time.is_some()
                 })
                 .await;
+            }
+            Scene::PaidTwice => {
+                self.until("it runs", &order.id, |order| {
+                    order.server_state() == proto::ServerState::Running
+                })
+                .await;
+                till::pay_again(&self.live, order).await;
+                self.until_refunded(order).await;
             }
             _ => {}
         }

@@ -8,6 +8,7 @@ use std::{
 use sandbox::{
     audit::{Auditor, Picture, Rest, violations},
     panel::FaultId,
+    stripe::RefundView,
 };
 use spawnpoint::{boot::Mode, domain::step::StepKind, rpc::proto};
 use uuid::Uuid;
@@ -147,6 +148,19 @@ impl LoopShop {
         }
     }
 
+    /// Waits until nothing is to go back any more, and something went.
+    pub async fn until_refunded(&mut self, order: &proto::Order) {
+        let (began, mut pace) = (Instant::now(), Pace::new());
+        let id = sql::id(&self.live.store.db, order.id.parse().unwrap());
+        let done =
+            format!("SELECT count(*) FROM refunds WHERE order_id = {id} AND done_us IS NOT NULL");
+        while sql::count(&self.live.store.db, &done).await == 0 {
+            self.bury().await;
+            assert!(began.elapsed() < PATIENCE, "nothing went back");
+            pace.pause().await;
+        }
+    }
+
     /// Starts another process where one died.
     async fn bury(&mut self) {
         if !self.hand.take_death() {
@@ -245,13 +259,23 @@ impl LoopShop {
         let sessions = sessions
             .iter()
             .filter(|session| session.client_reference_id.as_deref() == Some(order.id.as_str()));
-        assert_eq!(sessions.count(), 1, "sessions at Stripe");
+        assert_eq!(sessions.count(), 1 + scene.refunds(), "sessions at Stripe");
         assert_eq!(
             stripe.count("POST", "/v1/customers"),
             self.played,
             "customers at Stripe"
         );
-        assert_eq!(stripe.count("POST", "/v1/refunds"), 0);
+        let session = stripe.session(&order.stripe_checkout_session_id);
+        let subscription = session.and_then(|session| session.subscription);
+        let refunds = stripe.refunds();
+        let of_order = |refund: &&RefundView| {
+            let labels = &refund.metadata;
+            labels.get("order_id").map(String::as_str) == Some(order.id.as_str())
+        };
+        let refunds: Vec<_> = refunds.iter().filter(of_order).collect();
+        assert_eq!(refunds.len(), scene.refunds(), "refunds at Stripe");
+        let own = |refund: &&RefundView| refund.subscription == subscription;
+        assert!(!refunds.iter().any(own), "its own payment went back");
     }
 
     /// What is left of the order in our own books.

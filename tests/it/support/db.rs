@@ -104,6 +104,56 @@ impl TestDb {
         self.db = open(&self.url).await;
     }
 
+    /// Puts the database aside as it is now. Nobody else may have it open.
+    pub async fn back_up(&mut self) {
+        match self.file() {
+            Some(file) => {
+                let aside = format!("VACUUM INTO '{file}.backup'");
+                let put = self.db.read().execute_unprepared(&aside).await;
+                put.expect("a file can be copied");
+            }
+            None => {
+                close(&self.db).await;
+                let name = self.name();
+                administer(&[&format!("CREATE DATABASE {name}_backup TEMPLATE {name}")]).await;
+                self.reopen().await;
+            }
+        }
+    }
+
+    /// Puts back what was put aside. Nobody else may have it open.
+    pub async fn restore(&mut self) {
+        close(&self.db).await;
+        match self.file() {
+            Some(file) => {
+                // What still has the old files open, for a moment, keeps those.
+                for part in ["", "-wal", "-shm"] {
+                    let _ = std::fs::remove_file(format!("{file}{part}"));
+                }
+                std::fs::rename(format!("{file}.backup"), &file).expect("a file can be moved");
+            }
+            None => {
+                let name = self.name();
+                administer(&[
+                    &format!("DROP DATABASE {name}"),
+                    &format!("CREATE DATABASE {name} TEMPLATE {name}_backup"),
+                    &format!("DROP DATABASE {name}_backup"),
+                ])
+                .await;
+            }
+        }
+        self.reopen().await;
+    }
+
+    fn file(&self) -> Option<String> {
+        self.url.strip_prefix("sqlite://").map(str::to_owned)
+    }
+
+    fn name(&self) -> String {
+        let name = self.url.rsplit('/').next().expect("a URL with a path");
+        name.split('?').next().unwrap_or(name).to_owned()
+    }
+
     /// A database that is there already.
     pub async fn on_url(url: &str) -> Self {
         Self {

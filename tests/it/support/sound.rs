@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use prost::Message;
 use prost_types::FieldMask;
+use sandbox::world::SHOP_ORIGIN;
 use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
@@ -220,6 +221,11 @@ impl Sound {
                 order_id: self.manual_order_id.clone(),
                 addon_id: MANUAL_ADDON.to_owned(),
                 request_id: Uuid::new_v4().to_string(),
+            }
+            .encode_to_vec(),
+            "CreateBillingPortalSession" => proto::CreateBillingPortalSessionRequest {
+                order_id,
+                return_url: format!("{SHOP_ORIGIN}/account"),
             }
             .encode_to_vec(),
             "ResumeOrder" => proto::ResumeOrderRequest {

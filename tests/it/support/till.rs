@@ -4,16 +4,47 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use sandbox::{
-    stripe::{Call, EventView, WebhookSwitches, sign},
+    stripe::{Call, EventView, PayMode, WebhookSwitches, sign},
     world::{EXAMPLE_CATALOG, WEBHOOK_SECRET},
 };
+use secrecy::SecretString;
 use serde_json::Value;
-use spawnpoint::rpc::proto;
+use spawnpoint::{
+    db::billing,
+    domain::OrderId,
+    rpc::proto,
+    stripe::{HttpStripe, Settings, Stripe, fixed_key},
+};
+use uuid::Uuid;
 
 use super::{
     live::{Live, PATIENCE},
     sql, wait,
 };
+
+/// As [`open_again`], and pays it.
+pub async fn pay_again(live: &Live, order: &proto::Order) -> String {
+    let session_id = open_again(live, order).await;
+    live.world.stripe.pay(&session_id, PayMode::Paid).unwrap();
+    session_id
+}
+
+/// Opens a second session of an order, as could happen once Stripe has forgotten the key of the
+/// first. Tells its id.
+pub async fn open_again(live: &Live, order: &proto::Order) -> String {
+    let id = order.id.parse().map(OrderId).unwrap();
+    let form = billing::request(live.store.db.read(), id).await.unwrap();
+    let key = format!("again:{}", Uuid::new_v4());
+    let session = stripe_client(live).create_session(&form, &key).await;
+    session.unwrap().id
+}
+
+/// A client of Stripe of the test's own.
+pub fn stripe_client(live: &Live) -> HttpStripe {
+    let base = live.world.stripe.url().parse().unwrap();
+    let key = SecretString::from(live.world.stripe.secret_key());
+    HttpStripe::new(Settings::new(base, fixed_key(key))).unwrap()
+}
 
 /// Longer than any test: what is set to it does not happen by itself.
 pub const NEVER: &str = "3600";

@@ -7,7 +7,10 @@ use super::{
     always, at_rest, found,
     sound::{CANCELED, PENDING, RUNNING, Shop, USER, port, session},
 };
-use crate::stripe::{CustomerView, PaymentStatus, SessionStatus, SubscriptionStatus};
+use crate::{
+    audit::rows::Refund,
+    stripe::{CustomerView, PaymentStatus, RefundView, SessionStatus, SubscriptionStatus},
+};
 
 /// Makes the order that runs one whose server is not made yet; looked at again then.
 fn not_made_yet(shop: &mut Shop, due_us: Option<i64>) {
@@ -309,6 +312,56 @@ fn an_event_is_kept_and_counts_once() {
     });
     always(I6, |shop| {
         shop.picture.store.request_keys[0].resource_id = lost.clone()
+    });
+}
+
+#[test]
+fn a_payment_goes_back_once_and_for_a_reason() {
+    let refund = |done_us: Option<i64>, ids: &str| Refund {
+        order_id: RUNNING,
+        session_id: "cs_second".to_owned(),
+        done_us,
+        refund_ids: format!("[{ids}]"),
+    };
+    let made = || RefundView {
+        id: "re_1".to_owned(),
+        amount: 499,
+        currency: "usd".to_owned(),
+        payment_intent: "pi_1".to_owned(),
+        subscription: Some("sub_second".to_owned()),
+        metadata: [("order_id".to_owned(), RUNNING.to_string())].into(),
+    };
+    // A second session was paid, its subscription has ended, and its payment is back.
+    let whole = |shop: &mut Shop| {
+        let mut second = session(RUNNING, SessionStatus::Complete, PaymentStatus::Paid);
+        second.id = "cs_second".to_owned();
+        second.subscription = Some("sub_second".to_owned());
+        let mut other = shop.picture.stripe.subscriptions[0].clone();
+        other.id = "sub_second".to_owned();
+        other.status = SubscriptionStatus::Canceled;
+        let stripe = &mut shop.picture.stripe;
+        stripe.sessions.push(second);
+        stripe.subscriptions.push(other);
+        stripe.refunds.push(made());
+        shop.picture.store.refunds.push(refund(Some(8), "\"re_1\""));
+    };
+    assert_eq!(found(whole), (vec![], vec![]));
+    let lives = |shop: &mut Shop| {
+        whole(shop);
+        shop.picture.stripe.subscriptions[1].status = SubscriptionStatus::Active;
+    };
+    always(I6, lives);
+    always(I6, |shop| shop.picture.stripe.refunds.push(made()));
+    always(I6, |shop| shop.running().1.refunds_due = 1);
+    at_rest(I6, |shop| {
+        whole(shop);
+        shop.picture.store.refunds[0] = refund(Some(8), "");
+    });
+    at_rest(I6, |shop| {
+        whole(shop);
+        shop.picture.stripe.refunds.clear();
+        shop.picture.store.refunds[0] = refund(None, "");
+        shop.running().1.refunds_due = 1;
     });
 }
 

@@ -111,6 +111,7 @@ pub(super) fn shop() -> Shop {
             request_id: Uuid::from_u128(50),
             resource_id: RUNNING.to_string(),
         }],
+        refunds: Vec::new(),
         events: Vec::new(),
     };
     history(&mut store.events);
@@ -132,6 +133,7 @@ pub(super) fn shop() -> Shop {
             session(CANCELED, SessionStatus::Expired, PaymentStatus::Unpaid),
         ],
         subscriptions: vec![subscription()],
+        refunds: Vec::new(),
     };
     Shop {
         picture: Picture {

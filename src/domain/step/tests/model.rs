@@ -260,6 +260,7 @@ impl World {
             Step::PlanEnd => self.plan_end(),
             Step::Delete => self.delete(),
             Step::Release => self.release(),
+            Step::Refund => self.refund(),
             Step::Park(_) | Step::Wait { .. } | Step::Rest(_) => Outcome::Again,
         };
         if !dies {
@@ -442,6 +443,11 @@ impl World {
         server.settle_looks = 0;
         server.install_since_us = Some(self.now_us);
         server.observed_status = Some("installing".to_owned());
+    }
+
+    fn refund(&mut self) -> Outcome {
+        self.facts.billing.refunds_due -= 1;
+        Outcome::Again
     }
 
     fn settle(&mut self) -> Outcome {

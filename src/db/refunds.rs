@@ -1,0 +1,124 @@
+//! Queries of `refunds`: payments that go back. How many of an order are still due stands in
+//! its billing row as well, where planning sees it; both change under the order's lock.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, NotSet, QueryFilter, QueryOrder, Set,
+    TryInsertResult,
+    sea_query::{Expr, OnConflict},
+};
+
+use super::{
+    Error, Tx,
+    convert::{to_json, word},
+    entity::{billing, refunds},
+};
+use crate::domain::{
+    OrderId,
+    refund::{DueRefund, RefundReason},
+};
+
+/// What Stripe made of a refund.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Done {
+    /// `re_...`, one for each payment of the subscription.
+    pub refund_ids: Vec<String>,
+    /// What went back in all, minor units.
+    pub amount_minor: i64,
+    /// ISO 4217, lower case; empty where nothing did.
+    pub currency: String,
+}
+
+/// Notes that the payment of a session is to go back, and tells whether it was not noted
+/// before: a payment goes back once, whatever else speaks for it later.
+pub async fn decide(
+    tx: &Tx,
+    id: OrderId,
+    session_id: &str,
+    reason: RefundReason,
+    now_us: i64,
+) -> Result<bool, Error> {
+    let row = refunds::ActiveModel {
+        id: NotSet,
+        order_id: Set(id.0),
+        session_id: Set(session_id.to_owned()),
+        reason: Set(reason.to_string()),
+        decided_us: Set(now_us),
+        done_us: Set(None),
+        refund_ids: Set(to_json(&Vec::<String>::new())?),
+        amount_minor: Set(0),
+        currency: Set(String::new()),
+    };
+    let known = OnConflict::columns([refunds::Column::OrderId, refunds::Column::SessionId])
+        .do_nothing()
+        .to_owned();
+    let inserted = refunds::Entity::insert(row)
+        .on_conflict(known)
+        .try_insert()
+        .exec_without_returning(&**tx)
+        .await?;
+    let new = matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0);
+    if new {
+        count(tx, id, 1).await?;
+    }
+    Ok(new)
+}
+
+/// The first that is still due.
+pub async fn due(
+    connection: &impl ConnectionTrait,
+    id: OrderId,
+) -> Result<Option<DueRefund>, Error> {
+    let row = refunds::Entity::find()
+        .filter(refunds::Column::OrderId.eq(id.0))
+        .filter(refunds::Column::DoneUs.is_null())
+        .order_by_asc(refunds::Column::Id)
+        .one(connection)
+        .await?;
+    row.map(|row| {
+        Ok(DueRefund {
+            id: row.id,
+            reason: word(RefundReason::parse, &row.reason, "refunds.reason")?,
+            session_id: row.session_id,
+        })
+    })
+    .transpose()
+}
+
+/// Notes what became of one, unless that is noted already.
+pub async fn set_done(
+    tx: &Tx,
+    id: OrderId,
+    refund: &DueRefund,
+    done: &Done,
+    now_us: i64,
+) -> Result<(), Error> {
+    let ids = to_json(&done.refund_ids)?;
+    let updated = refunds::Entity::update_many()
+        .col_expr(refunds::Column::DoneUs, Expr::value(now_us))
+        .col_expr(refunds::Column::RefundIds, Expr::value(ids))
+        .col_expr(refunds::Column::AmountMinor, Expr::value(done.amount_minor))
+        .col_expr(
+            refunds::Column::Currency,
+            Expr::value(done.currency.as_str()),
+        )
+        .filter(refunds::Column::Id.eq(refund.id))
+        .filter(refunds::Column::DoneUs.is_null())
+        .exec(&**tx)
+        .await?;
+    if updated.rows_affected > 0 {
+        count(tx, id, -1).await?;
+    }
+    Ok(())
+}
+
+async fn count(tx: &Tx, id: OrderId, by: i32) -> Result<(), Error> {
+    billing::Entity::update_many()
+        .col_expr(
+            billing::Column::RefundsDue,
+            Expr::col(billing::Column::RefundsDue).add(by),
+        )
+        .filter(billing::Column::OrderId.eq(id.0))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
