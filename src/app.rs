@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use crate::{db::Db, panel::Panel, stripe::Stripe};
@@ -46,7 +46,7 @@ pub struct App {
     /// Sessions that are being opened.
     pub openings: checkout::openings::Openings,
     /// The id of our settings for Stripe's page for customers, once it is known.
-    pub portal_configuration: OnceCell<String>,
+    pub portal_configuration: Mutex<Option<String>>,
     /// What the shop's owner chose.
     pub settings: Settings,
 }

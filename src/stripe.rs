@@ -244,8 +244,8 @@ pub struct PortalConfiguration {
 pub struct Payment {
     /// `pi_...`.
     pub id: String,
-    /// Minor units.
-    pub amount: i64,
+    /// Minor units, where Stripe says it.
+    pub amount: Option<i64>,
 }
 
 /// Money that goes back.
@@ -259,6 +259,13 @@ pub struct Refund {
     pub currency: String,
     /// `pending`, `requires_action`, `succeeded`, `failed`, `canceled`.
     pub status: String,
+}
+
+impl Refund {
+    /// Nothing went back, and nothing will.
+    pub fn in_vain(&self) -> bool {
+        matches!(self.status.as_str(), "failed" | "canceled")
+    }
 }
 
 /// A price.

@@ -13,6 +13,8 @@ step!(
                 ('unfulfillable', 'paid_twice', 'paid_after_cancel')),
             decided_us bigint NOT NULL,
             done_us bigint,
+            attempts integer NOT NULL CHECK (attempts >= 0),
+            last_error text NOT NULL,
             refund_ids {json} NOT NULL,
             amount_minor bigint NOT NULL CHECK (amount_minor >= 0),
             currency text NOT NULL,
@@ -21,10 +23,12 @@ step!(
         "CREATE INDEX refunds_due ON refunds (order_id, id) WHERE done_us IS NULL",
         "ALTER TABLE billing ADD COLUMN refunds_due integer NOT NULL DEFAULT 0
             CHECK (refunds_due >= 0)",
+        "ALTER TABLE billing ADD COLUMN refund_next_us bigint",
         "CREATE INDEX stripe_events_failed ON stripe_events (received_us) WHERE state = 'failed'",
     ],
     [
         "DROP INDEX stripe_events_failed",
+        "ALTER TABLE billing DROP COLUMN refund_next_us",
         "ALTER TABLE billing DROP COLUMN refunds_due",
         "DROP TABLE refunds",
     ]

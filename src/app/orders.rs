@@ -9,7 +9,7 @@ use crate::{
     db::{
         billing, order_events,
         orders::{self, Filter, Progress},
-        servers,
+        refunds, servers,
     },
     domain::{
         self, Listed, OrderId,
@@ -115,6 +115,7 @@ pub async fn provision_order(
                 orders::set_progress(&tx, id, &progress).await?;
                 servers::reset_reinstalls(&tx, id).await?;
             }
+            refunds::try_now(&tx, id).await?;
             // Whatever parked it is read afresh: Stripe first.
             billing::add_hint(&tx, id, None).await?;
             let text = "an operator had it looked at again";
@@ -124,8 +125,8 @@ pub async fn provision_order(
 }
 
 fn may_be_woken(facts: &Facts) -> Result<(), Error> {
-    if facts.server.exists() && facts.billing.over() {
-        // It is about to be stopped or deleted, and something is in the way.
+    if facts.billing.over() && (facts.server.exists() || facts.billing.refunds_due > 0) {
+        // It is about to be stopped, deleted or refunded, and something is in the way.
         return Ok(());
     }
     live(facts)?;

@@ -193,19 +193,17 @@ fn stray_payment<'a>(facts: &Facts, subject: &'a Subject) -> Option<(&'a str, Re
     );
     let named = subject.order_ref.as_deref().and_then(parse_uuid) == Some(facts.order.id.0);
     let known = &facts.billing;
-    let other = known.never_opened
-        || known
-            .session_id
-            .as_deref()
-            .is_some_and(|own| own != session_id);
-    if !(paid && named && other) {
-        return None;
-    }
-    if known.confirmed() || known.paid() {
+    let own = known.session_id.as_deref() == Some(session_id);
+    let other = known.never_opened || known.session_id.is_some() && !own;
+    let ended = known.over() && !known.confirmed();
+    if !(paid && named) {
+        None
+    } else if other && (known.confirmed() || known.paid()) {
         Some((session_id, RefundReason::PaidTwice))
     } else {
-        let ended = known.over();
-        ended.then_some((session_id, RefundReason::PaidAfterCancel))
+        // Also its own, where a delayed payment came after all.
+        let late = ended && (other || own);
+        late.then_some((session_id, RefundReason::PaidAfterCancel))
     }
 }
 

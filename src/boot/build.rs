@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use tokio::sync::OnceCell;
+use tokio::sync::Mutex;
 
 use super::Error;
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         checkout::{openings::Openings, prices::PriceCache},
     },
     config::Config,
-    db::{Db, budget},
+    db::{Db, budget, orders},
     domain::{DAY_US, entitlement::Patience, step::Timing},
     panel::{self, Budget, Class, HttpPanel, RateSeen},
     stripe::{self, HttpStripe},
@@ -23,6 +23,10 @@ use crate::{
 pub(super) async fn app(config: &Config, db: Db) -> Result<App, Error> {
     let panel = HttpPanel::new(panel_settings(config), panel_budget(config, &db).await?)?;
     let stripe = HttpStripe::new(stripe_settings(config))?;
+    if config.shop.refund_unfulfillable_after.is_some() {
+        // They may have been parked before this was the shop's policy.
+        orders::wake_undelivered(&db).await.map_err(Error::Store)?;
+    }
     Ok(App {
         db,
         stripe: Arc::new(stripe),
@@ -31,7 +35,7 @@ pub(super) async fn app(config: &Config, db: Db) -> Result<App, Error> {
         nudge: Nudge::default(),
         prices: PriceCache::default(),
         openings: Openings::default(),
-        portal_configuration: OnceCell::new(),
+        portal_configuration: Mutex::default(),
         settings: app_settings(config),
     })
 }

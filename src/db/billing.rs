@@ -53,6 +53,7 @@ pub async fn insert(
         wish: String::new(),
         wish_us: None,
         refunds_due: 0,
+        refund_next_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -244,8 +245,8 @@ pub struct SubscriptionRead {
 }
 
 /// Stores what our own read of Stripe showed. First values of ids and of the confirmation
-/// stay. Tells the session where this read is the first that shows it paid, and its customer
-/// had it canceled already.
+/// stay. Tells the session where this read shows it paid, confirmed or not, and its end was
+/// wanted before it was confirmed.
 pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<Option<String>, Error> {
     let row = billing::Entity::find_by_id(id.0).one(&**tx).await?;
     let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} has no billing row")))?;
@@ -267,11 +268,18 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<Option<String
             change.subscription_id = Set(session.subscription_id.clone());
         }
     }
-    let mut paid_late = None;
     if row.confirmed_at_us.is_none() && read.confirmed {
         change.confirmed_at_us = Set(Some(read.read_us));
-        paid_late = row.session_id.filter(|_| row.wish == EndWish::Now.as_str());
     }
+    let paid = read.session.as_ref().is_some_and(|session| {
+        session.status == "complete"
+            && matches!(
+                session.payment_status.as_str(),
+                "paid" | "no_payment_required"
+            )
+    });
+    let late = paid && row.confirmed_at_us.is_none() && row.wish == EndWish::Now.as_str();
+    let paid_late = row.session_id.filter(|_| late);
     if let Some(subscription) = &read.subscription {
         change.subscription_status = Set(Some(subscription.status.clone()));
         change.current_period_end_us = Set(subscription.current_period_end_us);

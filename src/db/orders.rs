@@ -13,7 +13,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Error, Tx,
+    Db, Error, Tx,
     convert::{timestamp, to_json},
     entity::orders,
     order_events,
@@ -258,6 +258,17 @@ pub async fn set_done(tx: &Tx, id: OrderId) -> Result<(), Error> {
         ..Default::default()
     };
     change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Marks paid orders due that have no server and wait for a person.
+pub async fn wake_undelivered(db: &Db) -> Result<(), Error> {
+    let wake = "UPDATE orders SET due_us = 0, facts_seq = facts_seq + 1
+        WHERE due_us IS NULL AND id IN (SELECT billing.order_id FROM billing
+            JOIN servers ON servers.order_id = billing.order_id
+            WHERE billing.confirmed_at_us IS NOT NULL AND billing.ended_at_us IS NULL
+                AND servers.first_running_us IS NULL)";
+    db.write().execute_unprepared(wake).await?;
     Ok(())
 }
 

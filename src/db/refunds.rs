@@ -44,6 +44,8 @@ pub async fn decide(
         reason: Set(reason.to_string()),
         decided_us: Set(now_us),
         done_us: Set(None),
+        attempts: Set(0),
+        last_error: Set(String::new()),
         refund_ids: Set(to_json(&Vec::<String>::new())?),
         amount_minor: Set(0),
         currency: Set(String::new()),
@@ -59,6 +61,7 @@ pub async fn decide(
     let new = matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0);
     if new {
         count(tx, id, 1).await?;
+        try_now(tx, id).await?;
     }
     Ok(new)
 }
@@ -79,6 +82,8 @@ pub async fn due(
             id: row.id,
             reason: word(RefundReason::parse, &row.reason, "refunds.reason")?,
             session_id: row.session_id,
+            attempts: row.attempts,
+            last_error: row.last_error,
         })
     })
     .transpose()
@@ -107,7 +112,45 @@ pub async fn set_done(
         .await?;
     if updated.rows_affected > 0 {
         count(tx, id, -1).await?;
+        try_now(tx, id).await?;
     }
+    Ok(())
+}
+
+/// Notes that one was tried in vain, and when it is tried again. Without a text it waits for
+/// something, which is no failure.
+pub async fn set_tried(
+    tx: &Tx,
+    id: OrderId,
+    refund: &DueRefund,
+    error: Option<&str>,
+    next_us: i64,
+) -> Result<(), Error> {
+    if let Some(error) = error {
+        refunds::Entity::update_many()
+            .col_expr(
+                refunds::Column::Attempts,
+                Expr::col(refunds::Column::Attempts).add(1),
+            )
+            .col_expr(refunds::Column::LastError, Expr::value(error))
+            .filter(refunds::Column::Id.eq(refund.id))
+            .exec(&**tx)
+            .await?;
+    }
+    set_next(tx, id, Some(next_us)).await
+}
+
+/// Has what is due tried at once.
+pub async fn try_now(tx: &Tx, id: OrderId) -> Result<(), Error> {
+    set_next(tx, id, None).await
+}
+
+async fn set_next(tx: &Tx, id: OrderId, next_us: Option<i64>) -> Result<(), Error> {
+    billing::Entity::update_many()
+        .col_expr(billing::Column::RefundNextUs, Expr::value(next_us))
+        .filter(billing::Column::OrderId.eq(id.0))
+        .exec(&**tx)
+        .await?;
     Ok(())
 }
 

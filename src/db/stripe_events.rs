@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait,
+    IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -134,43 +134,31 @@ pub async fn forget_payloads(
     Ok(Some((old.len(), *last_us)))
 }
 
-/// An event that could not be applied.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failed {
-    /// `evt_...`.
-    pub id: String,
-    /// When it reached us.
-    pub received_us: i64,
-    /// How often it was tried.
-    pub attempts: i32,
-}
-
-/// Events that could not be applied and were received since, the oldest first.
+/// Events that could not be applied, by how often they were tried and by when they must have
+/// been received to be tried again; the oldest first.
 pub async fn failed(
     connection: &impl ConnectionTrait,
-    since_us: i64,
+    due: &[(i32, i64)],
     limit: u64,
-) -> Result<Vec<Failed>, Error> {
-    let failed: Vec<(String, i64, i32)> = stripe_events::Entity::find()
+) -> Result<Vec<String>, Error> {
+    let mut any = Condition::any();
+    for (attempts, received_by_us) in due {
+        let one = Condition::all()
+            .add(stripe_events::Column::Attempts.eq(*attempts))
+            .add(stripe_events::Column::ReceivedUs.lte(*received_by_us));
+        any = any.add(one);
+    }
+    let ids = stripe_events::Entity::find()
         .select_only()
         .column(stripe_events::Column::Id)
-        .column(stripe_events::Column::ReceivedUs)
-        .column(stripe_events::Column::Attempts)
         .filter(stripe_events::Column::State.eq(State::Failed.as_str()))
-        .filter(stripe_events::Column::ReceivedUs.gte(since_us))
+        .filter(any)
         .order_by_asc(stripe_events::Column::ReceivedUs)
         .limit(limit)
         .into_tuple()
         .all(connection)
         .await?;
-    let failed = failed
-        .into_iter()
-        .map(|(id, received_us, attempts)| Failed {
-            id,
-            received_us,
-            attempts,
-        });
-    Ok(failed.collect())
+    Ok(ids)
 }
 
 /// Notes that an event is applied once more; by an operator, where that is its source now.

@@ -233,6 +233,8 @@ pub struct Billing {
     pub wish_us: Option<i64>,
     /// How many payments are still to go back.
     pub refunds_due: i32,
+    /// When that is tried next; none: at once.
+    pub refund_next_us: Option<i64>,
     /// When it ended.
     pub ended_at_us: Option<i64>,
     /// When our own read first showed it paid and matching.

@@ -36,4 +36,8 @@ pub struct DueRefund {
     pub reason: RefundReason,
     /// The session that was paid, `cs_...`.
     pub session_id: String,
+    /// How often it was tried in vain.
+    pub attempts: i32,
+    /// Why, the last time.
+    pub last_error: String,
 }

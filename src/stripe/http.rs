@@ -378,7 +378,7 @@ impl Stripe for HttpStripe {
             .extend_pairs([("limit", "100"), ("payment_intent", payment)]);
         let page: wire::Page<wire::Refund> = self.get("/v1/refunds", url).await?;
         let mut refunds: Vec<Refund> = Page::from(page).data;
-        refunds.retain(|refund| !matches!(refund.status.as_str(), "failed" | "canceled"));
+        refunds.retain(|refund| !refund.in_vain());
         Ok(refunds)
     }
 

@@ -221,7 +221,7 @@ impl From<InvoicePayment> for Option<super::Payment> {
     fn from(paid: InvoicePayment) -> Self {
         Some(super::Payment {
             id: paid.payment.payment_intent?,
-            amount: paid.amount_paid.unwrap_or_default(),
+            amount: paid.amount_paid,
         })
     }
 }

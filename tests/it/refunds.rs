@@ -25,6 +25,9 @@ both_engines!(
     a_payment_after_the_cancellation_goes_back,
     an_order_that_cannot_be_fulfilled_is_canceled_and_refunded,
     without_the_policy_nothing_is_given_up,
+    a_server_that_became_ready_is_not_given_up,
+    a_refund_that_stripe_refuses_holds_up_nothing,
+    what_was_paid_and_does_not_match_goes_back_with_its_cancellation,
     a_payment_of_another_order_does_not_go_back,
     a_session_that_stripe_does_not_have_is_forgotten,
     a_second_session_that_was_paid_first_goes_back_once_both_are,
@@ -62,6 +65,15 @@ async fn notes(live: &Live, order: &Order) -> Vec<String> {
         .filter(|event| event.what == "note")
         .map(|event| event.to)
         .collect()
+}
+
+async fn cancel(live: &Live, order: &Order) {
+    let message = proto::CancelOrderRequest {
+        order_id: order.id.clone(),
+        ..proto::CancelOrderRequest::default()
+    };
+    let mut client = live.orders();
+    client.cancel_order(live.operator(message)).await.unwrap();
 }
 
 fn subscription_of(live: &Live, session_id: &str) -> String {
@@ -171,12 +183,7 @@ async fn a_payment_after_the_cancellation_goes_back(engine: Engine) {
     let stripe = &live.world.stripe;
     let away = Fault::on("POST", "/v1/checkout/sessions/", Effect::DropBefore).always();
     let away = stripe.inject(away);
-    let message = proto::CancelOrderRequest {
-        order_id: order.id.clone(),
-        ..proto::CancelOrderRequest::default()
-    };
-    let mut client = live.orders();
-    client.cancel_order(live.operator(message)).await.unwrap();
+    cancel(&live, &order).await;
     wait::until("its end was asked for", PATIENCE, || async {
         stripe.fired(away) > 0
     })
@@ -250,6 +257,94 @@ async fn without_the_policy_nothing_is_given_up(engine: Engine) {
     assert_eq!(live.world.stripe.refunds(), []);
     let waits = live.order(&order.id).await;
     assert_eq!(waits.status(), OrderStatus::Error);
+    live.close().await;
+}
+
+/// Somebody mended the install on the panel, and nobody had looked.
+async fn a_server_that_became_ready_is_not_given_up(engine: Engine) {
+    let policy = |options: &mut sandbox::world::Options| {
+        options.set("REFUND_UNFULFILLABLE_AFTER_SECONDS", "3600");
+    };
+    let live = Live::open_with(engine, policy).await;
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    live.world.panel.fail_install(&order.id);
+    live.pay(&order);
+    live.wait_parked(&order.id, "INSTALL_FAILED").await;
+    live.wait_until_unleased().await;
+    let made = live.made(&order.id).id;
+    live.world.panel.toggle_install(made);
+    live.skip(HOUR);
+    let kept = live
+        .wait_order(&order.id, "it is seen to run", |order| {
+            order.server_state() == ServerState::Running
+        })
+        .await;
+    assert_eq!(kept.status(), OrderStatus::Provisioned);
+    live.wait_until_unleased().await;
+    assert_eq!(live.world.stripe.refunds(), []);
+    let own = live.subscription(&order);
+    assert_eq!(status_of(&live, &own), SubscriptionStatus::Active);
+    live.close().await;
+}
+
+/// A bank has the money already: that is shown, room and order end all the same, and once it is
+/// possible it is done.
+async fn a_refund_that_stripe_refuses_holds_up_nothing(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    let stripe = &live.world.stripe;
+    let disputed = json!({ "error": {
+        "type": "invalid_request_error", "code": "charge_disputed", "message": "disputed",
+    }});
+    let disputed = Effect::Status {
+        status: 400,
+        body: Some(disputed.to_string()),
+    };
+    let disputed = stripe.inject(Fault::on("POST", REFUNDS, disputed).always());
+    let away = Fault::on("POST", "/v1/checkout/sessions/", Effect::DropBefore).always();
+    let away = stripe.inject(away);
+    cancel(&live, &order).await;
+    wait::until("its end was asked for", PATIENCE, || async {
+        stripe.fired(away) > 0
+    })
+    .await;
+    live.pay(&order);
+    stripe.remove_fault(away);
+    wait::until("its room is free", PATIENCE, || async {
+        stripe.fired(disputed) > 1 && live.hold(&order.id).await.is_none()
+    })
+    .await;
+    let over = live.order(&order.id).await;
+    assert_eq!(
+        (over.status(), over.error_reason.as_str(), over.attempts),
+        (OrderStatus::Canceled, "", 0)
+    );
+    let told = notes(&live, &order).await;
+    let told = told.iter().filter(|note| note.contains("charge_disputed"));
+    assert_eq!(told.count(), 1, "said once, however often it is tried");
+    stripe.remove_fault(disputed);
+    till::provision(&live, &order.id).await.unwrap();
+    let refunds = wait_refunded(&live, &order).await;
+    assert_eq!(refunds.len(), 1);
+    live.close().await;
+}
+
+/// Stripe charged something else than was ordered, nobody delivers it, and an operator ends it.
+async fn what_was_paid_and_does_not_match_goes_back_with_its_cancellation(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    let id = sql::id(&live.store.db, order.id.parse().unwrap());
+    let dearer = format!("UPDATE orders SET price_minor = price_minor + 1 WHERE id = {id}");
+    sql::run(&live.store.db, &dearer).await.unwrap();
+    live.pay(&order);
+    live.wait_parked(&order.id, "BILLING_MISMATCH").await;
+    cancel(&live, &order).await;
+    let refunds = wait_refunded(&live, &order).await;
+    assert_eq!(refunds.len(), 1);
+    let own = live.subscription(&order);
+    assert_eq!(refunds[0].subscription.as_deref(), Some(own.as_str()));
+    let over = live.order(&order.id).await;
+    assert_eq!(over.status(), OrderStatus::Canceled);
     live.close().await;
 }
 

@@ -48,24 +48,42 @@ pub async fn create_billing_portal_session(
     ]);
     let key = format!("portal:{}", Uuid::new_v4().simple());
     let made = app.stripe.create_portal_session(&form, &key).await;
+    if let Err(stripe::Error::Invalid { .. }) = &made {
+        // Somebody may have put our settings away, or the key leads to another account now.
+        *app.portal_configuration.lock().await = None;
+    }
     made.map_err(failed)
 }
 
 /// Our settings at Stripe: found, or made. Replicas that make them at once make one, for the key
 /// is the same.
 async fn configuration(app: &App) -> Result<String, stripe::Error> {
-    let known = app.portal_configuration.get_or_try_init(|| async {
-        let listed = app.stripe.portal_configurations().await?;
-        let ours = |one: &stripe::PortalConfiguration| one.owner.as_deref() == Some(OWNER);
-        if let Some(found) = listed.into_iter().find(ours) {
-            return Ok(found.id);
+    let mut known = app.portal_configuration.lock().await;
+    if let Some(id) = &*known {
+        return Ok(id.clone());
+    }
+    let listed = app.stripe.portal_configurations().await?;
+    let ours = |one: &stripe::PortalConfiguration| one.owner.as_deref() == Some(OWNER);
+    let found = match listed.into_iter().find(ours) {
+        Some(found) => found,
+        None => make(app).await?,
+    };
+    *known = Some(found.id.clone());
+    Ok(found.id)
+}
+
+async fn make(app: &App) -> Result<stripe::PortalConfiguration, stripe::Error> {
+    let (key, form) = (format!("portal:{OWNER}"), owned(&FEATURES));
+    match app.stripe.create_portal_configuration(&form, &key).await {
+        // That key will never say anything else.
+        Err(stripe::Error::Unknown { replayed: true, .. }) => {
+            let another = format!("{key}:{}", Uuid::new_v4().simple());
+            app.stripe
+                .create_portal_configuration(&form, &another)
+                .await
         }
-        let key = format!("portal:{OWNER}");
-        let form = owned(&FEATURES);
-        let made = app.stripe.create_portal_configuration(&form, &key).await?;
-        Ok(made.id)
-    });
-    known.await.cloned()
+        made => made,
+    }
 }
 
 fn owned(pairs: &[(&str, &str)]) -> Form {

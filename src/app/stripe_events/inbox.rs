@@ -6,14 +6,14 @@ use super::{Applied, apply};
 use crate::{
     app::{App, Caller, Error},
     db::{
-        order_events,
+        self, order_events,
         orders::Note,
         stripe_events::{
             self, Source, State,
             inbox::{self, Filter, Stored},
         },
     },
-    domain::{self, DAY_US, Listed, MINUTE_US, error::Kind},
+    domain::{self, Listed, MINUTE_US, error::Kind},
     stripe::events,
 };
 
@@ -96,13 +96,22 @@ fn waits_us(attempts: i32) -> Option<i64> {
 /// many of them were applied.
 pub(crate) async fn retry_failed(app: &Arc<App>) -> Result<i32, Error> {
     let now_us = app.db.now().await?;
-    let oldest_us = now_us - waits_us(TRIES - 1).unwrap_or(0) - DAY_US;
-    let failed = stripe_events::failed(app.db.read(), oldest_us, FAILED_AT_ONCE).await?;
+    let due = (1..).map_while(|tried| Some((tried, now_us - waits_us(tried)?)));
+    let due: Vec<(i32, i64)> = due.collect();
+    let failed = stripe_events::failed(app.db.read(), &due, FAILED_AT_ONCE).await?;
     let mut applied = 0;
-    for event in failed {
-        let due_us = waits_us(event.attempts).map(|waits_us| event.received_us + waits_us);
-        if due_us.is_some_and(|due_us| due_us <= now_us) {
-            applied += i32::from(retry(app, &event.id).await?);
+    for event_id in failed {
+        let id = event_id.as_str();
+        // Counted first: one that fails every time must not hold up the others for ever.
+        app.db
+            .tx(|tx| async move { stripe_events::set_tried(&tx, id, None).await })
+            .await?;
+        match retry(app, id).await {
+            Ok(done) => applied += i32::from(done),
+            Err(Error::Store(error @ db::Error::Unavailable(_))) => {
+                return Err(Error::Store(error));
+            }
+            Err(error) => tracing::error!(event_id, %error, "a failed event fails again"),
         }
     }
     Ok(applied)
@@ -114,7 +123,6 @@ async fn retry(app: &Arc<App>, event_id: &str) -> Result<bool, Error> {
         .db
         .tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
-            stripe_events::set_tried(&tx, event_id, None).await?;
             let Some((stored, payload)) = inbox::find(&*tx, event_id).await? else {
                 return Ok(None);
             };

@@ -48,6 +48,7 @@ pub struct Model {
     pub wish: String,
     pub wish_us: Option<i64>,
     pub refunds_due: i32,
+    pub refund_next_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

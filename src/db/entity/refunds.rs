@@ -19,6 +19,9 @@ pub struct Model {
     pub reason: String,
     pub decided_us: i64,
     pub done_us: Option<i64>,
+    pub attempts: i32,
+    #[sea_orm(column_type = "Text")]
+    pub last_error: String,
     #[sea_orm(column_type = "JsonBinary")]
     pub refund_ids: Json,
     pub amount_minor: i64,

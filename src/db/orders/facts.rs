@@ -75,6 +75,7 @@ struct BillingRow {
     wish: String,
     wish_us: Option<i64>,
     refunds_due: i32,
+    refund_next_us: Option<i64>,
 }
 
 /// Of `servers` what planning looks at.
@@ -231,6 +232,7 @@ fn billing_part(row: BillingRow) -> Result<Billing, Error> {
         wish,
         wish_us: row.wish_us,
         refunds_due: row.refunds_due,
+        refund_next_us: row.refund_next_us,
         ended_at_us: row.ended_at_us,
         confirmed_at_us: row.confirmed_at_us,
         read_us: row.read_us,

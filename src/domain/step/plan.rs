@@ -13,9 +13,10 @@ use crate::domain::{
 /// The next step. Every combination of facts has one.
 pub fn next_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     match step_now(facts, timing, now_us) {
-        step if step.kind().is_some() => step,
-        // Nobody waits for it as for a server: it comes after all other work, parked or not.
-        _ if facts.billing.refunds_due > 0 => Step::Refund,
+        Step::Wait { until_us, reason } => Step::Wait {
+            until_us: refund_us(facts, now_us).map_or(until_us, |us| us.min(until_us)),
+            reason,
+        },
         // What time alone will change is looked at then.
         Step::Rest(reason) => match looks_again_us(facts, timing, now_us) {
             Some(until_us) => Step::Wait { until_us, reason },
@@ -27,14 +28,18 @@ pub fn next_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
 
 fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     if facts.billing.over() {
-        // What it paid goes back before its server goes, unless that was tried in vain.
-        if facts.billing.refunds_due > 0 && facts.order.error_reason.is_none() {
+        // What it paid goes back before its server goes; tried in vain, that waits for its own
+        // time and holds up nothing.
+        if refund_due(facts, now_us) {
             return Step::Refund;
         }
         return wind_down(facts, timing, now_us);
     }
-    if let Some(step) = billing_step(facts, timing, now_us) {
-        return step;
+    match billing_step(facts, timing, now_us) {
+        Some(step) if step.kind().is_some() => return step,
+        _ if refund_due(facts, now_us) => return Step::Refund,
+        Some(step) => return step,
+        None => {}
     }
     if let Some(step) = settle_step(facts, timing, now_us) {
         return step;
@@ -74,7 +79,25 @@ pub fn looks_again_us(facts: &Facts, timing: &Timing, now_us: i64) -> Option<i64
         .into_iter()
         .chain(end_us)
         .chain(gives_up_us)
+        .chain(refund_us(facts, now_us))
         .min()
+}
+
+/// Whether a payment is to go back now.
+fn refund_due(facts: &Facts, now_us: i64) -> bool {
+    let billing = &facts.billing;
+    billing.refunds_due > 0
+        && billing
+            .refund_next_us
+            .is_none_or(|next_us| next_us <= now_us)
+}
+
+/// When one is tried again that was tried in vain.
+fn refund_us(facts: &Facts, now_us: i64) -> Option<i64> {
+    let billing = &facts.billing;
+    billing
+        .refund_next_us
+        .filter(|next_us| billing.refunds_due > 0 && *next_us > now_us)
 }
 
 /// Whether a paid order had no server for so long that its payment goes back.

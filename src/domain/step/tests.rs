@@ -379,19 +379,48 @@ fn a_word_that_nobody_knows_changes_nothing() {
 }
 
 #[test]
-fn a_payment_goes_back_once_nothing_else_is_to_be_done() {
-    let due = |mut facts: Facts| {
+fn a_payment_goes_back_at_once_and_one_tried_in_vain_holds_up_nothing() {
+    let due = |mut facts: Facts, next_us: Option<i64>| {
         facts.billing.refunds_due = 1;
+        facts.billing.refund_next_us = next_us;
         facts
     };
-    assert_eq!(plan(&due(running()), MADE_US), Step::Refund);
-    assert_eq!(plan(&due(paid()), MADE_US), Step::EnsureOwner);
-    assert_eq!(plan(&due(installing()), MADE_US), Step::Refund);
-    // Before its server goes; but what Stripe refuses does not keep a server.
-    let mut over = due(cancel(installing()));
-    assert_eq!(plan(&over, MADE_US), Step::Refund);
-    over.order.error_reason = Some(ErrorReason::BillingMismatch);
-    assert_eq!(plan(&over, MADE_US), Step::Delete);
+    let later_us = MADE_US + SECOND_US;
+    for (facts, instead) in [
+        (paid(), Step::EnsureOwner),
+        (cancel(installing()), Step::Delete),
+        (
+            running(),
+            Step::Wait {
+                until_us: later_us,
+                reason: None,
+            },
+        ),
+        (
+            installing(),
+            Step::Wait {
+                until_us: later_us,
+                reason: Some(WaitingReason::Installing),
+            },
+        ),
+    ] {
+        assert_eq!(plan(&due(facts.clone(), None), MADE_US), Step::Refund);
+        let waits = due(facts, Some(later_us));
+        assert_eq!(plan(&waits, MADE_US), instead);
+        assert_eq!(plan(&waits, later_us), Step::Refund);
+    }
+    // Its own subscription ends first.
+    let mut wanted = due(paid(), None);
+    wanted.billing.wish = Some(EndWish::Now);
+    assert_eq!(plan(&wanted, MADE_US), Step::CancelSubscription);
+    // Also where somebody has to act, it is tried again in its time.
+    let mut parked = due(paid(), Some(later_us));
+    parked.order.error_reason = Some(ErrorReason::EggNotFound);
+    let until = Step::Wait {
+        until_us: later_us,
+        reason: None,
+    };
+    assert_eq!(plan(&parked, MADE_US), until);
 }
 
 #[test]

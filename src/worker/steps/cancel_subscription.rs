@@ -42,17 +42,22 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         }
     }
     // Never before the end is certain: a subscription without an open invoice is active again.
-    if let Err(error) = void_invoices(work, id).await {
+    if let Err(error) = void_invoices(work, facts.order.fence, id).await {
         return Ok(sync_billing::failed(work, &error));
     }
     sync_billing::take(work, facts).await
 }
 
 /// Voids what is still open of a subscription's invoices.
-pub(super) async fn void_invoices(work: &Work, subscription_id: &str) -> Result<(), stripe::Error> {
+pub(super) async fn void_invoices(
+    work: &Work,
+    fence: i64,
+    subscription_id: &str,
+) -> Result<(), stripe::Error> {
     let stripe = &work.app.stripe;
     for invoice_id in stripe.open_invoices(subscription_id).await? {
-        let key = format!("void:{invoice_id}");
+        // Each claim has a key of its own: no stored failure stands in the way of the next.
+        let key = format!("void:{invoice_id}:{fence}");
         match stripe.void_invoice(&invoice_id, &key).await {
             // Paid or voided since it was listed.
             Ok(()) | Err(stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. }) => {}

@@ -2,11 +2,14 @@
 //! was paid after its cancellation, or of an order that could not be fulfilled. Its
 //! subscription ends first, so that nothing is charged after it.
 
-use super::{cancel_subscription::void_invoices, fresh, sync_billing};
+use std::time::Duration;
+
+use super::{PATIENCE, cancel_subscription::void_invoices, created, fresh};
 use crate::{
     app::Error,
     db::{
-        billing, order_events, orders,
+        billing, order_events,
+        orders::{self, Progress},
         refunds::{self, Done},
     },
     domain::{
@@ -17,53 +20,175 @@ use crate::{
         step::{Step, given_up},
     },
     stripe::{self, Form, Payment, Session},
-    worker::{claim::Work, driver::Outcome},
+    worker::{claim::Work, driver::Outcome, jittered, micros},
 };
 
+/// What Stripe refuses may be possible tomorrow; more often nobody asks.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// Why a payment did not go back yet.
+enum NotDone {
+    /// It waits for something: a payment that is under way, an end that is still to come.
+    Waits,
+    /// Stripe's answer, or none.
+    Failed(stripe::Error),
+    /// Stripe knows the payment, and gave nothing back.
+    InVain,
+    /// The order may be somebody else's by now.
+    Lost(Outcome),
+    /// The store's trouble, or a bug.
+    Own(Error),
+}
+
+impl From<stripe::Error> for NotDone {
+    fn from(error: stripe::Error) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Error> for NotDone {
+    fn from(error: Error) -> Self {
+        Self::Own(error)
+    }
+}
+
+/// A refund has tries and times of its own: whatever becomes of it, it neither parks its order
+/// nor holds up another step.
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(refund) = refunds::due(work.app.db.read(), work.id()).await? else {
         return give_up(work, facts).await;
     };
-    let session = match work.app.stripe.session(&refund.session_id).await {
-        Ok(session) => Some(session),
-        Err(stripe::Error::NotFound { .. }) if knows_the_order(work, facts).await => None,
-        Err(error) => return Ok(failed(work, &error)),
-    };
-    let subscription_id = match to_refund(work, &refund, session.as_ref()) {
-        ToRefund::This(subscription_id) => subscription_id,
-        ToRefund::Nothing => {
-            done(work, &refund, &Done::default()).await?;
-            return Ok(Outcome::Again);
-        }
-        ToRefund::StillOpen => return expire(work, &refund.session_id).await,
-        ToRefund::NotYet => return Ok(work.patiently(WaitingReason::StripeUnavailable)),
-    };
-    if let Err(instead) = end(work, facts, &subscription_id).await? {
-        return Ok(instead);
-    }
-    let fence = facts.order.fence;
-    match pay_back(work, fence, &subscription_id, refund.reason).await? {
+    let failure = match attempt(work, facts, &refund).await {
         Ok(paid_back) => {
             done(work, &refund, &paid_back).await?;
-            Ok(Outcome::Again)
+            return Ok(Outcome::Again);
         }
-        Err(instead) => Ok(instead),
+        Err(NotDone::Own(error)) => return Err(error),
+        Err(NotDone::Lost(outcome)) => return Ok(outcome),
+        Err(NotDone::Waits) => None,
+        Err(NotDone::InVain) => Some("Stripe took it and gave nothing back".to_owned()),
+        Err(NotDone::Failed(error)) => {
+            tracing::warn!(%error, "a refund was not made");
+            Some(shown(&error))
+        }
+    };
+    again_later(work, &refund, failure.as_deref()).await?;
+    Ok(Outcome::Again)
+}
+
+/// For the order's events: the same answer reads the same.
+fn shown(error: &stripe::Error) -> String {
+    match error {
+        stripe::Error::Invalid { code, .. } => format!("Stripe refused it: {code}"),
+        stripe::Error::NotFound { .. } => "Stripe knows no such object".to_owned(),
+        stripe::Error::KeyRefused { .. } => "Stripe refused our key for it".to_owned(),
+        _ => "Stripe did not answer".to_owned(),
     }
 }
 
-/// Ends an order that could not be fulfilled: its subscription first, then the payment.
+async fn again_later(work: &Work, refund: &DueRefund, failure: Option<&str>) -> Result<(), Error> {
+    let retry = work.settings.retry;
+    let wait = match failure {
+        None => PATIENCE * retry,
+        Some(_) => retry.saturating_mul(1 << refund.attempts.clamp(0, 16)),
+    };
+    let wait_us = micros(jittered(wait.min(LONGEST_WAIT)));
+    let (id, note) = (work.id(), &work.note(Step::Refund.name()));
+    let news = failure.filter(|failure| *failure != refund.last_error);
+    if failure.is_some() {
+        metrics::counter!("spawnpoint_refunds_failed_total").increment(1);
+    }
+    work.store(Step::Refund, |tx, now_us| async move {
+        refunds::set_tried(&tx, id, refund, failure, now_us + wait_us).await?;
+        if let Some(news) = news {
+            let text = format!(
+                "the refund of {} is not made yet: {news}",
+                refund.session_id
+            );
+            order_events::remark(&tx, id, &text, note, now_us).await?;
+        }
+        Ok(())
+    })
+    .await?;
+    Ok(())
+}
+
+async fn attempt(work: &Work, facts: &Facts, refund: &DueRefund) -> Result<Done, NotDone> {
+    let session = match work.app.stripe.session(&refund.session_id).await {
+        Ok(session) => session,
+        Err(stripe::Error::NotFound { .. }) if knows_the_order(work, facts).await => {
+            tracing::error!(session_id = refund.session_id, "Stripe has no such session");
+            return Ok(Done::default());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let ours = session.client_reference_id.as_deref() == Some(&work.id().to_string())
+        && session.livemode == work.app.stripe.livemode();
+    if !ours {
+        tracing::error!(session_id = refund.session_id, "no payment of this order");
+        return Ok(Done::default());
+    }
+    let subscription_id = match (session.status.as_str(), session.payment_status.as_str()) {
+        ("expired", _) => return Ok(Done::default()),
+        ("open", _) => return Err(expire(work, facts, &refund.session_id).await),
+        ("complete", "paid" | "no_payment_required") => session.subscription.as_deref(),
+        // A delayed payment is under way, or a word that nobody knows.
+        _ => None,
+    };
+    // The subscription is made a moment after the payment.
+    let subscription_id = subscription_id.ok_or(NotDone::Waits)?;
+    end(work, facts, subscription_id).await?;
+    pay_back(
+        work,
+        facts.order.fence,
+        &session,
+        subscription_id,
+        refund.reason,
+    )
+    .await
+}
+
+/// Ends an order that could not be fulfilled: its subscription first, then the payment. The panel
+/// is looked at before: its server may have become ready, and nobody had looked.
 async fn give_up(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
+    let timing = &work.app.settings.timing;
     let now_us = work.app.db.now().await?;
-    let given_up = given_up(facts, &work.app.settings.timing, now_us);
-    let (Some(session_id), true) = (&facts.billing.session_id, given_up) else {
+    let Some(session_id) = &facts.billing.session_id else {
         return Ok(Outcome::Again);
     };
-    metrics::counter!("spawnpoint_orders_given_up_total").increment(1);
+    if !given_up(facts, timing, now_us) {
+        return Ok(Outcome::Again);
+    }
+    if let (true, Some(panel_id)) = (facts.server.exists(), facts.server.panel_id) {
+        let server = match fresh::look(work, Step::Refund, panel_id, true).await? {
+            Ok(server) => server,
+            Err(instead) => return Ok(instead),
+        };
+        match server.status.as_deref() {
+            Some("installing" | "install_failed" | "reinstall_failed") => {}
+            None => {
+                created::observe(work, Step::Refund, &server).await?;
+                return Ok(Outcome::Again);
+            }
+            Some(_) => return Ok(work.patiently(WaitingReason::Installing)),
+        }
+    }
     let (id, note) = (work.id(), &work.note(Step::Refund.name()));
     work.store(Step::Refund, |tx, now_us| async move {
+        // It may have become ready since it was planned.
+        let now = orders::find(&*tx, id).await?;
+        let still = now.is_some_and(|facts| given_up(&facts, timing, now_us));
         let reason = RefundReason::Unfulfillable;
-        if refunds::decide(&tx, id, session_id, reason, now_us).await? {
+        if still && refunds::decide(&tx, id, session_id, reason, now_us).await? {
+            metrics::counter!("spawnpoint_orders_given_up_total").increment(1);
             billing::set_wish(&tx, id, EndWish::Now, now_us).await?;
+            // What stood in its way does not stand in the way of its end.
+            let progress = &Progress {
+                waiting: None,
+                error: None,
+                attempts: 0,
+            };
+            orders::set_progress(&tx, id, progress).await?;
             let text = format!("given up: {}", reason.text());
             order_events::remark(&tx, id, &text, note, now_us).await?;
         }
@@ -71,41 +196,6 @@ async fn give_up(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     })
     .await?;
     Ok(Outcome::Again)
-}
-
-/// What a session says of its payment.
-enum ToRefund {
-    /// It was paid, for this subscription.
-    This(String),
-    /// It was never paid and never will be, or is not the order's.
-    Nothing,
-    /// Its customer may yet pay it.
-    StillOpen,
-    /// A delayed payment is under way, or its subscription is still to be made.
-    NotYet,
-}
-
-/// Only what Stripe itself says now counts, never what an event said.
-fn to_refund(work: &Work, refund: &DueRefund, session: Option<&Session>) -> ToRefund {
-    let Some(session) = session else {
-        tracing::error!(session_id = refund.session_id, "Stripe has no such session");
-        return ToRefund::Nothing;
-    };
-    let ours = session.client_reference_id.as_deref() == Some(&work.id().to_string())
-        && session.livemode == work.app.stripe.livemode();
-    match (session.status.as_str(), session.payment_status.as_str()) {
-        _ if !ours => {
-            tracing::error!(session_id = refund.session_id, "no payment of this order");
-            ToRefund::Nothing
-        }
-        ("open", _) => ToRefund::StillOpen,
-        ("complete", "paid" | "no_payment_required") => session
-            .subscription
-            .clone()
-            .map_or(ToRefund::NotYet, ToRefund::This),
-        ("complete", _) => ToRefund::NotYet,
-        _ => ToRefund::Nothing,
-    }
 }
 
 /// Whether the account that our key leads to is the order's: else nothing that is missing there
@@ -117,56 +207,44 @@ async fn knows_the_order(work: &Work, facts: &Facts) -> bool {
     }
 }
 
-async fn expire(work: &Work, session_id: &str) -> Result<Outcome, Error> {
-    let key = format!("expire:{session_id}");
+/// Ends a session that nobody has paid yet. Its customer may be doing that this very moment: what
+/// it is then decides.
+async fn expire(work: &Work, facts: &Facts, session_id: &str) -> NotDone {
+    let key = format!("expire:{session_id}:{}", facts.order.fence);
     match work.app.stripe.expire_session(session_id, &key).await {
-        // Its customer may have paid this very moment: what it is then decides.
-        Ok(_) | Err(stripe::Error::Invalid { .. }) => {
-            Ok(work.later(WaitingReason::StripeUnavailable))
-        }
-        Err(error) => Ok(failed(work, &error)),
+        Ok(_) | Err(stripe::Error::Invalid { .. }) => NotDone::Waits,
+        Err(error) => error.into(),
     }
 }
 
-/// Ends the subscription whose payment goes back. The order's own ended before, by the step
-/// for it; `Err` holds what the order is to do instead.
-async fn end(
-    work: &Work,
-    facts: &Facts,
-    subscription_id: &str,
-) -> Result<Result<(), Outcome>, Error> {
+async fn ours_still(work: &Work) -> Result<(), NotDone> {
+    fresh::ours_still(work).await?.map_err(NotDone::Lost)
+}
+
+/// Ends the subscription whose payment goes back. The order's own ended before, by the step for
+/// it.
+async fn end(work: &Work, facts: &Facts, subscription_id: &str) -> Result<(), NotDone> {
+    let stripe = &work.app.stripe;
     let own = facts.billing.subscription_id.as_deref() == Some(subscription_id);
-    let found = match work.app.stripe.subscription(subscription_id).await {
-        Ok(found) => found,
-        Err(error) => return Ok(Err(failed(work, &error))),
-    };
+    let found = stripe.subscription(subscription_id).await?;
     let over = found.ended_at.is_some() || Standing::of(Some(&found.status)) == Standing::Over;
     if own && !over {
         // Nothing of an order that goes on is given back.
-        return Ok(Err(work.patiently(WaitingReason::StripeUnavailable)));
+        return Err(NotDone::Waits);
     }
     if !over {
-        if let Err(instead) = fresh::ours_still(work).await? {
-            return Ok(Err(instead));
-        }
-        if let Err(error) = work.app.stripe.cancel_subscription(subscription_id).await {
+        ours_still(work).await?;
+        match stripe.cancel_subscription(subscription_id).await {
+            Ok(_) => {}
             // One that has ended this very moment is refused like one that never was: it is
             // read again before anything goes back.
-            let ended = matches!(
-                error,
-                stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. }
-            );
-            return Ok(Err(if ended {
-                work.patiently(WaitingReason::StripeUnavailable)
-            } else {
-                failed(work, &error)
-            }));
+            Err(stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. }) => {
+                return Err(NotDone::Waits);
+            }
+            Err(error) => return Err(error.into()),
         }
     }
-    match void_invoices(work, subscription_id).await {
-        Ok(()) => Ok(Ok(())),
-        Err(error) => Ok(Err(failed(work, &error))),
-    }
+    Ok(void_invoices(work, facts.order.fence, subscription_id).await?)
 }
 
 /// Gives back all that was paid for a subscription. Every payment is looked at first: whatever
@@ -174,30 +252,25 @@ async fn end(
 async fn pay_back(
     work: &Work,
     fence: i64,
+    session: &Session,
     subscription_id: &str,
     reason: RefundReason,
-) -> Result<Result<Done, Outcome>, Error> {
-    let payments = match payments(work, subscription_id).await {
-        Ok(payments) => payments,
-        Err(error) => return Ok(Err(failed(work, &error))),
-    };
+) -> Result<Done, NotDone> {
+    let payments = payments(work, subscription_id).await?;
+    if payments.is_empty() && session.payment_status == "paid" {
+        // Stripe says that money came in, and does not say yet where.
+        return Err(NotDone::Waits);
+    }
     let mut paid_back = Done::default();
     for payment in payments {
-        if let Err(instead) = fresh::ours_still(work).await? {
-            return Ok(Err(instead));
-        }
-        match give_back(work, fence, &payment, reason).await {
-            Ok(refunds) => {
-                for refund in refunds {
-                    paid_back.amount_minor += refund.amount;
-                    paid_back.currency = refund.currency;
-                    paid_back.refund_ids.push(refund.id);
-                }
-            }
-            Err(error) => return Ok(Err(failed(work, &error))),
+        ours_still(work).await?;
+        for refund in give_back(work, fence, &payment, reason).await? {
+            paid_back.amount_minor += refund.amount;
+            paid_back.currency = refund.currency;
+            paid_back.refund_ids.push(refund.id);
         }
     }
-    Ok(Ok(paid_back))
+    Ok(paid_back)
 }
 
 /// The payments of a subscription's paid invoices.
@@ -215,11 +288,11 @@ async fn give_back(
     fence: i64,
     payment: &Payment,
     reason: RefundReason,
-) -> Result<Vec<stripe::Refund>, stripe::Error> {
+) -> Result<Vec<stripe::Refund>, NotDone> {
     let stripe = &work.app.stripe;
     let mut refunds = stripe.refunds_of(&payment.id).await?;
     let before: i64 = refunds.iter().map(|refund| refund.amount).sum();
-    if before >= payment.amount {
+    if payment.amount.is_some_and(|amount| before >= amount) {
         return Ok(refunds);
     }
     // Without an amount all that is left goes back, and a second time nothing is: so each claim
@@ -227,11 +300,12 @@ async fn give_back(
     let key = format!("refund:{}:{fence}", payment.id);
     let form = form(work.id(), &payment.id, reason);
     match stripe.refund(&form, &key).await {
+        Ok(refund) if refund.in_vain() => return Err(NotDone::InVain),
         Ok(refund) => refunds.push(refund),
         Err(stripe::Error::Invalid { code, .. }) if code == "charge_already_refunded" => {
             refunds = stripe.refunds_of(&payment.id).await?;
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(error.into()),
     }
     Ok(refunds)
 }
@@ -275,9 +349,4 @@ async fn done(work: &Work, refund: &DueRefund, done: &Done) -> Result<(), Error>
     })
     .await?;
     Ok(())
-}
-
-/// Nobody waits for it as for a server: each look costs calls.
-fn failed(work: &Work, error: &stripe::Error) -> Outcome {
-    work.slowed(sync_billing::failed(work, error))
 }

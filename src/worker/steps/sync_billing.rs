@@ -7,6 +7,7 @@ use crate::{
     app::Error,
     db::{
         billing::{self, Read, SessionRead, SubscriptionRead},
+        order_events,
         orders::{self, Progress},
         refunds,
     },
@@ -112,10 +113,14 @@ async fn store(
 ) -> Result<(), Error> {
     let (id, order, finding) = (work.id(), &facts.order, &finding);
     let put_back = finding.is_none() && order.error_reason == Some(ErrorReason::PlanMismatch);
+    let note = &work.note(Step::SyncBilling.name());
     work.store(Step::SyncBilling, |tx, now_us| async move {
         if let Some(session_id) = billing::set_read(&tx, id, read).await? {
             let reason = RefundReason::PaidAfterCancel;
-            refunds::decide(&tx, id, &session_id, reason, now_us).await?;
+            if refunds::decide(&tx, id, &session_id, reason, now_us).await? {
+                let text = format!("{session_id} is to be refunded: {}", reason.text());
+                order_events::remark(&tx, id, &text, note, now_us).await?;
+            }
         }
         if read.confirmed {
             orders::clear_waiting(&tx, id).await?;

@@ -60,7 +60,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         types: &MATTERING,
         created_gte: mark.since_s - OVERLAP_S,
     };
-    let mut finds = app::stripe_events::retry_failed(app).await?;
+    let mut finds = 0;
     for _ in 0..PAGES {
         let page = match app.stripe.events(&filter, mark.after.as_deref()).await {
             Ok(page) => page,
@@ -84,6 +84,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
             break;
         }
     }
+    finds += app::stripe_events::retry_failed(app).await?;
     Ok(Found {
         finds,
         cursor: mark.write(),

@@ -7,6 +7,7 @@ use super::RunningPanel;
 use crate::faults::{Fault, FaultId};
 use crate::panel::daemon::{DaemonMode, Script};
 use crate::panel::races::{Race, RaceId};
+use crate::panel::rows::Status;
 use crate::panel::state::{InstallCounts, Outage};
 
 impl RunningPanel {
@@ -142,6 +143,19 @@ impl RunningPanel {
         let mut state = self.shared.lock();
         state.failing_installs.remove(external_id);
         state.lost_installs.remove(external_id);
+    }
+
+    /// Makes a server whose install failed a normal one, as its admin does by "Toggle Status".
+    pub fn toggle_install(&self, server_id: i64) {
+        let mut state = self.shared.lock();
+        if let Some(server) = state.servers.get_mut(&server_id)
+            && matches!(
+                server.status,
+                Status::InstallFailed | Status::ReinstallFailed
+            )
+        {
+            server.status = Status::Normal;
+        }
     }
 
     /// What became of the installs so far.

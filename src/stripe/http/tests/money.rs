@@ -18,7 +18,7 @@ async fn money_is_followed_from_the_subscription_to_its_refunds() {
     assert_eq!(stripe.paid_invoices("sub_1").await.unwrap(), ["in_1"]);
     let payment = Payment {
         id: "pi_1".to_owned(),
-        amount: 499,
+        amount: Some(499),
     };
     // What was paid elsewhere is not Stripe's to give back.
     assert_eq!(stripe.payments_of("in_1").await.unwrap(), [payment]);
