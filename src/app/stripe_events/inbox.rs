@@ -117,7 +117,8 @@ pub(crate) async fn retry_failed(app: &Arc<App>) -> Result<i32, Error> {
     Ok(applied)
 }
 
-/// Tries one again, unless somebody else just did.
+/// Tries one again, unless somebody else did since it was listed. The sweep's lease keeps other
+/// replicas away; a replay at this very moment tells the order once more, which only reads Stripe.
 async fn retry(app: &Arc<App>, event_id: &str) -> Result<bool, Error> {
     let order = app
         .db
