@@ -117,13 +117,14 @@ pub(crate) async fn retry_failed(app: &Arc<App>) -> Result<i32, Error> {
     Ok(applied)
 }
 
-/// Tries one again, unless somebody else did since it was listed. The sweep's lease keeps other
-/// replicas away; a replay at this very moment tells the order once more, which only reads Stripe.
+/// Tries one again, unless somebody else just did.
 async fn retry(app: &Arc<App>, event_id: &str) -> Result<bool, Error> {
     let order = app
         .db
         .tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
+            // A replay at this very moment comes before or after.
+            inbox::lock(&tx, event_id).await?;
             let Some((stored, payload)) = inbox::find(&*tx, event_id).await? else {
                 return Ok(None);
             };

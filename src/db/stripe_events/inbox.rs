@@ -6,7 +6,7 @@ use sea_orm::{
 
 use super::State;
 use crate::{
-    db::{Error, entity::stripe_events},
+    db::{Error, Tx, entity::stripe_events},
     domain::OrderId,
 };
 
@@ -90,6 +90,21 @@ pub async fn list(
     }
     let rows = query.all(connection).await?;
     Ok(rows.into_iter().map(stored).collect())
+}
+
+/// Locks an event's row until the transaction ends. A writing transaction of SQLite has
+/// everything locked.
+pub async fn lock(tx: &Tx, id: &str) -> Result<(), Error> {
+    if tx.is_postgres() {
+        let _: Option<String> = stripe_events::Entity::find_by_id(id)
+            .select_only()
+            .column(stripe_events::Column::Id)
+            .lock_exclusive()
+            .into_tuple()
+            .one(&**tx)
+            .await?;
+    }
+    Ok(())
 }
 
 /// One event, with its payload.
