@@ -6,6 +6,8 @@ use std::{sync::Arc, time::Duration};
 use sandbox::stripe::{Effect, Fault, RefundView, SubscriptionStatus};
 use serde_json::json;
 use spawnpoint::{
+    boot::Mode,
+    db::orders,
     rpc::proto::{self, Order, OrderStatus, ServerState},
     stripe::Stripe,
     worker::{ByHand, Settings},
@@ -25,6 +27,7 @@ both_engines!(
     a_payment_after_the_cancellation_goes_back,
     an_order_that_cannot_be_fulfilled_is_canceled_and_refunded,
     without_the_policy_nothing_is_given_up,
+    what_was_parked_before_the_policy_is_looked_at_again,
     a_server_that_became_ready_is_not_given_up,
     a_refund_that_stripe_refuses_holds_up_nothing,
     what_was_paid_and_does_not_match_goes_back_with_its_cancellation,
@@ -257,6 +260,29 @@ async fn without_the_policy_nothing_is_given_up(engine: Engine) {
     assert_eq!(live.world.stripe.refunds(), []);
     let waits = live.order(&order.id).await;
     assert_eq!(waits.status(), OrderStatus::Error);
+    live.close().await;
+}
+
+/// As at a start with the policy: what waits for a person is due, what was delivered is not.
+async fn what_was_parked_before_the_policy_is_looked_at_again(engine: Engine) {
+    let mut live = Live::open(engine).await;
+    let delivered = running(&live).await;
+    let parked = live.reserve(cart(Uuid::new_v4())).await;
+    live.world.panel.fail_install(&parked.id);
+    live.pay(&parked);
+    live.wait_parked(&parked.id, "INSTALL_FAILED").await;
+    live.wait_until_unleased().await;
+    live.world.stop_cores().await;
+    let db = &live.store.db;
+    let due = async |order: &Order| {
+        let id = sql::id(db, order.id.parse().unwrap());
+        let query = format!("SELECT count(*) FROM orders WHERE id = {id} AND due_us IS NOT NULL");
+        sql::count(db, &query).await
+    };
+    assert_eq!((due(&parked).await, due(&delivered).await), (0, 0));
+    orders::wake_undelivered(db).await.unwrap();
+    assert_eq!((due(&parked).await, due(&delivered).await), (1, 0));
+    live.world.start_core(Mode::All).await.unwrap();
     live.close().await;
 }
 
