@@ -144,21 +144,26 @@ pub async fn set_terminated(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Err
 }
 
 /// Notes that the create is about to be sent. From here on its outcome is unknown
-/// until it is settled.
+/// until it is settled. `false`: one is on its way already, or has come through.
 pub async fn set_create_sent(
     tx: &Tx,
     id: OrderId,
     now_us: i64,
     slot_until_us: i64,
-) -> Result<(), Error> {
-    let change = servers::ActiveModel {
-        create_sent_us: Set(Some(now_us)),
-        create_slot_until_us: Set(Some(slot_until_us)),
-        settle_looks: Set(0),
-        ..change(id)
-    };
-    change.update(&**tx).await?;
-    Ok(())
+) -> Result<bool, Error> {
+    let updated = servers::Entity::update_many()
+        .col_expr(servers::Column::CreateSentUs, Expr::value(now_us))
+        .col_expr(
+            servers::Column::CreateSlotUntilUs,
+            Expr::value(slot_until_us),
+        )
+        .col_expr(servers::Column::SettleLooks, Expr::value(0))
+        .filter(servers::Column::OrderId.eq(id.0))
+        .filter(servers::Column::CreateSentUs.is_null())
+        .filter(servers::Column::PterodactylServerId.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(updated.rows_affected == 1)
 }
 
 /// Notes that the create was surely not done. `keep_request` repeats it as it is;

@@ -22,7 +22,8 @@ pub enum Turn {
 
 /// Takes a sweep's turn if its period has passed since its last run and nobody else has
 /// it. An owner takes its turns one after the other: what it still has is a turn whose end
-/// could not be stored. A look that comes too early only reads.
+/// could not be stored. A look that comes too early only reads. Without a period it is always
+/// time; and where the clock was set back, its last run lies in the future and says nothing.
 pub async fn take(
     db: &Db,
     name: &str,
@@ -38,9 +39,10 @@ pub async fn take(
             if !mine && row.lease_until_us > now_us {
                 return Ok(Turn::NotYet { due_in_us: None });
             }
-            let due_us = row
+            let ran_us = row
                 .last_run_us
-                .map_or(now_us, |last_us| last_us + period_us);
+                .filter(|last_us| period_us > 0 && *last_us <= now_us + lease_us);
+            let due_us = ran_us.map_or(now_us, |last_us| last_us + period_us);
             if due_us > now_us {
                 let due_in_us = Some(due_us - now_us);
                 return Ok(Turn::NotYet { due_in_us });
@@ -53,11 +55,12 @@ pub async fn take(
                 .add(sweeps::Column::LeaseUntilUs.lte(now_us))
                 .add(sweeps::Column::LeaseOwner.eq(owner)),
         )
-        .add(
+        .add_option((period_us > 0).then(|| {
             Condition::any()
                 .add(sweeps::Column::LastRunUs.is_null())
-                .add(sweeps::Column::LastRunUs.lte(now_us - period_us)),
-        );
+                .add(sweeps::Column::LastRunUs.lte(now_us - period_us))
+                .add(sweeps::Column::LastRunUs.gt(now_us + lease_us))
+        }));
     let taken = sweeps::Entity::update_many()
         .col_expr(sweeps::Column::LeaseOwner, Expr::value(owner))
         .col_expr(sweeps::Column::LeaseUntilUs, Expr::value(now_us + lease_us))
@@ -177,4 +180,52 @@ pub async fn clear_all(db: &Db) -> Result<(), Error> {
         .exec(db.write())
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::testing::{self, TestDb};
+
+    const PERIOD_US: i64 = 60_000_000;
+    const LEASE_US: i64 = 30_000_000;
+    const NOW_US: i64 = 1_000_000_000_000;
+
+    async fn takes(db: &TestDb, period_us: i64, now_us: i64) -> bool {
+        let turn = take(db, "sweep", "me", period_us, LEASE_US, now_us).await;
+        matches!(turn.unwrap(), Turn::Taken(_))
+    }
+
+    async fn ran(db: &TestDb, began_us: i64) {
+        let run = Run {
+            began_us,
+            duration_ms: 1,
+            finds: 0,
+            cursor: String::new(),
+        };
+        finish(db, "sweep", "me", &run).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_holds_up_no_sweep() {
+        let db = testing::open().await;
+        assert!(takes(&db, PERIOD_US, NOW_US).await);
+        ran(&db, NOW_US).await;
+        assert!(!takes(&db, PERIOD_US, NOW_US + PERIOD_US - 1).await);
+        // Two replicas' clocks differ by less than a lease.
+        assert!(!takes(&db, PERIOD_US, NOW_US - LEASE_US).await);
+        let hour_us = 3_600_000_000;
+        assert!(takes(&db, PERIOD_US, NOW_US - hour_us).await);
+        ran(&db, NOW_US - hour_us).await;
+        assert!(!takes(&db, PERIOD_US, NOW_US - hour_us + 1).await);
+    }
+
+    #[tokio::test]
+    async fn without_a_period_it_is_always_time() {
+        let db = testing::open().await;
+        for now_us in [NOW_US, NOW_US - 1, NOW_US - LEASE_US / 2] {
+            assert!(takes(&db, 0, now_us).await);
+            ran(&db, NOW_US).await;
+        }
+    }
 }

@@ -80,8 +80,8 @@ async fn avoided(work: &Work, facts: &Facts, node_id: i32) -> Result<Option<Outc
     }))
 }
 
-/// Takes a create slot and commits that the create is about to be sent. Without a
-/// free slot nothing is written.
+/// Takes a create slot and commits that the create is about to be sent. Without a free slot
+/// nothing is written, nor where one is under way: whatever this step was planned on.
 async fn mark_sent(work: &Work, node_id: i32) -> Result<bool, Error> {
     let (db, settings, id) = (&work.app.db, &work.app.settings, work.id());
     let limits = CreateLimits {
@@ -103,7 +103,11 @@ async fn mark_sent(work: &Work, node_id: i32) -> Result<bool, Error> {
             }
             // Read again: the slot may have been waited for.
             let sent_us = db.now_in(&tx).await?;
-            Ok(servers::set_create_sent(&tx, id, sent_us, sent_us + slot_us).await?)
+            let slot_until_us = sent_us + slot_us;
+            if !servers::set_create_sent(&tx, id, sent_us, slot_until_us).await? {
+                return Err(domain::Error::RateLimited { after: SLOT_WAIT }.into());
+            }
+            Ok(())
         })
         .await;
     match marked {

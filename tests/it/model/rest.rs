@@ -95,6 +95,8 @@ impl Play<'_> {
         for event in self.coming() {
             self.told.insert(event.id, Told::Lost);
         }
+        // A sweep whose process died has its turn until its lease is over.
+        self.world.pass(u64::try_from(LEASE_S).unwrap_or_default());
         // No webhook will tell of them: the sweeps have to find what they would have told.
         let lost = self.told.values().filter(|told| **told == Told::Lost);
         let lost = lost.count();
