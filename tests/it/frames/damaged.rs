@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
     time::timeout,
 };
-use tonic::{Code, Status};
+use tonic::{Code, Status, transport::Channel};
 
 use super::{framed, plain_client, posted};
 use crate::support::{
@@ -60,6 +60,10 @@ async fn no_damage_to_a_message_breaks_anything() {
     live.close().await;
 }
 
+/// A client gives a connection up on which it dropped a thousand answers that were still coming,
+/// as those of watches are here.
+const MESSAGES_A_CHANNEL: u32 = 5_000;
+
 async fn damaged_messages(live: &Live, whole: &[(&Method, Vec<u8>)], seed: u64) -> (usize, usize) {
     let seeds: Vec<[Vec<u8>; 1]> = whole.iter().map(|(_, bytes)| [bytes.clone()]).collect();
     // Wire types, lengths past the end, numbers of ten bytes, text that is none.
@@ -87,13 +91,16 @@ async fn damaged_messages(live: &Live, whole: &[(&Method, Vec<u8>)], seed: u64) 
         .zip(&seeds)
         .map(|(seed, own)| Mutex::new(Mutator::new(Random::new(seed), own, &words)))
         .collect();
-    let (channel, token) = (live.channel(), &live.world.tokens.operator);
+    let token = &live.world.tokens.operator;
+    let channels: Vec<Channel> = (0..=total / MESSAGES_A_CHANNEL)
+        .map(|_| live.new_channel())
+        .collect();
     let refused = stream::iter(0..total)
         .map(|number| {
             let place = number as usize % whole.len();
             let (method, _) = &whole[place];
             let bytes = mutators[place].lock().unwrap().next().to_vec();
-            let channel = channel.clone();
+            let channel = channels[(number / MESSAGES_A_CHANNEL) as usize].clone();
             async move {
                 let answer = call(&channel, &method.path, with_token(bytes.clone(), token)).await;
                 usize::from(is_refused(

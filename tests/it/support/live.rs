@@ -110,6 +110,12 @@ impl Live {
         ProvisioningServiceClient::new(self.channel.clone())
     }
 
+    /// A channel with a connection of its own.
+    pub fn new_channel(&self) -> Channel {
+        let endpoint = Channel::from_shared(format!("http://{}", self.world.grpc_addr)).unwrap();
+        endpoint.connect_lazy()
+    }
+
     /// The raw channel, for calls by path.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
