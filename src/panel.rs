@@ -59,6 +59,14 @@ pub trait Panel: Send + Sync {
     async fn servers(&self, page: u32) -> Result<Page<Server>, Error>;
     /// The environment of a server, secrets included.
     async fn server_environment(&self, id: i64) -> Result<Option<BTreeMap<String, String>>, Error>;
+    /// Gives a server these limits, its default port being one that it has already. The panel
+    /// tells the node, and counts it as done even where the node does not hear of it. Asked
+    /// again it comes to the same, so that a doubtful outcome may be followed by a look and
+    /// another try.
+    async fn set_build(&self, id: i64, build: &Build) -> Result<Server, Error>;
+    /// Writes a server's name, owner, external id and description, all four at once; the
+    /// answer has no ports. Asked again it comes to the same.
+    async fn set_details(&self, id: i64, details: &Details) -> Result<Server, Error>;
     /// Has the node stop a server and keep it stopped; one that is suspended already is a
     /// success, of which the node hears nothing.
     async fn suspend_server(&self, id: i64) -> Result<(), Error>;
@@ -263,6 +271,33 @@ pub struct Features {
     pub backups: i64,
 }
 
+/// The limits that a server is to have. Ports are neither added nor removed, and what is not
+/// named here stays as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Build {
+    /// The panel's id of the default port: one of the server's own, or it is rejected.
+    pub allocation: i64,
+    /// Resources.
+    pub limits: Limits,
+    /// What the customer may make, each 0 or more: the panel rejects the -1 that no limit is
+    /// read as.
+    pub features: Features,
+}
+
+/// What a server is called and whose it is. The panel clears what it is not sent, so all of it
+/// goes along whichever part is to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Details {
+    /// 1 to 191 characters.
+    pub name: String,
+    /// The owner's panel id.
+    pub user: i64,
+    /// Our order id: without it the panel would forget whose server it is.
+    pub external_id: String,
+    /// As it was read, unless it is to change; may be empty.
+    pub description: String,
+}
+
 /// A server as the panel shows it, without its environment.
 #[derive(Clone, Debug)]
 pub struct Server {
@@ -276,6 +311,8 @@ pub struct Server {
     pub identifier: String,
     /// Display name.
     pub name: String,
+    /// What someone wrote about it; empty where there is nothing. A rename has to send it again.
+    pub description: String,
     /// `None` is normal, else the panel's word.
     pub status: Option<String>,
     /// Resources.

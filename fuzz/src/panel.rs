@@ -18,15 +18,15 @@ use prost::bytes::Bytes;
 use reqwest::{Request, Response};
 use secrecy::SecretString;
 use spawnpoint::panel::{
-    Budget, Class, Error, Features, HttpPanel, Limits, NewServer, NewUser, Panel, RateSeen,
-    Settings, Transport, Trouble, User,
+    Budget, Build, Class, Details, Error, Features, HttpPanel, Limits, NewServer, NewUser, Panel,
+    RateSeen, Settings, Transport, Trouble, User,
 };
 
 const SEPARATOR: &[u8] = b"\n---\n";
 /// Small, so that a fuzzer reaches it.
 const BODY_MAX: usize = 64 << 10;
 const OURS: &str = "o-1";
-const CALLS: [(&str, Kind); 14] = [
+const CALLS: [(&str, Kind); 16] = [
     ("nodes", Kind::Read),
     ("allocations", Kind::Read),
     ("egg", Kind::Read),
@@ -39,6 +39,8 @@ const CALLS: [(&str, Kind); 14] = [
     ("server", Kind::Read),
     ("servers", Kind::Read),
     ("server_environment", Kind::Read),
+    ("set_build", Kind::Make),
+    ("set_details", Kind::Make),
     ("reinstall_server", Kind::Act),
     ("delete_server", Kind::Delete),
 ];
@@ -299,6 +301,16 @@ async fn perform(panel: &HttpPanel, call: &str) -> Result<String, Error> {
             assert!(found.iter().all(|values| !values.contains_key("STARTUP")));
             format!("{found:?}")
         }
+        "set_build" => {
+            let written = panel.set_build(7, &build()).await?;
+            assert_eq!(written.id, 7);
+            format!("{written:?}")
+        }
+        "set_details" => {
+            let written = panel.set_details(7, &details()).await?;
+            assert!(written.id == 7 && written.external_id.as_deref() == Some(OURS));
+            format!("{written:?}")
+        }
         "reinstall_server" => format!("{:?}", panel.reinstall_server(7).await?),
         _ => format!("{:?}", panel.delete_server(7).await?),
     })
@@ -417,5 +429,23 @@ fn new_server() -> NewServer {
         allocation: 11,
         additional: vec![12],
         oom_disabled: false,
+    }
+}
+
+fn build() -> Build {
+    let server = new_server();
+    Build {
+        allocation: server.allocation,
+        limits: server.limits,
+        features: server.features,
+    }
+}
+
+fn details() -> Details {
+    Details {
+        name: "n".to_owned(),
+        user: 3,
+        external_id: OURS.to_owned(),
+        description: "d".to_owned(),
     }
 }

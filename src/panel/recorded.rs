@@ -190,7 +190,10 @@ fn read(call: Call, exchange: &Exchange<'_>, content: &[u8]) -> Option<String> {
             assert!(sent.is_none() || sent == user.external_id.as_deref());
             told_user(&user)
         }),
-        ["servers"] | ["servers", _] | ["servers", "external", _] => {
+        ["servers"]
+        | ["servers", _]
+        | ["servers", "external", _]
+        | ["servers", _, "build" | "details"] => {
             let environment = wire::item::<Environment>(content).unwrap();
             wire::item::<Server>(content).map(|server| {
                 assert_eq!(server.id, environment.server);

@@ -6,7 +6,7 @@
 //!
 //! | answer | a read | a call that changes something |
 //! |---|---|---|
-//! | `DaemonConnectionException`, any status | `NotDone(Node)` | rolled back: `NotDone(Node)`; a user call, which has no node: `Unknown(Node)` |
+//! | `DaemonConnectionException`, any status | `NotDone(Node)` | rolled back: `NotDone(Node)`; a user call, which has no node, or an update of a server, which is kept without it: `Unknown(Node)` |
 //! | any other 429 | `RateLimited` | `RateLimited` |
 //! | 3xx | `NotDone(Redirected)` | the same |
 //! | 401, 403, two-factor 400, with a code | `NotDone(KeyRefused)` | the same |
@@ -46,6 +46,9 @@ pub(super) enum Call {
     UpdateUser,
     /// Makes a server, with the node in the loop.
     CreateServer,
+    /// Rewrites a server's limits or details. The node hears of it afterwards, and the panel
+    /// keeps to itself what came of that.
+    UpdateServer,
     /// Has the node act on a server that exists.
     ActOnServer,
     /// Removes a server, node first.
@@ -80,7 +83,7 @@ impl Call {
         match self {
             Self::Read => status == 200,
             // A 2xx is the promise that it was made, whatever the body turns out to be.
-            Self::CreateUser | Self::UpdateUser | Self::CreateServer => {
+            Self::CreateUser | Self::UpdateUser | Self::CreateServer | Self::UpdateServer => {
                 (200..300).contains(&status)
             }
             Self::ActOnServer | Self::DeleteServer => status == 204,
@@ -103,7 +106,7 @@ impl Call {
     /// The body broke off, or its time ran out, after this status.
     pub(super) fn broken_off(self, status: u16) -> Error {
         match self {
-            Self::CreateUser | Self::UpdateUser | Self::CreateServer
+            Self::CreateUser | Self::UpdateUser | Self::CreateServer | Self::UpdateServer
                 if self.succeeds_with(status) =>
             {
                 Error::Garbage {
@@ -127,17 +130,18 @@ impl Call {
     fn makes_or_rewrites_a_row(self) -> bool {
         matches!(
             self,
-            Self::CreateUser | Self::UpdateUser | Self::CreateServer
+            Self::CreateUser | Self::UpdateUser | Self::CreateServer | Self::UpdateServer
         )
     }
 
-    /// The node failed: the panel takes back what it had written.
+    /// The node failed: the panel takes back what it had written. But for an update of a
+    /// server: that is committed before the node is told.
     fn node_failed(self) -> Error {
         match self {
             Self::Read | Self::CreateServer | Self::ActOnServer | Self::DeleteServer => {
                 not_done(Trouble::Node)
             }
-            Self::CreateUser | Self::UpdateUser => Error::Unknown {
+            Self::CreateUser | Self::UpdateUser | Self::UpdateServer => Error::Unknown {
                 trouble: Trouble::Node,
             },
         }

@@ -19,7 +19,7 @@ mod server;
 mod tests;
 mod user;
 
-pub(super) use request::{server_body, user_body, user_rewrite_body};
+pub(super) use request::{build_body, details_body, server_body, user_body, user_rewrite_body};
 pub(super) use server::Environment;
 
 /// Why a success could not be read.

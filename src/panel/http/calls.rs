@@ -10,7 +10,8 @@ use reqwest::Method;
 
 use super::{HttpPanel, item};
 use crate::panel::{
-    Allocation, Egg, Error, NewServer, NewUser, Node, Page, Panel, Server, User, Violation,
+    Allocation, Build, Details, Egg, Error, NewServer, NewUser, Node, Page, Panel, Server, User,
+    Violation,
     exchange::Ask,
     sort::Call,
     wire::{self, Environment},
@@ -160,6 +161,44 @@ impl Panel for HttpPanel {
             .as_ref()
             .map_or(Ok(()), |environment| same(id, environment.server, "server"))?;
         Ok(found.map(|environment| environment.variables))
+    }
+
+    async fn set_build(&self, id: i64, build: &Build) -> Result<Server, Error> {
+        let call = Call::UpdateServer;
+        let ask = Ask {
+            call,
+            method: Method::PATCH,
+            template: "/servers/{id}/build",
+            path: &["servers", &id.to_string(), "build"],
+            query: &WITH_PORTS,
+            body: Some(body(wire::build_body(build))?),
+            // A node that hangs keeps the panel for 15 s before it answers all the same.
+            time_out: self.node,
+            begin_by: None,
+        };
+        let written: Server = item(call, &self.link.run(self.class, ask).await?)?;
+        same(id, written.id, "server")?;
+        Ok(written)
+    }
+
+    async fn set_details(&self, id: i64, details: &Details) -> Result<Server, Error> {
+        check_external_id(&details.external_id)?;
+        let call = Call::UpdateServer;
+        let ask = Ask {
+            call,
+            method: Method::PATCH,
+            template: "/servers/{id}/details",
+            path: &["servers", &id.to_string(), "details"],
+            query: &[],
+            body: Some(body(wire::details_body(details))?),
+            time_out: self.read,
+            begin_by: None,
+        };
+        let written: Server = item(call, &self.link.run(self.class, ask).await?)?;
+        same(id, written.id, "server")?;
+        let external_id = written.external_id.as_deref();
+        ours(&details.external_id, external_id, "server")?;
+        Ok(written)
     }
 
     async fn suspend_server(&self, id: i64) -> Result<(), Error> {

@@ -15,9 +15,10 @@ pub struct Settings {
     pub key: KeySource,
     /// Name look-up, connection and TLS.
     pub connect_timeout: Duration,
-    /// Reads and calls about users.
+    /// Reads, calls about users, and the details of a server.
     pub read_timeout: Duration,
-    /// Calls that have the node act on a server.
+    /// Calls that have the node act on a server, or that tell it of new limits: the panel itself
+    /// may wait 15 s for it.
     pub node_timeout: Duration,
     /// Creating and deleting a server: the panel itself may wait 30 s for the node.
     pub create_timeout: Duration,

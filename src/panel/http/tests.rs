@@ -15,7 +15,9 @@ use serde_json::json;
 
 use self::stand_in::{Received, Script, StandIn};
 use super::*;
-use crate::panel::{Features, KeySource, Limits, NewServer, NewUser, Panel, RateSeen, Trouble};
+use crate::panel::{
+    Build, Details, Features, KeySource, Limits, NewServer, NewUser, Panel, RateSeen, Trouble,
+};
 
 mod answers;
 mod faults;
@@ -161,6 +163,35 @@ pub(in crate::panel) fn new_server() -> NewServer {
         allocation: 11,
         additional: vec![12],
         oom_disabled: false,
+    }
+}
+
+/// Limits for the server that [`server`] shows.
+fn build() -> Build {
+    Build {
+        allocation: 11,
+        limits: Limits {
+            memory: 2048,
+            swap: -1,
+            disk: 4096,
+            io: 500,
+            cpu: 200,
+        },
+        features: Features {
+            databases: 1,
+            allocations: 2,
+            backups: 3,
+        },
+    }
+}
+
+/// Another name for the server that [`server`] shows.
+fn details() -> Details {
+    Details {
+        name: "renamed".into(),
+        user: 3,
+        external_id: "o-1".into(),
+        description: String::new(),
     }
 }
 

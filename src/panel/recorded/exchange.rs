@@ -59,6 +59,7 @@ impl<'a> Exchange<'a> {
             ("POST", ["users"]) => Call::CreateUser,
             ("PATCH", ["users", _]) => Call::UpdateUser,
             ("POST", ["servers"]) => Call::CreateServer,
+            ("PATCH", ["servers", _, "build" | "details"]) => Call::UpdateServer,
             ("POST", ["servers", _, "suspend" | "unsuspend" | "reinstall"]) => Call::ActOnServer,
             ("DELETE", ["servers", _]) => Call::DeleteServer,
             _ => return None,

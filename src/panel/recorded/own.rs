@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::{exchange::Exchange, rows, told, told_egg, told_server, told_user};
-use crate::panel::{Error, HttpPanel, NewServer, NewUser, Panel, Server, User};
+use crate::panel::{Build, Details, Error, HttpPanel, NewServer, NewUser, Panel, Server, User};
 
 /// A call of the trait, with what decides how its answer is read.
 #[derive(Debug)]
@@ -34,13 +34,18 @@ pub(super) enum Own {
     Servers {
         page: u32,
     },
+    SetBuild(i64),
+    SetDetails {
+        id: i64,
+        external_id: String,
+    },
     Reinstall(i64),
     Delete(i64),
 }
 
 impl Own {
     /// How many there are, and all are recorded.
-    pub(super) const KINDS: usize = 13;
+    pub(super) const KINDS: usize = 15;
 
     /// The call of the client that would have got this answer; none where the client has no such
     /// call, or never asks for such a thing.
@@ -69,6 +74,11 @@ impl Own {
             ("GET", ["servers"]) => Self::Servers {
                 page: exchange.page(),
             },
+            ("PATCH", ["servers", server, "build"]) => Self::SetBuild(id(server)?),
+            ("PATCH", ["servers", server, "details"]) => Self::SetDetails {
+                id: id(server)?,
+                external_id: external_id(exchange)?,
+            },
             ("POST", ["servers", server, "reinstall"]) => Self::Reinstall(id(server)?),
             ("DELETE", ["servers", server]) => Self::Delete(id(server)?),
             _ => return None,
@@ -90,7 +100,10 @@ impl Own {
             Self::Delete(_) if outcome == "NotFound" => "done".to_owned(),
             Self::UserByEmail(address) if outcome.starts_with("done") => found(body, address),
             // Only a call of its own tells the variables.
-            Self::CreateServer(_) | Self::ServerByExternalId(_) => {
+            Self::CreateServer(_)
+            | Self::ServerByExternalId(_)
+            | Self::SetBuild(_)
+            | Self::SetDetails { .. } => {
                 let known = outcome.strip_suffix(" variables");
                 let known = known.and_then(|known| known.rsplit_once(", "));
                 known.map_or(outcome, |(server, _)| server).to_owned()
@@ -130,6 +143,11 @@ impl Own {
             Self::Servers { page } => {
                 let read = panel.servers(*page).await?;
                 rows(read.data.len(), *page, read.pages)
+            }
+            Self::SetBuild(id) => server(Some(panel.set_build(*id, &build()).await?)),
+            Self::SetDetails { id, external_id } => {
+                let details = details(external_id);
+                server(Some(panel.set_details(*id, &details).await?))
             }
             Self::Reinstall(id) => {
                 panel.reinstall_server(*id).await?;
@@ -234,5 +252,24 @@ fn new_server(external_id: &str) -> NewServer {
     NewServer {
         external_id: external_id.to_owned(),
         ..crate::panel::http::new_server()
+    }
+}
+
+/// Some limits: what comes of them is the recorded answer's to tell.
+fn build() -> Build {
+    let server = crate::panel::http::new_server();
+    Build {
+        allocation: server.allocation,
+        limits: server.limits,
+        features: server.features,
+    }
+}
+
+fn details(external_id: &str) -> Details {
+    Details {
+        name: "n".to_owned(),
+        user: 3,
+        external_id: external_id.to_owned(),
+        description: "d".to_owned(),
     }
 }

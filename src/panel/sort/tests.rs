@@ -2,11 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CALLS: [Call; 6] = [
+const CALLS: [Call; 7] = [
     Call::Read,
     Call::CreateUser,
     Call::UpdateUser,
     Call::CreateServer,
+    Call::UpdateServer,
     Call::ActOnServer,
     Call::DeleteServer,
 ];
@@ -54,6 +55,14 @@ fn a_node_failure_is_never_taken_for_the_panels_word() {
             let error = coded(call, status, "DaemonConnectionException", true);
             assert_eq!(error, not_done(Trouble::Node), "{call:?} {status}");
         }
+        // Written before the node is told, or not at all: nobody takes it back.
+        let error = coded(
+            Call::UpdateServer,
+            status,
+            "DaemonConnectionException",
+            true,
+        );
+        assert_eq!(error, unknown(Trouble::Node), "{status}");
     }
 }
 
@@ -183,7 +192,12 @@ fn a_5xx_of_a_changing_call_is_unknown_unless_it_surely_stopped_before() {
             unknown(Trouble::Failing),
         ),
     ] {
-        for call in [Call::CreateUser, Call::UpdateUser, Call::CreateServer] {
+        for call in [
+            Call::CreateUser,
+            Call::UpdateUser,
+            Call::CreateServer,
+            Call::UpdateServer,
+        ] {
             assert_eq!(coded(call, 500, code, charged), create, "{call:?} {code}");
         }
         for call in [Call::ActOnServer, Call::DeleteServer] {
@@ -302,6 +316,14 @@ fn a_body_that_broke_off_after_a_success_is_garbage_only_where_something_was_mad
         Call::UpdateUser.broken_off(200),
         Error::Garbage { .. }
     ));
+    assert!(matches!(
+        Call::UpdateServer.broken_off(200),
+        Error::Garbage { .. }
+    ));
+    assert_eq!(
+        Call::UpdateServer.broken_off(500),
+        unknown(Trouble::NoAnswer)
+    );
     assert_eq!(
         Call::CreateServer.broken_off(500),
         unknown(Trouble::NoAnswer)

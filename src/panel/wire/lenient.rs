@@ -9,6 +9,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
+use serde_json::Value;
 
 /// Stands for "no limit" where a server was built without one.
 pub(super) fn no_limit() -> i64 {
@@ -33,6 +34,14 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(from: D) -> Result<bool, D::Error>
 /// Text, also of a number or a flag; null is empty.
 pub(super) fn text<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     from.deserialize_any(Text)
+}
+
+/// Text where it is one, and else nothing: for what no decision hangs on.
+pub(super) fn text_or_nothing<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(match Value::deserialize(from)? {
+        Value::String(text) => text,
+        _ => String::new(),
+    })
 }
 
 /// The values of an object or list of texts, in the order of the document.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::panel::{Features, Limits, NewServer, NewUser, User};
+use crate::panel::{Build, Details, Features, Limits, NewServer, NewUser, User};
 
 /// Body of a user's creation, without a password: the panel mails a set-up link.
 pub(in crate::panel) fn user_body(user: &NewUser) -> serde_json::Result<Vec<u8>> {
@@ -106,5 +106,43 @@ pub(in crate::panel) fn server_body(server: &NewServer) -> serde_json::Result<Ve
         },
         oom_disabled: server.oom_disabled,
         start_on_completion: true,
+    })
+}
+
+/// Body that gives a server its limits, and leaves its ports and all else as they are.
+pub(in crate::panel) fn build_body(build: &Build) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Body {
+        allocation: i64,
+        limits: Limits,
+        feature_limits: Features,
+    }
+    serde_json::to_vec(&Body {
+        allocation: build.allocation,
+        limits: build.limits,
+        feature_limits: build.features,
+    })
+}
+
+/// Body of a server's details, none of them ever left out: the panel would clear it.
+pub(in crate::panel) fn details_body(details: &Details) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        name: &'a str,
+        user: i64,
+        external_id: &'a str,
+        description: &'a str,
+    }
+    let Details {
+        name,
+        user,
+        external_id,
+        description,
+    } = details;
+    serde_json::to_vec(&Body {
+        name,
+        user: *user,
+        external_id,
+        description,
     })
 }

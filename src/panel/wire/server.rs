@@ -19,6 +19,8 @@ pub(in crate::panel) struct ServerAttributes {
     uuid: String,
     identifier: String,
     name: String,
+    #[serde(default, deserialize_with = "lenient::text_or_nothing")]
+    description: String,
     #[serde(default)]
     status: Option<String>,
     limits: LimitAttributes,
@@ -111,6 +113,7 @@ impl Resource for Server {
             uuid: server.uuid,
             identifier: server.identifier,
             name: server.name,
+            description: server.description,
             status: server.status,
             limits: Limits {
                 memory,

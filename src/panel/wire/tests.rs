@@ -1,7 +1,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::panel::{Allocation, Egg, Features, Limits, NewServer, NewUser, Node, Server, User};
+use crate::panel::{
+    Allocation, Build, Details, Egg, Features, Limits, NewServer, NewUser, Node, Server, User,
+};
 
 const SERVER: &str = r#"{"object":"server","new":{"a":[1]},"attributes":{
     "id":"7","external_id":"o-1","uuid":"u","identifier":"i","name":"n","description":"",
@@ -61,6 +63,25 @@ fn a_server_is_read_whatever_form_its_numbers_have() {
         .map(|a| (a.id, a.port))
         .collect();
     assert_eq!(ports, [(11, 25565), (12, 25566)]);
+}
+
+#[test]
+fn a_description_is_text_or_nothing() {
+    let was = r#""description":"","#;
+    for (written, read) in [
+        (r#""description":"of \"a\" world","#, r#"of "a" world"#),
+        (r#""description":"5","#, "5"),
+        (was, ""),
+        ("", ""),
+        (r#""description":null,"#, ""),
+        (r#""description":5,"#, ""),
+        (r#""description":["a"],"#, ""),
+        (r#""description":{"a":{"b":"c"}},"#, ""),
+    ] {
+        assert!(SERVER.contains(was));
+        let server = read_server(&SERVER.replace(was, written)).unwrap();
+        assert_eq!(server.description, read, "{written}");
+    }
 }
 
 #[test]
@@ -256,6 +277,35 @@ fn a_server_is_asked_for_by_ports() {
     assert_eq!(json(server_body(&new_server(vec![12, 13]))), expected);
     let alone = json(server_body(&new_server(vec![])));
     assert_eq!(alone["allocation"], serde_json::json!({"default": 11}));
+}
+
+#[test]
+fn limits_and_details_are_sent_as_a_whole() {
+    let NewServer {
+        limits, features, ..
+    } = new_server(vec![]);
+    let build = Build {
+        allocation: 11,
+        limits,
+        features,
+    };
+    let expected = serde_json::json!({
+        "allocation": 11,
+        "limits": {"memory": 1, "swap": 0, "disk": 2, "io": 500, "cpu": 100},
+        "feature_limits": {"databases": 1, "allocations": 2, "backups": 3},
+    });
+    assert_eq!(json(build_body(&build)), expected);
+    for description in ["", "of a world"] {
+        let details = Details {
+            name: "n".into(),
+            user: 3,
+            external_id: "o-1".into(),
+            description: description.into(),
+        };
+        let expected = serde_json::json!({"name": "n", "user": 3, "external_id": "o-1",
+            "description": description});
+        assert_eq!(json(details_body(&details)), expected);
+    }
 }
 
 #[test]

@@ -151,6 +151,57 @@ async fn an_answer_about_another_object_is_garbage() {
 }
 
 #[tokio::test]
+async fn an_update_is_believed_of_the_server_that_it_was_sent_to() {
+    for (id, external_id, built, renamed) in [
+        (7, "o-1", true, true),
+        (8, "o-1", false, false),
+        // Limits are no matter of whose server it is; details are.
+        (7, "o-2", true, false),
+    ] {
+        let stand_in = StandIn::start(move |_| charged(200, server(id, external_id))).await;
+        let panel = client(settings(&stand_in));
+        for (outcome, done) in [
+            (panel.set_build(7, &build()).await, built),
+            (panel.set_details(7, &details()).await, renamed),
+        ] {
+            let garbage = matches!(outcome, Err(Error::Garbage { .. }));
+            assert_eq!((outcome.is_ok(), garbage), (done, !done), "{outcome:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_update_that_is_refused_tells_why() {
+    let taken = || {
+        let meta = json!({"source_field": "external_id", "rule": "unique"});
+        let each = json!({"code": "ValidationException", "status": "422", "meta": meta});
+        charged(422, json!({"errors": [each]}))
+    };
+    let stand_in = StandIn::start(move |request| {
+        match request.target.contains("/build") {
+            // A default port that is not the server's own.
+            true => error(400, "DisplayException"),
+            false => taken(),
+        }
+    })
+    .await;
+    let panel = client(settings(&stand_in));
+    let built = panel.set_build(7, &build()).await.unwrap_err();
+    assert!(
+        matches!(&built, Error::Rejected { status: 400, code, .. } if code == "DisplayException"),
+        "{built:?}"
+    );
+    let renamed = panel.set_details(7, &details()).await.unwrap_err();
+    assert!(renamed.violates("external_id", "unique"), "{renamed:?}");
+
+    let gone = StandIn::start(|_| error(404, "NotFoundHttpException")).await;
+    let panel = client(settings(&gone));
+    let built = panel.set_build(7, &build()).await.unwrap_err();
+    let renamed = panel.set_details(7, &details()).await.unwrap_err();
+    assert_eq!((built, renamed), (Error::NotFound, Error::NotFound));
+}
+
+#[tokio::test]
 async fn only_the_panels_own_404_means_that_there_is_nothing() {
     let gone = StandIn::start(|_| error(404, "NotFoundHttpException")).await;
     let panel = client(settings(&gone));

@@ -41,6 +41,35 @@ async fn a_connection_that_breaks_is_not_tried_again() {
     assert_eq!(stand_in.received().len(), 4);
 }
 
+/// The panel may wait for the node before it answers to new limits. Either may have been
+/// written when the time is over.
+#[tokio::test]
+async fn new_limits_have_the_time_of_a_node_and_details_that_of_a_read() {
+    let stand_in = StandIn::start(|_| Script::Hang).await;
+    let (short, long) = (Duration::from_secs(1), Duration::from_secs(600));
+    let hasty_node = client(Settings {
+        read_timeout: long,
+        node_timeout: short,
+        ..settings(&stand_in)
+    });
+    let hasty_read = client(Settings {
+        read_timeout: short,
+        node_timeout: long,
+        ..settings(&stand_in)
+    });
+    let (build, details) = (build(), details());
+    let both = async {
+        tokio::join!(
+            hasty_node.set_build(7, &build),
+            hasty_read.set_details(7, &details),
+        )
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(60), both).await;
+    let (built, renamed) = ended.unwrap();
+    assert_eq!(built.unwrap_err(), unknown(Trouble::NoAnswer));
+    assert_eq!(renamed.unwrap_err(), unknown(Trouble::NoAnswer));
+}
+
 #[tokio::test]
 async fn without_a_connection_nothing_was_done() {
     // Bound and never listening: nobody else gets the port, and it refuses.

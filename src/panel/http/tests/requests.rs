@@ -44,6 +44,8 @@ async fn each_call_has_its_route() {
     panel.server(7).await.unwrap().unwrap();
     panel.servers(1).await.unwrap();
     panel.server_environment(7).await.unwrap().unwrap();
+    panel.set_build(7, &build()).await.unwrap();
+    panel.set_details(7, &details()).await.unwrap();
     panel.reinstall_server(7).await.unwrap();
     panel.delete_server(7).await.unwrap();
     let api = "/api/application";
@@ -60,6 +62,8 @@ async fn each_call_has_its_route() {
         "GET /servers/7?include=allocations",
         "GET /servers?sort=-id&per_page=1000&page=1",
         "GET /servers/7",
+        "PATCH /servers/7/build?include=allocations",
+        "PATCH /servers/7/details",
         "POST /servers/7/reinstall",
         "DELETE /servers/7",
     ];
@@ -76,6 +80,8 @@ async fn every_request_asks_for_json_and_bodies_say_that_they_are() {
     panel.server(7).await.unwrap();
     panel.create_server(&new_server(), in_time()).await.unwrap();
     panel.create_user(&new_user()).await.unwrap();
+    panel.set_build(7, &build()).await.unwrap();
+    panel.set_details(7, &details()).await.unwrap();
     panel.reinstall_server(7).await.unwrap();
     for request in stand_in.received() {
         assert_eq!(request.header("accept"), Some("application/json"));
@@ -88,6 +94,36 @@ async fn every_request_asks_for_json_and_bodies_say_that_they_are() {
     assert_eq!(
         sent["allocation"],
         json!({"default": 11, "additional": [12]})
+    );
+}
+
+/// The panel clears what an update leaves out: an external id, a description.
+#[tokio::test]
+async fn an_update_of_a_server_leaves_nothing_out() {
+    let stand_in = StandIn::start(obliging).await;
+    let panel = client(settings(&stand_in));
+    panel.set_build(7, &build()).await.unwrap();
+    panel.set_details(7, &details()).await.unwrap();
+    assert_eq!(
+        lines(&stand_in),
+        [
+            "PATCH /api/application/servers/7/build?include=allocations",
+            "PATCH /api/application/servers/7/details",
+        ]
+    );
+    let sent: Vec<serde_json::Value> = stand_in
+        .received()
+        .iter()
+        .map(|request| serde_json::from_slice(&request.body).unwrap())
+        .collect();
+    let limits = json!({"memory": 2048, "swap": -1, "disk": 4096, "io": 500, "cpu": 200});
+    let features = json!({"databases": 1, "allocations": 2, "backups": 3});
+    assert_eq!(
+        sent,
+        [
+            json!({"allocation": 11, "limits": limits, "feature_limits": features}),
+            json!({"name": "renamed", "user": 3, "external_id": "o-1", "description": ""}),
+        ]
     );
 }
 
@@ -155,9 +191,14 @@ async fn an_id_that_the_panel_would_bend_is_not_sent() {
             external_id: id.into(),
             ..new_user()
         };
+        let renamed = Details {
+            external_id: id.into(),
+            ..details()
+        };
         for outcome in [
             panel.create_server(&server, in_time()).await.map(drop),
             panel.create_user(&user).await.map(drop),
+            panel.set_details(7, &renamed).await.map(drop),
             panel.server_by_external_id(id).await.map(drop),
             panel.user_by_external_id(id).await.map(drop),
         ] {
