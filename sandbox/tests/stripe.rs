@@ -13,6 +13,9 @@ mod events;
 #[path = "stripe/faults.rs"]
 mod faults;
 #[cfg(test)]
+#[path = "stripe/half.rs"]
+mod half;
+#[cfg(test)]
 #[path = "stripe/idempotency.rs"]
 mod idempotency;
 #[cfg(test)]
@@ -30,6 +33,12 @@ mod switches;
 #[cfg(test)]
 #[path = "stripe/unkind.rs"]
 mod unkind;
+#[cfg(test)]
+#[path = "stripe/upgrade_refusals.rs"]
+mod upgrade_refusals;
+#[cfg(test)]
+#[path = "stripe/upgrades.rs"]
+mod upgrades;
 #[cfg(test)]
 #[path = "stripe/validation.rs"]
 mod validation;

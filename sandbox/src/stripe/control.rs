@@ -56,7 +56,12 @@ pub(super) fn router() -> Router<App> {
             "/subscriptions/{id}/cancel_at_period_end",
             post(cancel_at_period_end),
         )
+        .route("/subscriptions/{id}/card_declines", post(card_declines))
         .route("/subscriptions/{id}/fail_payment", post(fail_payment))
+        .route(
+            "/subscriptions/{id}/pay_pending_update",
+            post(pay_pending_update),
+        )
         .route("/subscriptions/{id}/status", post(set_status))
         .route("/subscriptions/lag", get(lag).post(set_lag))
         .route("/subscriptions/reveal", post(reveal))
@@ -177,6 +182,19 @@ async fn cancel_at_period_end(
     Json(body): Json<Planned>,
 ) -> Response {
     result(app.controls().cancel_at_period_end(&id, body.on))
+}
+
+#[derive(Deserialize)]
+struct Card {
+    declines: bool,
+}
+
+async fn card_declines(State(app): At, Path(id): Path<String>, Json(body): Json<Card>) -> Response {
+    result(app.controls().set_card_declines(&id, body.declines))
+}
+
+async fn pay_pending_update(State(app): At, Path(id): Path<String>) -> Response {
+    result(app.controls().pay_pending_update(&id))
 }
 
 async fn fail_payment(State(app): At, Path(id): Path<String>) -> Response {

@@ -12,7 +12,7 @@ use super::prices::PriceSpec;
 use super::sessions::complete::{self, PayMode};
 use super::sessions::{self};
 use super::subscriptions::lag::{LagCounts, SubscriptionLag};
-use super::subscriptions::{self, SubscriptionStatus};
+use super::subscriptions::{self, SubscriptionStatus, pending};
 use super::version::ApiVersion;
 use super::views::{
     CustomerView, EventView, PortalView, RefundView, SessionView, SubscriptionView,
@@ -145,11 +145,32 @@ impl Controls {
     pub fn cancel_at_period_end(&self, id: &str, on: bool) -> Result<SubscriptionView, Refusal> {
         self.on_subscription(id, |world| {
             let now = world.now();
-            subscriptions::change(world, id, |subscription| {
+            subscriptions::change_end(world, id, |subscription| {
                 subscription.cancel_at_period_end = on;
                 subscription.canceled_at = on.then_some(now);
                 subscription.reason = on.then_some("cancellation_requested");
             })
+        })
+    }
+
+    /// Whether the card of a subscription is declined when changes of its items are to be paid.
+    pub fn set_card_declines(
+        &self,
+        subscription_id: &str,
+        declines: bool,
+    ) -> Result<SubscriptionView, Refusal> {
+        self.on_subscription(subscription_id, |world| {
+            let subscription = world.subscriptions.find_mut(subscription_id)?;
+            subscription.card_declines = declines;
+            Ok(())
+        })
+    }
+
+    /// Lets the customer pay the open invoice of a pending update on Stripe's page, whatever the
+    /// card of the subscription.
+    pub fn pay_pending_update(&self, subscription_id: &str) -> Result<SubscriptionView, Refusal> {
+        self.on_subscription(subscription_id, |world| {
+            pending::pay(world, subscription_id)
         })
     }
 

@@ -1,4 +1,4 @@
-//! Invoices: the first one of a subscription, and one for each renewal.
+//! Invoices: the first one of a subscription, one for each renewal, and those of changes of items.
 //!
 //! An invoice keeps the subscription's metadata as it was when the invoice was made.
 
@@ -18,6 +18,7 @@ use super::subscriptions::{self, Subscription, SubscriptionStatus};
 use super::table::{Cursor, Row, list};
 use super::world::World;
 
+pub(super) mod prorations;
 mod render;
 
 /// Where an invoice stands.
@@ -41,6 +42,8 @@ pub(super) struct InvoiceLine {
     /// The subscription item; absent for a price that is paid once.
     pub item: Option<String>,
     pub metadata: BTreeMap<String, String>,
+    /// The amount of a line that is for a part of a period; below zero if it gives back.
+    pub proration: Option<i64>,
 }
 
 /// A stored invoice.
@@ -105,6 +108,7 @@ pub(super) fn first(
             quantity: line.quantity,
             item: None,
             metadata: line.metadata.clone(),
+            proration: None,
         });
     }
     let id = invoice.id.clone();
@@ -123,6 +127,11 @@ pub(super) fn renewal(world: &mut World, subscription: &Subscription, paid: bool
     if !paid {
         invoice.next_payment_attempt = Some(invoice.created + RETRY_AFTER);
     }
+    told(world, invoice, paid)
+}
+
+/// Keeps a new invoice and tells of it as paid or failed.
+fn told(world: &mut World, invoice: Invoice, paid: bool) -> String {
     let id = invoice.id.clone();
     world.invoices.put(invoice.clone());
     let event = if paid {
@@ -177,6 +186,7 @@ fn blank(
         quantity: item.quantity,
         item: Some(item.id.clone()),
         metadata: subscription.metadata.clone(),
+        proration: None,
     });
     let lines: Vec<InvoiceLine> = lines.collect();
     let count = world.invoices.len() + 1;
@@ -216,8 +226,8 @@ pub(super) fn get(world: &mut World, ask: &Invocation) -> Result<Value, Refusal>
     expand::answer(world, ask, rendered)
 }
 
-/// `POST /v1/invoices/{id}/void`: only an open one. A subscription that lives and owes nothing
-/// any more is active again.
+/// `POST /v1/invoices/{id}/void`: only an open one. A change that waits for its payment is given
+/// up; else a subscription that lives and owes nothing any more is active again.
 pub(super) fn void_open(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
     ask.params.allow(&Schema::of(&[]))?;
     let invoice = world.invoices.find(ask.id())?;
@@ -226,13 +236,16 @@ pub(super) fn void_open(world: &mut World, ask: &Invocation) -> Result<Value, Re
         return Err(Refusal::invalid(text).by_state());
     }
     let subscription = invoice.subscription.clone();
-    void(world, Some(ask.id()));
-    let owed = world
-        .subscriptions
-        .find(&subscription)
-        .is_ok_and(|found| found.status.owes());
-    if owed {
-        subscriptions::set_status(world, &subscription, SubscriptionStatus::Active)?;
+    let found = world.subscriptions.get(&subscription);
+    let owed = found.is_some_and(|found| found.status.owes());
+    let pending = found.and_then(|found| found.pending.as_ref());
+    if pending.is_some_and(|pending| pending.invoice == ask.id()) {
+        subscriptions::pending::abandon(world, &subscription)?;
+    } else {
+        void(world, Some(ask.id()));
+        if owed {
+            subscriptions::set_status(world, &subscription, SubscriptionStatus::Active)?;
+        }
     }
     let rendered = world.invoices.find(ask.id())?.render(&ask.version);
     expand::answer(world, ask, rendered)

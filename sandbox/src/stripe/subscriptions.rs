@@ -1,7 +1,7 @@
 //! Subscriptions: the stored object and its states.
 //!
 //! `canceled` and `incomplete_expired` are final; `subscriptions/changes.rs` holds
-//! every way from one state to another.
+//! every way from one state to another, `subscriptions/items.rs` those of its items.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,16 @@ use super::table::Row;
 
 pub(super) mod calls;
 mod changes;
+mod items;
 pub(super) mod lag;
+pub(super) mod pending;
 mod render;
 
-pub(super) use changes::{announce_start, cancel, change, fail_payment, set_status, start, tick};
+use changes::change;
+pub(super) use changes::{
+    announce_start, cancel, change_end, fail_payment, set_status, start, tick,
+};
+use pending::PendingUpdate;
 
 /// Where a subscription stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +67,7 @@ impl SubscriptionStatus {
 #[derive(Clone)]
 pub(super) struct Item {
     pub id: String,
+    pub created: i64,
     pub price: Price,
     pub quantity: i64,
     pub metadata: BTreeMap<String, String>,
@@ -91,6 +98,10 @@ pub(super) struct Subscription {
     pub feedback: Option<String>,
     pub comment: Option<String>,
     pub latest_invoice: Option<String>,
+    /// A change of items that waits for its payment.
+    pub pending: Option<PendingUpdate>,
+    /// Whether its card is declined when a change of items is to be paid.
+    pub card_declines: bool,
 }
 
 impl Row for Subscription {

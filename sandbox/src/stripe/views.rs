@@ -119,6 +119,8 @@ pub struct SubscriptionView {
     pub ended_at: Option<i64>,
     /// `in_...`.
     pub latest_invoice: Option<String>,
+    /// Until when a change of items waits for its payment, Unix seconds.
+    pub pending_update: Option<i64>,
 }
 
 impl From<&Subscription> for SubscriptionView {
@@ -138,6 +140,10 @@ impl From<&Subscription> for SubscriptionView {
             canceled_at: subscription.canceled_at,
             ended_at: subscription.ended_at,
             latest_invoice: subscription.latest_invoice.clone(),
+            pending_update: subscription
+                .pending
+                .as_ref()
+                .map(|pending| pending.expires_at),
         }
     }
 }

@@ -388,5 +388,6 @@ fn subscription() -> SubscriptionView {
         canceled_at: None,
         ended_at: None,
         latest_invoice: None,
+        pending_update: None,
     }
 }

@@ -19,6 +19,8 @@ impl Invoice {
     /// The invoice as a version of the API shows it.
     pub(in super::super) fn render(&self, version: &ApiVersion) -> Value {
         let total = self.total();
+        // A sum below zero is a credit: nothing is due, and no money moves.
+        let due = total.max(0);
         let paid = self.status == InvoiceStatus::Paid;
         let lines = self
             .lines
@@ -30,9 +32,9 @@ impl Invoice {
             "object": "invoice",
             "account_country": "US",
             "account_name": "Sandbox",
-            "amount_due": total,
-            "amount_paid": if paid { total } else { 0 },
-            "amount_remaining": if paid { 0 } else { total },
+            "amount_due": due,
+            "amount_paid": if paid { due } else { 0 },
+            "amount_remaining": if paid { 0 } else { due },
             "amount_shipping": 0,
             "application": null,
             "attempt_count": self.attempt_count,
@@ -96,7 +98,7 @@ impl Invoice {
 
     fn add_old(&self, fields: &mut Map<String, Value>, paid: bool) {
         let link = |id: &String| {
-            if self.total() == 0 {
+            if self.total() <= 0 {
                 Value::Null
             } else {
                 json!(id)
@@ -132,7 +134,7 @@ impl Invoice {
             "object": "line_item",
             "amount": line.amount(),
             "currency": self.currency,
-            "description": format!("{} × {}", line.quantity, line.price.spec.product),
+            "description": line.description(),
             "discount_amounts": [],
             "discountable": true,
             "discounts": [],
@@ -149,13 +151,13 @@ impl Invoice {
                 fields.insert("pricing".into(), pricing(line));
                 fields.insert("taxes".into(), json!([]));
             } else {
-                let kind = if line.item.is_some() {
+                let kind = if line.item.is_some() && line.proration.is_none() {
                     "subscription"
                 } else {
                     "invoiceitem"
                 };
                 fields.insert("type".into(), json!(kind));
-                fields.insert("proration".into(), json!(false));
+                fields.insert("proration".into(), json!(line.proration.is_some()));
                 fields.insert("price".into(), line.price.render());
                 fields.insert("plan".into(), line.price.render_plan());
                 if let Some(item) = &line.item {
@@ -171,8 +173,8 @@ impl Invoice {
             Some(item) => json!({
                 "invoice_item_details": null,
                 "subscription_item_details": {
-                    "invoice_item": null,
-                    "proration": false,
+                    "invoice_item": line.proration.map(|_| line.invoice_item()),
+                    "proration": line.proration.is_some(),
                     "proration_details": { "credited_items": null },
                     "subscription": self.subscription,
                     "subscription_item": item,
@@ -181,7 +183,7 @@ impl Invoice {
             }),
             None => json!({
                 "invoice_item_details": {
-                    "invoice_item": line.id.replacen("il_", "ii_", 1),
+                    "invoice_item": line.invoice_item(),
                     "proration": false,
                     "proration_details": { "credited_items": null },
                     "subscription": self.subscription,
@@ -195,7 +197,21 @@ impl Invoice {
 
 impl InvoiceLine {
     fn amount(&self) -> i64 {
-        self.price.spec.unit_amount.saturating_mul(self.quantity)
+        let full = self.price.spec.unit_amount.saturating_mul(self.quantity);
+        self.proration.unwrap_or(full)
+    }
+
+    fn description(&self) -> String {
+        let what = format!("{} × {}", self.quantity, self.price.spec.product);
+        match self.proration {
+            None => what,
+            Some(amount) if amount < 0 => format!("Unused time on {what}"),
+            Some(_) => format!("Remaining time on {what}"),
+        }
+    }
+
+    fn invoice_item(&self) -> String {
+        self.id.replacen("il_", "ii_", 1)
     }
 }
 

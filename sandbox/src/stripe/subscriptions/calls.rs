@@ -1,14 +1,18 @@
-//! The API calls on subscriptions: read, list, plan an end, cancel.
+//! The API calls on subscriptions: read, list, change items, plan an end, cancel.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
 use super::super::api::Invocation;
 use super::super::errors::Refusal;
 use super::super::expand;
+use super::super::form::Params;
 use super::super::schema::Schema;
 use super::super::table::{Cursor, Row, list};
 use super::super::world::World;
-use super::{Subscription, SubscriptionStatus, cancel, change};
+use super::items::{self, Wanted};
+use super::{Subscription, SubscriptionStatus, cancel, change_end};
 
 const STATUSES: [&str; 10] = [
     "active",
@@ -67,53 +71,46 @@ pub(in super::super) fn list_all(world: &mut World, ask: &Invocation) -> Result<
     expand::answer(world, ask, list("/v1/subscriptions", data, more))
 }
 
-/// `POST /v1/subscriptions/{id}`: metadata and the planned end.
+const UPDATE: Schema = Schema {
+    unsimulated: &[
+        "add_invoice_items",
+        "automatic_tax",
+        "billing_cycle_anchor",
+        "collection_method",
+        "coupon",
+        "days_until_due",
+        "default_payment_method",
+        "discounts",
+        "pause_collection",
+        "payment_settings",
+        "proration_date",
+        "trial_end",
+        "trial_settings",
+    ],
+    clearable: &["cancel_at", "description"],
+    ..Schema::of(&[
+        "metadata[*]",
+        "cancel_at_period_end",
+        "cancel_at",
+        "description",
+        "items[*][id]",
+        "items[*][price]",
+        "items[*][quantity]",
+        "items[*][deleted]",
+        "items[*][metadata][*]",
+        "payment_behavior",
+        "proration_behavior",
+    ])
+};
+
+/// `POST /v1/subscriptions/{id}`: metadata, the planned end, and the items.
 pub(in super::super) fn update(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
     let params = &ask.params;
-    params.allow(&Schema {
-        unsimulated: &[
-            "add_invoice_items",
-            "automatic_tax",
-            "billing_cycle_anchor",
-            "collection_method",
-            "coupon",
-            "days_until_due",
-            "default_payment_method",
-            "discounts",
-            "items",
-            "pause_collection",
-            "payment_behavior",
-            "payment_settings",
-            "proration_behavior",
-            "proration_date",
-            "trial_end",
-            "trial_settings",
-        ],
-        clearable: &["cancel_at", "description"],
-        ..Schema::of(&[
-            "metadata[*]",
-            "cancel_at_period_end",
-            "cancel_at",
-            "description",
-        ])
-    })?;
-    let metadata = params.metadata("metadata")?;
-    let at_period_end = params.boolean("cancel_at_period_end")?;
-    let cancel_at = match params.text("cancel_at") {
-        Some("") => Some(None),
-        Some(_) => params.integer("cancel_at")?.map(Some),
-        None => None,
-    };
+    items::refuse_unplayed(params)?;
+    params.allow(&UPDATE)?;
+    let items = Wanted::read(params)?;
     let now = world.now();
-    if at_period_end == Some(true) && matches!(cancel_at, Some(Some(_))) {
-        return Err(Refusal::invalid(
-            "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
-        )
-        .param("cancel_at"));
-    }
-    if matches!(cancel_at, Some(Some(end)) if end <= now) {
-        return Err(Refusal::invalid("`cancel_at` must be in the future.").param("cancel_at"));
-    }
+    let fields = Fields::read(params, now)?;
     world.shown(ask.id())?;
     if world.subscriptions.find(ask.id())?.status.is_final() {
         return Err(Refusal::invalid(
@@ -121,23 +118,66 @@ pub(in super::super) fn update(world: &mut World, ask: &Invocation) -> Result<Va
         )
         .by_state());
     }
-    change(world, ask.id(), |subscription| {
-        subscription.metadata.extend(metadata);
+    let apply = |subscription: &mut Subscription| fields.apply(subscription, now);
+    match items {
+        Some(items) => items.carry_out(world, ask.id(), apply)?,
+        None => change_end(world, ask.id(), apply)?,
+    }
+    answer(world, ask)
+}
+
+/// What a request changes beside the items.
+struct Fields {
+    metadata: BTreeMap<String, String>,
+    /// Empty to clear it.
+    description: Option<String>,
+    at_period_end: Option<bool>,
+    /// The inner none clears it.
+    cancel_at: Option<Option<i64>>,
+}
+
+impl Fields {
+    fn read(params: &Params, now: i64) -> Result<Self, Refusal> {
+        let metadata = params.metadata("metadata")?;
+        let at_period_end = params.boolean("cancel_at_period_end")?;
+        let cancel_at = match params.text("cancel_at") {
+            Some("") => Some(None),
+            Some(_) => params.integer("cancel_at")?.map(Some),
+            None => None,
+        };
+        if at_period_end == Some(true) && matches!(cancel_at, Some(Some(_))) {
+            return Err(Refusal::invalid(
+                "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
+            )
+            .param("cancel_at"));
+        }
+        if matches!(cancel_at, Some(Some(end)) if end <= now) {
+            return Err(Refusal::invalid("`cancel_at` must be in the future.").param("cancel_at"));
+        }
+        Ok(Self {
+            metadata,
+            description: params.owned("description"),
+            at_period_end,
+            cancel_at,
+        })
+    }
+
+    fn apply(self, subscription: &mut Subscription, now: i64) {
+        subscription.metadata.extend(self.metadata);
         subscription.metadata.retain(|_, value| !value.is_empty());
-        if let Some(text) = params.owned("description") {
+        if let Some(text) = self.description {
             subscription.description = Some(text).filter(|text| !text.is_empty());
         }
-        if let Some(wanted) = at_period_end {
+        if let Some(wanted) = self.at_period_end {
             subscription.cancel_at_period_end = wanted;
         }
-        if let Some(end) = cancel_at {
+        if let Some(end) = self.cancel_at {
             subscription.cancel_at = end;
         }
         let ends = subscription.planned_end().is_some();
         subscription.canceled_at = ends.then(|| subscription.canceled_at.unwrap_or(now));
         subscription.reason = ends.then_some("cancellation_requested");
-    })?;
-    answer(world, ask)
+    }
 }
 
 /// `DELETE /v1/subscriptions/{id}`.

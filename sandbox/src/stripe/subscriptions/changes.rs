@@ -9,7 +9,7 @@ use super::super::periods::Interval;
 use super::super::sessions::Session;
 use super::super::table::Row;
 use super::super::world::{Due, World};
-use super::{Item, Subscription, SubscriptionStatus};
+use super::{Item, Subscription, SubscriptionStatus, pending};
 
 /// Makes the subscription of a paid session; it is told once its invoice exists.
 pub(in super::super) fn start(
@@ -26,6 +26,7 @@ pub(in super::super) fn start(
         period = (interval, line.price.spec.interval_count);
         items.push(Item {
             id: world.ids.make("si_"),
+            created: world.now(),
             price: line.price.clone(),
             quantity: line.quantity,
             metadata: line.metadata.clone(),
@@ -53,6 +54,8 @@ pub(in super::super) fn start(
         feedback: None,
         comment: None,
         latest_invoice: None,
+        pending: None,
+        card_declines: false,
     };
     let id = subscription.id.clone();
     world
@@ -96,18 +99,37 @@ pub(in super::super) fn change(
     Ok(())
 }
 
-/// Ends a subscription now.
+/// Applies a change that may be of the planned end; for another end Stripe gives up what waits for
+/// its payment.
+pub(in super::super) fn change_end(
+    world: &mut World,
+    id: &str,
+    apply: impl FnOnce(&mut Subscription),
+) -> Result<(), Refusal> {
+    let before = world.subscriptions.find(id)?;
+    let end = before.planned_end();
+    let mut after = before.clone();
+    apply(&mut after);
+    if after.planned_end() != end {
+        pending::abandon(world, id)?;
+        after.pending = None;
+    }
+    change(world, id, |subscription| *subscription = after)
+}
+
+/// Ends a subscription now, and gives up what waits for its payment.
 pub(in super::super) fn cancel(
     world: &mut World,
     id: &str,
     reason: &'static str,
 ) -> Result<(), Refusal> {
     let now = world.now();
-    let subscription = world.subscriptions.find_mut(id)?;
-    if subscription.status.is_final() {
+    if world.subscriptions.find(id)?.status.is_final() {
         // Stripe answers as if it were gone.
         return Err(Refusal::not_found(Subscription::OBJECT, id));
     }
+    pending::abandon(world, id)?;
+    let subscription = world.subscriptions.find_mut(id)?;
     subscription.status = SubscriptionStatus::Canceled;
     subscription.canceled_at.get_or_insert(now);
     subscription.ended_at = Some(now);
@@ -134,6 +156,9 @@ pub(in super::super) fn set_status(
     if before.is_final() {
         let text = "A canceled subscription never becomes anything else.";
         return Err(Refusal::invalid(text).by_state());
+    }
+    if status.is_final() {
+        pending::abandon(world, id)?;
     }
     let now = world.now();
     change(world, id, |subscription| {
@@ -168,8 +193,10 @@ pub(in super::super) fn fail_payment(world: &mut World, id: &str) -> Result<Stri
     Ok(invoice)
 }
 
-/// What the clock brings: the planned end, or the next period. Called for each due time.
+/// What the clock brings: the end of a wait for a payment, the planned end, or the next period.
+/// Called for each due time.
 pub(in super::super) fn tick(world: &mut World, id: &str, at: i64) {
+    pending::lapse(world, id, at);
     let Ok(subscription) = world.subscriptions.find(id) else {
         return;
     };

@@ -7,7 +7,7 @@ use super::super::version::ApiVersion;
 use super::{Item, Subscription};
 
 /// Fields of features that are not played, but are always there.
-const NEVER_SET: [&str; 16] = [
+const NEVER_SET: [&str; 15] = [
     "application",
     "application_fee_percent",
     "days_until_due",
@@ -18,7 +18,6 @@ const NEVER_SET: [&str; 16] = [
     "pause_collection",
     "pending_invoice_item_interval",
     "pending_setup_intent",
-    "pending_update",
     "schedule",
     "test_clock",
     "transfer_data",
@@ -63,6 +62,7 @@ impl Subscription {
                 "payment_method_types": null,
                 "save_default_payment_method": "off",
             },
+            "pending_update": self.render_pending(version),
             "start_date": self.created,
             "status": self.status,
             "trial_settings": { "end_behavior": { "missing_payment_method": "create_invoice" } },
@@ -88,11 +88,27 @@ impl Subscription {
         new.is_ok_and(|version| self.render(&version) == other.render(&version))
     }
 
+    /// The change that waits, with the whole list of items that it leads to.
+    fn render_pending(&self, version: &ApiVersion) -> Value {
+        let Some(pending) = &self.pending else {
+            return Value::Null;
+        };
+        let items = pending.items.iter();
+        let items: Vec<Value> = items.map(|item| self.render_item(item, version)).collect();
+        json!({
+            "billing_cycle_anchor": null,
+            "expires_at": pending.expires_at,
+            "subscription_items": items,
+            "trial_end": null,
+            "trial_from_plan": null,
+        })
+    }
+
     fn render_item(&self, item: &Item, version: &ApiVersion) -> Value {
         let mut rendered = json!({
             "id": item.id,
             "object": "subscription_item",
-            "created": self.created,
+            "created": item.created,
             "discounts": [],
             "metadata": item.metadata,
             "plan": item.price.render_plan(),
