@@ -29,6 +29,7 @@ pub mod migrate;
 pub mod node_sightings;
 pub mod nodes;
 pub mod notify;
+pub mod order_changes;
 pub mod order_events;
 pub mod orders;
 mod pool;

@@ -13,6 +13,7 @@ pub mod listed;
 pub mod node;
 pub mod order;
 pub mod placement;
+pub mod plan_change;
 pub mod port;
 pub mod profile;
 pub mod refund;

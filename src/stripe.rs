@@ -64,6 +64,8 @@ pub trait Stripe: Send + Sync {
     async fn subscription(&self, id: &str) -> Result<Subscription, Error>;
     /// `POST /v1/subscriptions/{id}` with what is to become of its planned end.
     async fn plan_end(&self, id: &str, end: PlannedEnd, key: &str) -> Result<Subscription, Error>;
+    /// `POST /v1/subscriptions/{id}` with what becomes of its items: `items[0][id]` and so on.
+    async fn change_items(&self, id: &str, form: &Form, key: &str) -> Result<Subscription, Error>;
     /// Ids of the open invoices of a subscription: `GET /v1/invoices`, at most 100.
     async fn open_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error>;
     /// `POST /v1/invoices/{id}/void`: only an open one can be.
@@ -194,6 +196,8 @@ pub struct Session {
 /// One line of a session or a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
+    /// `li_...`, or `si_...` of a subscription's item.
+    pub id: String,
     /// `price_...`.
     pub price: String,
     /// Pieces.
@@ -228,6 +232,8 @@ pub struct Subscription {
     pub ended_at: Option<i64>,
     /// Its items; `None` where the answer did not hold them all.
     pub lines: Option<Vec<Line>>,
+    /// A change of its items that waits to be paid: when Stripe forgets it, Unix seconds.
+    pub pending_until: Option<i64>,
 }
 
 /// What customers may do on Stripe's own page.

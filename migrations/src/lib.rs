@@ -18,6 +18,7 @@ mod m20261128_000007_failing;
 mod m20261129_000008_suspension;
 mod m20261129_000009_endings;
 mod m20261129_000010_refunds;
+mod m20261129_000011_plan_changes;
 
 /// All steps, oldest first.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000008_suspension::Step),
             Box::new(m20261129_000009_endings::Step),
             Box::new(m20261129_000010_refunds::Step),
+            Box::new(m20261129_000011_plan_changes::Step),
         ]
     }
 }

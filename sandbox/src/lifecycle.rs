@@ -1,9 +1,11 @@
 //! The demo's second act: what becomes of a server whose customer does not pay, pays after
 //! all, and leaves. Days pass by the clocks of Stripe and of the control plane.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use spawnpoint::rpc::proto::{self, ServerState, order_service_client::OrderServiceClient};
+
+use uuid::Uuid;
 
 use crate::{
     demo::Purchase,
@@ -11,6 +13,9 @@ use crate::{
     world::Error,
 };
 
+/// Twice the plan that the demo buys.
+const LARGER: &str = "mc-4gb";
+const LARGER_MB: i64 = 4096;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 /// As the example shop has it.
 const GRACE: Duration = Duration::from_secs(3 * 24 * 3600);
@@ -29,6 +34,7 @@ pub async fn live(purchase: &Purchase<'_>, order_id: &str) -> Result<(), Error> 
         subscription: subscription(purchase, order_id)?,
     };
     story.line("");
+    life.upgrade().await?;
     life.fail_payment().await?;
     life.pay().await?;
     life.leave().await?;
@@ -84,6 +90,51 @@ impl Life<'_> {
 
     async fn until_server(&self, state: ServerState) -> Result<(), Error> {
         self.until(|order| order.server_state() == state).await
+    }
+
+    /// A larger plan, for which the card is not good at first.
+    async fn upgrade(&self) -> Result<(), Error> {
+        self.tell(&format!(
+            "-- the customer takes {LARGER}; the card declines"
+        ));
+        let stripe = &self.purchase.world.stripe;
+        let declines = |yes| stripe.set_card_declines(&self.subscription, yes);
+        declines(true).map_err(refused)?;
+        let message = proto::ChangePlanRequest {
+            order_id: self.order_id.to_owned(),
+            plan_id: LARGER.to_owned(),
+            addon_ids: Vec::new(),
+            request_id: Uuid::new_v4().to_string(),
+        };
+        let mut orders = OrderServiceClient::new(self.purchase.channel.clone());
+        orders.change_plan(self.purchase.request(message)?).await?;
+        let pending = || {
+            let subscription = stripe.subscription(&self.subscription);
+            subscription.is_some_and(|found| found.pending_update.is_some())
+        };
+        let began = Instant::now();
+        while !pending() {
+            if began.elapsed() > PATIENCE {
+                return Err("Stripe was not told of the change".into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.tell("-- the customer pays the difference");
+        declines(false).map_err(refused)?;
+        let paid = stripe.pay_pending_update(&self.subscription);
+        paid.map_err(refused)?;
+        self.until(|order| order.plan_id == LARGER).await?;
+        let panel = &self.purchase.world.panel;
+        let memory = || panel.server(self.order_id).map(|server| server.memory);
+        let began = Instant::now();
+        while memory() != Some(LARGER_MB) {
+            if began.elapsed() > PATIENCE {
+                return Err("the panel has not given the server its limits".into());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        self.tell(&format!("the panel gives the server {LARGER_MB} MiB"));
+        Ok(())
     }
 
     async fn fail_payment(&self) -> Result<(), Error> {

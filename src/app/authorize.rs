@@ -109,6 +109,8 @@ pub const RULES: &[Rule] = &[
     rule("OrderService/ReplayStripeEvent", OPERATOR, false),
     rule("OrderService/CancelOrder", BUYERS, true),
     rule("OrderService/ResumeOrder", BUYERS, true),
+    rule("OrderService/ChangePlan", BUYERS, true),
+    rule("OrderService/RenameServer", BUYERS, true),
     rule("OrderService/CompleteManualAddon", OPERATOR, false),
     rule("OrderService/CreateBillingPortalSession", BUYERS, true),
     rule(

@@ -22,13 +22,17 @@ mod change;
 mod ending;
 mod feed;
 mod manual;
+mod plan_change;
 mod portal;
+mod rename;
 
 pub(super) use change::{Change, live, refuse};
 pub use ending::{cancel_order, resume_order};
 pub use feed::{feed, watch_order_events};
 pub use manual::complete_manual_addon;
+pub use plan_change::{Wanted, change_plan};
 pub use portal::create_billing_portal_session;
+pub use rename::rename_server;
 
 /// An order that the caller may see.
 pub async fn get_order(app: &App, caller: &Caller, id: OrderId) -> Result<Facts, Error> {

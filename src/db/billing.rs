@@ -54,6 +54,7 @@ pub async fn insert(
         wish_us: None,
         refunds_due: 0,
         refund_next_us: None,
+        prices: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -64,6 +65,29 @@ pub async fn request(connection: &impl ConnectionTrait, id: OrderId) -> Result<F
     let row = billing::Entity::find_by_id(id.0).one(connection).await?;
     let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} has no billing row")))?;
     json(row.request, "billing.request")
+}
+
+/// What the subscription's items are to be, one piece of each: `None` where they are still what
+/// the session asked for.
+pub async fn prices(
+    connection: &impl ConnectionTrait,
+    id: OrderId,
+) -> Result<Option<Vec<String>>, Error> {
+    let row = billing::Entity::find_by_id(id.0).one(connection).await?;
+    row.and_then(|row| row.prices)
+        .map(|prices| json(prices, "billing.prices"))
+        .transpose()
+}
+
+/// Stores what the subscription's items are to be from now on.
+pub async fn set_prices(tx: &Tx, id: OrderId, prices: &[String]) -> Result<(), Error> {
+    let change = billing::ActiveModel {
+        order_id: Unchanged(id.0),
+        prices: Set(Some(to_json(&prices)?)),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
 }
 
 /// Completes the session request and notes that it is about to be sent. It is

@@ -9,6 +9,7 @@ pub mod eggs;
 pub mod external_accounts;
 pub mod games;
 pub mod holds;
+pub mod order_changes;
 pub mod order_events;
 pub mod orders;
 pub mod panel_budget;

@@ -87,6 +87,37 @@ pub async fn follow(tx: &Tx, id: OrderId, node_id: i32) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// Makes what an order holds more or less, on the node where it is. Tells whether the node had
+/// room; where it had none, nothing is changed. Less is always possible; ports stay.
+pub async fn resize(tx: &Tx, id: OrderId, to: Need) -> Result<bool, Error> {
+    let Some((node_id, now)) = find(&**tx, id).await? else {
+        return Ok(false);
+    };
+    let beyond = |one: Need, other: Need| Need {
+        ram_gb: (one.ram_gb - other.ram_gb).max(0),
+        disk_gb: (one.disk_gb - other.disk_gb).max(0),
+        vcores: (one.vcores - other.vcores).max(0),
+        ports: 0,
+    };
+    let nothing = beyond(now, now);
+    let (more, less) = (beyond(to, now), beyond(now, to));
+    if more != nothing && !nodes::hold(tx, node_id, more).await? {
+        return Ok(false);
+    }
+    if less != nothing {
+        nodes::unhold(tx, node_id, less).await?;
+    }
+    let change = holds::ActiveModel {
+        order_id: Unchanged(id.0),
+        ram_gb: Set(to.ram_gb),
+        disk_gb: Set(to.disk_gb),
+        vcores: Set(to.vcores),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(true)
+}
+
 /// What an order holds.
 pub async fn find(
     connection: &impl ConnectionTrait,

@@ -237,6 +237,47 @@ pub async fn set_manual_addons(
     Ok(())
 }
 
+/// What an order is for, and for how much: its plan, as it was paid.
+#[derive(Clone, Debug)]
+pub struct Bought<'a> {
+    /// The plan.
+    pub plan_id: &'a str,
+    /// Its add-ons.
+    pub addons: &'a [String],
+    /// Those that people deliver.
+    pub manual_addons: &'a [(String, bool)],
+    /// What the server gets.
+    pub spec: &'a Spec,
+    /// Sum of the recurring lines.
+    pub price_minor: i64,
+}
+
+/// Stores another plan, once it is paid.
+pub async fn set_bought(tx: &Tx, id: OrderId, bought: &Bought<'_>) -> Result<(), Error> {
+    let change = orders::ActiveModel {
+        id: Unchanged(id.0),
+        plan_id: Set(bought.plan_id.to_owned()),
+        addons: Set(to_json(&bought.addons)?),
+        manual_done: Set(to_json(&bought.manual_addons)?),
+        spec: Set(to_json(bought.spec)?),
+        price_minor: Set(bought.price_minor),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Stores another name of the server.
+pub async fn set_server_name(tx: &Tx, id: OrderId, name: &str) -> Result<(), Error> {
+    let change = orders::ActiveModel {
+        id: Unchanged(id.0),
+        server_name: Set(name.to_owned()),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
 /// Shows that the order waits for nothing now.
 pub async fn clear_waiting(tx: &Tx, id: OrderId) -> Result<(), Error> {
     orders::Entity::update_many()

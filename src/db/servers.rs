@@ -51,6 +51,7 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         suspended_us: None,
         operator_suspended_us: None,
         terminated_us: None,
+        respec_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -313,6 +314,37 @@ pub async fn reset_reinstalls(tx: &Tx, id: OrderId) -> Result<(), Error> {
         ..change(id)
     };
     change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Notes that name and limits on the panel are to follow the order's.
+pub async fn set_respec(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    let change = servers::ActiveModel {
+        respec_us: Set(Some(now_us)),
+        ..change(id)
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Notes that they are what was wanted then; what was wanted later is still to come.
+pub async fn clear_respec(
+    tx: &Tx,
+    id: OrderId,
+    respec_us: Option<i64>,
+    now_us: i64,
+) -> Result<(), Error> {
+    let change = servers::ActiveModel {
+        panel_write_us: Set(Some(now_us)),
+        ..change(id)
+    };
+    change.update(&**tx).await?;
+    servers::Entity::update_many()
+        .col_expr(servers::Column::RespecUs, Expr::value(None::<i64>))
+        .filter(servers::Column::OrderId.eq(id.0))
+        .filter(servers::Column::RespecUs.eq(respec_us))
+        .exec(&**tx)
+        .await?;
     Ok(())
 }
 

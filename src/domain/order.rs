@@ -127,6 +127,19 @@ pub struct Facts {
     pub ports: i32,
     /// The user's account on the panel.
     pub panel_user: Option<i64>,
+    /// A change of its plan that is on its way.
+    pub change: Option<Changing>,
+}
+
+/// A change of an order's plan that is on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changing {
+    /// The wanted plan; once it is paid, the one before.
+    pub plan_id: String,
+    /// When Stripe is asked next what became of it; none: at once.
+    pub look_us: Option<i64>,
+    /// When it was seen to be paid: from then on only the server has to follow.
+    pub paid_us: Option<i64>,
 }
 
 /// What was bought, and how the work on it goes.
@@ -288,6 +301,8 @@ pub struct Server {
     pub operator_suspended_us: Option<i64>,
     /// When an operator wanted it gone.
     pub terminated_us: Option<i64>,
+    /// Since when its name and limits on the panel are to follow the order's, while they do not.
+    pub respec_us: Option<i64>,
     /// When it was deleted.
     pub deleted_us: Option<i64>,
 }
@@ -406,6 +421,12 @@ impl Facts {
             billing: self.billing.suspend_since_us.is_some(),
             operator: self.server.operator_suspended_us.is_some(),
         }
+    }
+
+    /// The plan that the order will have once the difference is paid.
+    pub fn wanted_plan(&self) -> Option<&str> {
+        let change = self.change.as_ref()?;
+        change.paid_us.is_none().then_some(change.plan_id.as_str())
     }
 
     /// What is known of the server, in one word.

@@ -79,6 +79,10 @@ pub enum Step {
     CancelSubscription,
     /// Have the subscription end with its period, or not after all.
     PlanEnd,
+    /// Have Stripe change what the subscription is for, and see whether that is paid.
+    ChangePlan,
+    /// Give a server the name and the limits that its order has by now.
+    ApplySpec,
     /// Delete a server that its order no longer entitles to.
     Delete,
     /// Give room and ports back.
@@ -123,6 +127,10 @@ words! {
         CancelSubscription = "CancelSubscription",
         /// See [`Step::PlanEnd`].
         PlanEnd = "PlanEnd",
+        /// See [`Step::ChangePlan`].
+        ChangePlan = "ChangePlan",
+        /// See [`Step::ApplySpec`].
+        ApplySpec = "ApplySpec",
         /// See [`Step::Delete`].
         Delete = "Delete",
         /// See [`Step::Release`].
@@ -147,6 +155,8 @@ impl Step {
             Self::Unsuspend => StepKind::Unsuspend,
             Self::CancelSubscription => StepKind::CancelSubscription,
             Self::PlanEnd => StepKind::PlanEnd,
+            Self::ChangePlan => StepKind::ChangePlan,
+            Self::ApplySpec => StepKind::ApplySpec,
             Self::Delete => StepKind::Delete,
             Self::Release => StepKind::Release,
             Self::Refund => StepKind::Refund,

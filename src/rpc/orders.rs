@@ -25,6 +25,7 @@ mod ending;
 mod feed;
 mod inbox;
 mod manual;
+mod plan_change;
 mod portal;
 mod watch;
 
@@ -167,6 +168,26 @@ impl OrderService for OrderRpc {
     ) -> Result<Response<proto::ResumeOrderResponse>, Status> {
         answer("OrderService/ResumeOrder", request, |caller, message| {
             ending::resume(&self.app, caller, message)
+        })
+        .await
+    }
+
+    async fn change_plan(
+        &self,
+        request: Request<proto::ChangePlanRequest>,
+    ) -> Result<Response<proto::ChangePlanResponse>, Status> {
+        answer("OrderService/ChangePlan", request, |caller, message| {
+            plan_change::change(&self.app, caller, message)
+        })
+        .await
+    }
+
+    async fn rename_server(
+        &self,
+        request: Request<proto::RenameServerRequest>,
+    ) -> Result<Response<proto::RenameServerResponse>, Status> {
+        answer("OrderService/RenameServer", request, |caller, message| {
+            plan_change::rename(&self.app, caller, message)
         })
         .await
     }

@@ -26,6 +26,8 @@ const VARIABLES: usize = 64;
 const VARIABLE_CHARS: usize = 2048;
 const REFERRAL_CHARS: usize = 32;
 const ID_CHARS: usize = 64;
+/// Stripe takes 20 recurring lines, the plan's among them.
+const ADDONS: usize = 19;
 
 /// A bare lower-case UUID.
 pub fn uuid(violations: &mut Violations, field: &str, text: &str) -> Uuid {
@@ -116,6 +118,21 @@ pub fn id(violations: &mut Violations, field: &str, text: &str) {
         field,
         "must be 1 to 64 lower-case letters, digits or dashes and start with a letter or digit",
     );
+}
+
+/// The field `addon_ids`: each once. Whether they exist is not asked here.
+pub fn addon_ids(violations: &mut Violations, ids: &[String]) {
+    violations.require(
+        ids.len() <= ADDONS,
+        "addon_ids",
+        format!("must have at most {ADDONS} entries"),
+    );
+    for (index, addon_id) in ids.iter().take(ADDONS).enumerate() {
+        let field = format!("addon_ids[{index}]");
+        id(violations, &field, addon_id);
+        let twice = ids.iter().take(index).any(|earlier| earlier == addon_id);
+        violations.require(!twice, field, "must not be named twice");
+    }
 }
 
 /// The name of a region. Whether it exists is not asked here.

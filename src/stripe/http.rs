@@ -346,6 +346,13 @@ impl Stripe for HttpStripe {
         Ok(subscription.into())
     }
 
+    async fn change_items(&self, id: &str, form: &Form, key: &str) -> Result<Subscription, Error> {
+        let url = self.object_url(&["subscriptions"], id)?;
+        let path = "/v1/subscriptions/{id}";
+        let subscription: wire::Subscription = self.post(path, url, form, key).await?;
+        Ok(subscription.into())
+    }
+
     async fn open_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error> {
         self.invoices(subscription_id, "open").await
     }

@@ -136,6 +136,13 @@ pub(super) struct Subscription {
     cancel_at_period_end: Option<bool>,
     ended_at: Option<i64>,
     items: Option<Lines>,
+    pending_update: Option<PendingUpdate>,
+}
+
+/// Its end has no default: what waits to be paid is told from what is over by it.
+#[derive(Debug, Deserialize)]
+struct PendingUpdate {
+    expires_at: i64,
 }
 
 impl From<Subscription> for super::Subscription {
@@ -160,6 +167,7 @@ impl From<Subscription> for super::Subscription {
             cancel_at_period_end: ends_with_period,
             ended_at: subscription.ended_at,
             lines: subscription.items.and_then(Lines::whole),
+            pending_until: subscription.pending_update.map(|update| update.expires_at),
         }
     }
 }
@@ -277,6 +285,7 @@ pub(super) struct Lines {
 
 #[derive(Debug, Deserialize)]
 struct Line {
+    id: Option<String>,
     #[serde(default, deserialize_with = "reference")]
     price: Option<String>,
     quantity: Option<i64>,
@@ -302,6 +311,7 @@ impl From<Line> for super::Line {
     /// pieces: it is then a difference from the order, as it should be.
     fn from(line: Line) -> Self {
         Self {
+            id: line.id.unwrap_or_default(),
             price: line.price.unwrap_or_default(),
             quantity: line.quantity.unwrap_or_default(),
         }

@@ -13,7 +13,9 @@ use crate::{
     panel::{self, Trouble},
 };
 
+mod apply_spec;
 mod cancel_subscription;
+mod change_plan;
 mod create_server;
 mod created;
 mod delete;
@@ -51,6 +53,8 @@ pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outco
         Step::Unsuspend => unsuspend::take(work, facts).await,
         Step::CancelSubscription => cancel_subscription::take(work, facts).await,
         Step::PlanEnd => plan_end::take(work, facts).await,
+        Step::ChangePlan => change_plan::take(work, facts).await,
+        Step::ApplySpec => apply_spec::take(work, facts).await,
         Step::Delete => delete::take(work, facts).await,
         Step::Release => release::take(work).await,
         Step::Refund => refund::take(work, facts).await,
@@ -67,11 +71,13 @@ fn asks_the_panel(step: Step) -> bool {
         | Step::Reinstall
         | Step::Suspend
         | Step::Unsuspend
+        | Step::ApplySpec
         | Step::Delete => true,
         Step::OpenSession
         | Step::SyncBilling
         | Step::CancelSubscription
         | Step::PlanEnd
+        | Step::ChangePlan
         | Step::Release
         | Step::Refund
         | Step::Park(_)

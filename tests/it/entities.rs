@@ -6,13 +6,15 @@ use sea_orm::{EntityTrait, Iden, Iterable, PaginatorTrait};
 use spawnpoint::{
     app::{Role, tokens},
     db::{
-        Db, accounts, allocations, catalog, eggs, entity, holds, order_events, refunds,
+        Db, accounts, allocations, catalog, eggs, entity, holds, order_changes, order_events,
+        refunds,
         stripe_events::{self, NewEvent, Source, State},
         sweeps,
     },
     domain::{
-        catalog::{Addon, ItemType},
+        catalog::{Addon, ItemType, Spec},
         egg::{Egg, Variable},
+        plan_change::PlanChange,
         profile::{Account, Origin},
         refund::RefundReason,
     },
@@ -33,6 +35,31 @@ both_engines!(
 /// Tables that no row type of ours reads yet.
 const WITHOUT_ENTITY: [&str; 1] = ["affiliates"];
 
+fn change() -> PlanChange {
+    PlanChange {
+        plan_id: "mc-4gb".to_owned(),
+        addons: vec!["extra-port".to_owned()],
+        manual_addons: vec![("analytics".to_owned(), true)],
+        spec: Spec {
+            game: "minecraft".to_owned(),
+            ram_mb: 4096,
+            disk_mb: 40_960,
+            swap_mb: 0,
+            cpu_percent: 200,
+            databases: 1,
+            backups: 5,
+            allocations: 0,
+            ports: 1,
+        },
+        price_minor: 1399,
+        prices: vec!["price_1".to_owned()],
+        asked_us: 7,
+        request: None,
+        sent_us: None,
+        answered: false,
+    }
+}
+
 /// Runs a macro over every module of `db::entity`.
 macro_rules! for_every_entity {
     ($do:ident) => {
@@ -46,6 +73,7 @@ macro_rules! for_every_entity {
             external_accounts,
             games,
             holds,
+            order_changes,
             order_events,
             orders,
             panel_budget,
@@ -186,10 +214,13 @@ async fn fill(db: &Db) {
             !refunds::decide(&tx, order, "cs_2", RefundReason::Unfulfillable, 2).await?,
             "a payment goes back once"
         );
+        order_changes::insert(&tx, order, &change()).await?;
         order_events::remark(&tx, order, "hello", &note(), 1).await
     })
     .await
     .unwrap();
+    let read = order_changes::find(db.read(), order).await.unwrap();
+    assert_eq!(read, Some(change()), "what is stored is what is read");
     let due = refunds::due(db.read(), order).await.unwrap().unwrap();
     assert_eq!(
         (due.reason, due.session_id.as_str()),

@@ -2,6 +2,7 @@
 //! worst moments. Whatever was under way, the next process brings it to the same end:
 //! one server, one account, one customer, one session for each order.
 
+mod changes;
 mod customers;
 mod ends;
 mod fleet;

@@ -54,6 +54,7 @@ mod owners;
 mod ownership;
 mod panel_changed;
 mod placement_live;
+mod plan_changes;
 mod poisoned;
 mod portal;
 mod ports;

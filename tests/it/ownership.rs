@@ -54,12 +54,24 @@ fn further(label: &str) -> Vec<u8> {
         "OrderService/CreateBillingPortalSession" => {
             delimited(2, format!("{SHOP_ORIGIN}/account").as_bytes())
         }
+        "OrderService/ChangePlan" => [
+            delimited(2, b"mc-2gb"),
+            delimited(4, Uuid::new_v4().to_string().as_bytes()),
+        ]
+        .concat(),
+        // Its own name: what changes nothing is told to nobody.
+        "OrderService/RenameServer" => delimited(2, b"Alex's world"),
         _ => Vec::new(),
     }
 }
 
-/// What an owner may do once, and then has nothing more to do anything with.
-const ENDS: [&str; 2] = ["OrderService/CancelOrder", "OrderService/ResumeOrder"];
+/// What an owner may do once, and then has nothing more to do anything with; or not with a
+/// server that is still to be made.
+const ENDS: [&str; 3] = [
+    "OrderService/CancelOrder",
+    "OrderService/ResumeOrder",
+    "OrderService/ChangePlan",
+];
 
 /// Finding 38: endpoints took e-mail, user id or server id from the caller's body, and
 /// showed other customers' servers.

@@ -1,6 +1,7 @@
 //! The harness: databases, waiting, and a shop to test with.
 
 pub mod audited;
+pub mod changes;
 #[macro_use]
 pub mod db;
 pub mod disk;

@@ -175,11 +175,23 @@ fn differs(case: &Case<'_>, hold: &Hold, ports: &[&Port]) -> Option<String> {
         Ok(spec) => spec,
         Err(error) => return Some(format!("nothing known to be sold: {error}")),
     };
-    let sold = (
-        up(spec.ram_mb, MB_PER_GB),
-        up(spec.disk_mb + spec.swap_mb, MB_PER_GB),
-        up(spec.cpu_percent, 100),
-    );
+    let need = |spec: &Spec| {
+        (
+            up(spec.ram_mb, MB_PER_GB),
+            up(spec.disk_mb + spec.swap_mb, MB_PER_GB),
+            up(spec.cpu_percent, 100),
+        )
+    };
+    let mut sold = need(&spec);
+    // While its plan changes it holds the larger of both.
+    match case.order.other_spec.as_deref().map(serde_json::from_str) {
+        None => {}
+        Some(Ok(other)) => {
+            let (ram, disk, cores) = need(&other);
+            sold = (sold.0.max(ram), sold.1.max(disk), sold.2.max(cores));
+        }
+        Some(Err(error)) => return Some(format!("nothing known to be wanted: {error}")),
+    }
     let holds = (
         i64::from(hold.ram_gb),
         i64::from(hold.disk_gb),

@@ -24,6 +24,8 @@ pub(super) struct Order {
     pub error_message: String,
     pub version: i64,
     pub spec: String,
+    /// Of a change of its plan: what it may come to, or had before.
+    pub other_spec: Option<String>,
 }
 
 /// What is known of Stripe's side.
@@ -75,6 +77,7 @@ pub(super) struct Server {
     pub operator_suspended_us: Option<i64>,
     pub terminated_us: Option<i64>,
     pub deleted_us: Option<i64>,
+    pub respec_us: Option<i64>,
 }
 
 /// Room held of a node.

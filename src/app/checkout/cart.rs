@@ -35,6 +35,26 @@ pub struct Cart {
 }
 
 impl Cart {
+    /// A basket for a term, at its prices for it.
+    pub(in crate::app) fn of(
+        basket: Basket,
+        term: &str,
+        region: &str,
+        spec: Spec,
+    ) -> Result<Self, Error> {
+        let term = Term::parse(term)
+            .ok_or_else(|| Error::Internal(format!("an order of the unknown term {term}")))?;
+        let prices = prices(&basket, term)?;
+        Ok(Self {
+            plan: basket.plan,
+            addons: basket.addons,
+            term,
+            prices,
+            region: region.to_owned(),
+            spec,
+        })
+    }
+
     /// Sum of the recurring lines.
     pub fn total_minor(&self) -> i64 {
         self.prices

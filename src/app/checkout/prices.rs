@@ -59,7 +59,7 @@ impl PriceCache {
 
 /// Refuses a cart whose prices are not what Stripe would charge: wrong amount,
 /// currency, interval or mode, or not sold any more.
-pub(super) async fn check(app: &App, cart: &Cart) -> Result<(), Error> {
+pub(in crate::app) async fn check(app: &App, cart: &Cart) -> Result<(), Error> {
     for price in &cart.prices {
         if app.prices.knows(price) {
             continue;

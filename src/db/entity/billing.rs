@@ -49,6 +49,8 @@ pub struct Model {
     pub wish_us: Option<i64>,
     pub refunds_due: i32,
     pub refund_next_us: Option<i64>,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub prices: Option<Json>,
 }
 
 /// None are used: queries name their joins.

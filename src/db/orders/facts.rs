@@ -14,12 +14,13 @@ use crate::{
     db::{
         Error,
         convert::{json, micros, word},
-        entity::{billing, external_accounts, holds, orders, servers},
+        entity::{billing, external_accounts, holds, order_changes, orders, servers},
     },
     domain::{
         OrderId, UserId,
         order::{
-            Billing, EndWish, ErrorReason, Facts, Order, Server, ServerState, Status, WaitingReason,
+            Billing, Changing, EndWish, ErrorReason, Facts, Order, Server, ServerState, Status,
+            WaitingReason,
         },
     },
 };
@@ -44,6 +45,12 @@ struct Row {
     ports: i64,
     #[sea_orm(from_expr = "external_accounts::Column::PterodactylUserId")]
     panel_user: Option<i64>,
+    #[sea_orm(from_expr = "order_changes::Column::PlanId")]
+    change_plan_id: Option<String>,
+    #[sea_orm(from_expr = "order_changes::Column::LookUs")]
+    change_look_us: Option<i64>,
+    #[sea_orm(from_expr = "order_changes::Column::PaidUs")]
+    change_paid_us: Option<i64>,
 }
 
 /// Of `billing` all but the session request.
@@ -105,6 +112,7 @@ struct ServerRow {
     suspended_us: Option<i64>,
     operator_suspended_us: Option<i64>,
     terminated_us: Option<i64>,
+    respec_us: Option<i64>,
 }
 
 /// Reads one order.
@@ -150,6 +158,13 @@ pub(super) async fn all(
                 .to(external_accounts::Column::UserId)
                 .into(),
         )
+        .join(
+            JoinType::LeftJoin,
+            orders::Entity::belongs_to(order_changes::Entity)
+                .from(orders::Column::Id)
+                .to(order_changes::Column::OrderId)
+                .into(),
+        )
         .into_partial_model::<Row>()
         .all(connection)
         .await?;
@@ -157,7 +172,13 @@ pub(super) async fn all(
 }
 
 fn facts(row: Row) -> Result<Facts, Error> {
+    let (look_us, paid_us) = (row.change_look_us, row.change_paid_us);
     Ok(Facts {
+        change: row.change_plan_id.map(|plan_id| Changing {
+            plan_id,
+            look_us,
+            paid_us,
+        }),
         order: order_part(row.order)?,
         billing: billing_part(row.billing)?,
         server: server_part(row.server),
@@ -262,6 +283,7 @@ fn server_part(row: ServerRow) -> Server {
         suspended_us: row.suspended_us,
         operator_suspended_us: row.operator_suspended_us,
         terminated_us: row.terminated_us,
+        respec_us: row.respec_us,
         deleted_us: row.deleted_us,
     }
 }

@@ -60,6 +60,7 @@ pub(crate) fn facts() -> Facts {
         hold_node: Some(NODE),
         ports: 2,
         panel_user: None,
+        change: None,
     }
 }
 

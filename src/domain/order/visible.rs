@@ -80,6 +80,11 @@ impl Facts {
             .collect();
         vec![
             ("plan_id", order.plan_id.clone()),
+            (
+                "pending_plan_id",
+                self.wanted_plan().unwrap_or_default().to_owned(),
+            ),
+            ("price", format!("{} {}", order.price_minor, order.currency)),
             ("server_name", order.server_name.clone()),
             ("addons", order.addons.join(",")),
             ("manual_addons", manual.join(",")),

@@ -7,14 +7,14 @@
 use super::{Step, Timing};
 use crate::domain::{
     entitlement::Entitlement,
-    order::{EndWish, ErrorReason, Facts, WaitingReason},
+    order::{Changing, EndWish, ErrorReason, Facts, WaitingReason},
 };
 
 /// The next step. Every combination of facts has one.
 pub fn next_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     match step_now(facts, timing, now_us) {
         Step::Wait { until_us, reason } => Step::Wait {
-            until_us: refund_us(facts, now_us).map_or(until_us, |us| us.min(until_us)),
+            until_us: own_times(facts, now_us).fold(until_us, i64::min),
             reason,
         },
         // What time alone will change is looked at then.
@@ -51,9 +51,11 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
         Some(step) if step.kind().is_some() => step,
         // Whatever else it waits for, and parked or not.
         _ if facts.billing.wish.is_some() => Step::PlanEnd,
+        _ if change_due(facts, now_us) => Step::ChangePlan,
         Some(step) => step,
         // A server that ran and failed later keeps its place; parked means hands off.
         None if parked(facts) => Step::Rest(None),
+        None if usable(facts) && facts.server.respec_us.is_some() => Step::ApplySpec,
         None => provision_step(facts, timing, now_us),
     }
 }
@@ -79,8 +81,36 @@ pub fn looks_again_us(facts: &Facts, timing: &Timing, now_us: i64) -> Option<i64
         .into_iter()
         .chain(end_us)
         .chain(gives_up_us)
-        .chain(refund_us(facts, now_us))
+        .chain(own_times(facts, now_us))
         .min()
+}
+
+/// What has times of its own, whatever else the order waits for.
+fn own_times(facts: &Facts, now_us: i64) -> impl Iterator<Item = i64> {
+    let looks_us = changing(facts).and_then(|change| change.look_us);
+    let looks_us = looks_us.filter(|look_us| *look_us > now_us);
+    refund_us(facts, now_us).into_iter().chain(looks_us)
+}
+
+/// A change of plan that Stripe has a say in: not paid, and its subscription lives.
+fn changing(facts: &Facts) -> Option<&Changing> {
+    let change = facts.change.as_ref()?;
+    let open = change.paid_us.is_none() && !facts.billing.over() && facts.billing.confirmed();
+    open.then_some(change)
+}
+
+/// Whether Stripe is to be told of a change of plan, or asked what became of it.
+fn change_due(facts: &Facts, now_us: i64) -> bool {
+    let Some(change) = changing(facts) else {
+        return false;
+    };
+    facts.billing.subscription_id.is_some()
+        && change.look_us.is_none_or(|look_us| look_us <= now_us)
+}
+
+/// Whether its customer can use its server, or could.
+fn usable(facts: &Facts) -> bool {
+    facts.server.exists() && facts.server.ever_ran()
 }
 
 /// Whether a payment is to go back now.
@@ -193,7 +223,7 @@ fn read_at_end_us(facts: &Facts, timing: &Timing) -> Option<i64> {
 /// its subscription before it goes. `None` where nothing of that is to be done.
 fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     let server = &facts.server;
-    let usable = server.exists() && server.ever_ran();
+    let usable = usable(facts);
     match facts.grounds().entitle(timing.patience, now_us) {
         Entitlement::Ended if facts.billing.subscription_over() => {
             server.exists().then_some(Step::Delete)
@@ -325,7 +355,7 @@ fn wind_down(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
         }
         return entitled_step(facts, timing, now_us).unwrap_or(Step::Rest(None));
     }
-    if facts.hold_node.is_some() || facts.ports > 0 {
+    if facts.hold_node.is_some() || facts.ports > 0 || facts.change.is_some() {
         return Step::Release;
     }
     Step::Rest(None)

@@ -12,9 +12,6 @@ use crate::{
     },
 };
 
-/// No shop sells more with one plan.
-const MAX_ADDONS: usize = 32;
-
 pub(super) async fn list(
     db: &Db,
     caller: &Caller,
@@ -45,7 +42,7 @@ pub(super) async fn check_availability(
 ) -> Result<proto::CheckAvailabilityResponse, Error> {
     let mut violations = Violations::default();
     validate::id(&mut violations, "plan_id", &message.plan_id);
-    addon_ids(&mut violations, &message.addon_ids);
+    validate::addon_ids(&mut violations, &message.addon_ids);
     let region = given(message.region);
     if let Some(region) = &region {
         validate::region(&mut violations, "region", region);
@@ -61,19 +58,4 @@ pub(super) async fn check_availability(
     .await?;
     let availability = found.into_iter().map(availability_to).collect();
     Ok(proto::CheckAvailabilityResponse { availability })
-}
-
-fn addon_ids(violations: &mut Violations, ids: &[String]) {
-    if ids.len() > MAX_ADDONS {
-        violations.add("addon_ids", format!("must be at most {MAX_ADDONS}"));
-        return;
-    }
-    for (index, id) in ids.iter().enumerate() {
-        let field = format!("addon_ids[{index}]");
-        if ids[..index].contains(id) {
-            violations.add(field, "is named twice");
-        } else {
-            validate::id(violations, &field, id);
-        }
-    }
 }

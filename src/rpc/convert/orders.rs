@@ -64,6 +64,7 @@ pub fn order_to(facts: &Facts) -> proto::Order {
         id: order.id.to_string(),
         user_id: order.user_id.to_string(),
         plan_id: order.plan_id.clone(),
+        pending_plan_id: facts.wanted_plan().unwrap_or_default().to_owned(),
         item_type: ItemType::parse(&order.item_type).map_or(0, |t| item_type_to(t) as i32),
         term: Term::parse(&order.term).map_or(0, |term| term_to(term) as i32),
         region: order.region.clone(),

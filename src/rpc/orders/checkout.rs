@@ -23,8 +23,6 @@ use crate::{
     },
 };
 
-/// Stripe takes 20 recurring lines, the plan's among them.
-const ADDONS: usize = 19;
 const NAME_CHARS: usize = 100;
 
 pub(super) async fn create(
@@ -61,7 +59,7 @@ fn command(message: proto::CreateCheckoutSessionRequest) -> Result<Command, Erro
     v.require(term.is_some(), "term", "must be a term");
     validate::region(v, "region", &message.region);
     validate::server_name(v, "server_name", &message.server_name);
-    addons(v, &message.addon_ids);
+    validate::addon_ids(v, &message.addon_ids);
     let environment = validate::environment(v, "environment", message.environment);
     let referral = validate::referral_code(v, "referral_code", &message.referral_code);
     validate::url(v, "success_url", &message.success_url);
@@ -88,21 +86,4 @@ fn command(message: proto::CreateCheckoutSessionRequest) -> Result<Command, Erro
         success_url: message.success_url,
         cancel_url: message.cancel_url,
     })
-}
-
-fn addons(v: &mut Violations, ids: &[String]) {
-    v.require(
-        ids.len() <= ADDONS,
-        "addon_ids",
-        format!("must have at most {ADDONS} entries"),
-    );
-    for (index, id) in ids.iter().take(ADDONS).enumerate() {
-        validate::id(v, &format!("addon_ids[{index}]"), id);
-        let twice = ids.iter().take(index).any(|earlier| earlier == id);
-        v.require(
-            !twice,
-            format!("addon_ids[{index}]"),
-            "must not be named twice",
-        );
-    }
 }

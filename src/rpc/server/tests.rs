@@ -132,6 +132,20 @@ impl server::OrderService for Scripted {
         refuse("")
     }
 
+    async fn change_plan(
+        &self,
+        _: Request<proto::ChangePlanRequest>,
+    ) -> Answer<proto::ChangePlanResponse> {
+        refuse("")
+    }
+
+    async fn rename_server(
+        &self,
+        _: Request<proto::RenameServerRequest>,
+    ) -> Answer<proto::RenameServerResponse> {
+        refuse("")
+    }
+
     async fn complete_manual_addon(
         &self,
         _: Request<proto::CompleteManualAddonRequest>,

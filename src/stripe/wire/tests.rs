@@ -34,8 +34,9 @@ fn merged(mut base: Value, extra: Value) -> Value {
     base
 }
 
-fn line(price: &str, quantity: i64) -> super::super::Line {
+fn line(id: &str, price: &str, quantity: i64) -> super::super::Line {
     super::super::Line {
+        id: id.to_owned(),
         price: price.to_owned(),
         quantity,
     }
@@ -73,7 +74,7 @@ fn a_full_session_is_read() {
     assert_eq!(read.order_id.as_deref(), Some("order-1"));
     assert_eq!(
         read.lines,
-        Some(vec![line("price_1", 1), line("price_2", 5)])
+        Some(vec![line("li_1", "price_1", 1), line("li_2", "price_2", 5)])
     );
 }
 
@@ -148,7 +149,7 @@ fn metadata_may_be_anything_but_only_text_is_an_order_id() {
 fn lines_are_given_only_where_they_are_whole() {
     let data = json!([{"price": "price_1", "quantity": 1}]);
     let whole = session(json!({"line_items": {"data": data, "has_more": false}}));
-    assert_eq!(whole.lines, Some(vec![line("price_1", 1)]));
+    assert_eq!(whole.lines, Some(vec![line("", "price_1", 1)]));
     for part in [
         json!({"data": data, "has_more": true}),
         json!({"data": data}),
@@ -159,7 +160,7 @@ fn lines_are_given_only_where_they_are_whole() {
     let nameless = json!({"data": [{"price": null, "quantity": null}], "has_more": false});
     assert_eq!(
         session(json!({"line_items": nameless})).lines,
-        Some(vec![line("", 0)])
+        Some(vec![line("", "", 0)])
     );
 }
 
@@ -232,7 +233,15 @@ fn a_subscription_keeps_its_words_and_links() {
     );
     assert_eq!(read.order_id.as_deref(), Some("o-1"));
     assert!(read.livemode);
-    assert_eq!(read.lines, Some(vec![line("price_1", 2)]));
+    assert_eq!(read.lines, Some(vec![line("si_1", "price_1", 2)]));
+    assert_eq!(read.pending_until, None);
+    let update = json!({"expires_at": 77, "subscription_items": [], "trial_end": null});
+    let read = subscription(json!({"pending_update": update}));
+    assert_eq!(read.pending_until, Some(77));
+    assert_eq!(
+        subscription(json!({"pending_update": null})).pending_until,
+        None
+    );
 }
 
 #[test]

@@ -101,7 +101,7 @@ pub(super) async fn observe(work: &Work, step: Step, server: &Server) -> Result<
     Ok(())
 }
 
-fn observed(server: &Server) -> Observed {
+pub(super) fn observed(server: &Server) -> Observed {
     Observed {
         status: server.status.clone().unwrap_or_default(),
         name: server.name.clone(),

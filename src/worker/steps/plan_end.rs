@@ -100,6 +100,7 @@ mod tests {
             cancel_at_period_end: at_period_end,
             ended_at: None,
             lines: None,
+            pending_until: None,
         }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     app::Error,
     db::{
         billing::{self, Read, SessionRead, SubscriptionRead},
-        order_events,
+        order_changes, order_events,
         orders::{self, Progress},
         refunds,
     },
@@ -40,7 +40,7 @@ async fn follow(work: &Work, facts: &Facts, id: &str) -> Result<Outcome, Error> 
         Ok(subscription) => subscription,
         Err(error) => return Ok(failed(work, &error)),
     };
-    let finding = matching::of_subscription(work, &subscription).await?;
+    let finding = matching::of_subscription(work, facts, &subscription).await?;
     let now_us = work.app.db.now().await?;
     let read = &Read {
         hints_read: facts.billing.hints,
@@ -125,6 +125,8 @@ async fn store(
         if read.confirmed {
             orders::clear_waiting(&tx, id).await?;
         }
+        // What was told of may be that a change of plan is paid.
+        order_changes::set_look(&tx, id, None).await?;
         if finding.is_some() || put_back {
             let progress = &Progress {
                 waiting: None,

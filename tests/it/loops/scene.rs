@@ -14,10 +14,15 @@ use uuid::Uuid;
 
 use super::shop::LoopShop;
 use crate::support::{
+    changes,
     live::{cart, reason},
     till,
 };
 
+/// Twice the plan that is bought in all scenes.
+const LARGER: &str = "mc-4gb";
+const LARGER_MB: i64 = 4096;
+const NEW_NAME: &str = "Another world";
 /// Longer than any test.
 const LONG_INSTALL: Duration = Duration::from_secs(600);
 /// How long a server that is not paid for is kept.
@@ -46,6 +51,10 @@ pub enum Scene {
     GoneForGood,
     /// A customer ends the order with its period.
     EndPlanned,
+    /// A customer takes a larger plan.
+    PlanChanged,
+    /// A customer gives the server another name.
+    Renamed,
     /// A second session of the order is paid as well.
     PaidTwice,
     /// Nobody pays.
@@ -67,6 +76,8 @@ impl Scene {
             StepKind::Unsuspend => Self::PaidAfterAll,
             StepKind::CancelSubscription => Self::GoneForGood,
             StepKind::PlanEnd => Self::EndPlanned,
+            StepKind::ChangePlan => Self::PlanChanged,
+            StepKind::ApplySpec => Self::Renamed,
             StepKind::Delete => Self::CanceledInstalling,
             StepKind::Release => Self::WalkedAway,
             StepKind::Refund => Self::PaidTwice,
@@ -141,6 +152,8 @@ impl LoopShop {
             | Scene::PaidAfterAll
             | Scene::GoneForGood
             | Scene::EndPlanned
+            | Scene::PlanChanged
+            | Scene::Renamed
             | Scene::PaidTwice => {}
             Scene::Unanswered => {
                 let lost = Fault::on("POST", "/servers", FaultAction::Drop).after_work();
@@ -190,6 +203,30 @@ impl LoopShop {
                     order.cancel_time.is_some()
                 })
                 .await;
+            }
+            Scene::PlanChanged => {
+                self.until("it runs", &order.id, |order| {
+                    order.server_state() == proto::ServerState::Running
+                })
+                .await;
+                changes::ask(&self.live, &order.id, LARGER, &[])
+                    .await
+                    .unwrap();
+                self.until("it is paid", &order.id, |order| order.plan_id == LARGER)
+                    .await;
+                self.until_server(order, |server| server.memory == LARGER_MB)
+                    .await;
+            }
+            Scene::Renamed => {
+                self.until("it runs", &order.id, |order| {
+                    order.server_state() == proto::ServerState::Running
+                })
+                .await;
+                changes::rename(&self.live, &order.id, NEW_NAME)
+                    .await
+                    .unwrap();
+                self.until_server(order, |server| server.name == NEW_NAME)
+                    .await;
             }
             Scene::PaidTwice => {
                 self.until("it runs", &order.id, |order| {

@@ -7,7 +7,7 @@ use std::{
 
 use sandbox::{
     audit::{Auditor, Picture, Rest, violations},
-    panel::FaultId,
+    panel::{FaultId, ServerView},
     stripe::RefundView,
 };
 use spawnpoint::{boot::Mode, domain::step::StepKind, rpc::proto};
@@ -157,6 +157,24 @@ impl LoopShop {
         while sql::count(&self.live.store.db, &done).await == 0 {
             self.bury().await;
             assert!(began.elapsed() < PATIENCE, "nothing went back");
+            pace.pause().await;
+        }
+    }
+
+    /// Waits until the panel shows something of the order's server.
+    pub async fn until_server(
+        &mut self,
+        order: &proto::Order,
+        holds: impl Fn(&ServerView) -> bool,
+    ) {
+        let (began, mut pace) = (Instant::now(), Pace::new());
+        loop {
+            self.bury().await;
+            let server = self.live.world.panel.server(&order.id).unwrap();
+            if holds(&server) {
+                return;
+            }
+            assert!(began.elapsed() < PATIENCE, "the panel has {server:?}");
             pace.pause().await;
         }
     }

@@ -91,6 +91,13 @@ pub(super) enum Op {
     DunningEnds(Pick),
     /// It is paid after all.
     PayDebt(Pick),
+    /// A customer takes the other plan of the game, and the card pays for it or does not.
+    ChangePlan {
+        pick: Pick,
+        declines: bool,
+    },
+    /// A difference that waits to be paid is paid.
+    PayDifference(Pick),
     /// Stripe's next event, or a later one before it.
     Deliver {
         pick: Pick,
@@ -151,7 +158,8 @@ pub(super) enum Op {
     Wake(Pick),
 }
 
-const STRIPE: [Route; 10] = [
+const STRIPE: [Route; 11] = [
+    Route("POST", "/v1/subscriptions/"),
     Route("POST", "/v1/customers"),
     Route("POST", "/v1/checkout/sessions"),
     Route("POST", "/v1/checkout/sessions"),
@@ -164,7 +172,8 @@ const STRIPE: [Route; 10] = [
     Route("GET", "/v1/prices"),
 ];
 
-const PANEL: [Route; 7] = [
+const PANEL: [Route; 8] = [
+    Route("PATCH", "/servers/"),
     Route("POST", "/users"),
     Route("GET", "/users"),
     Route("GET", "/servers"),
@@ -237,6 +246,9 @@ fn customers() -> impl Strategy<Value = Op> {
         4 => any::<Pick>().prop_map(Op::RenewalFails),
         5 => any::<Pick>().prop_map(Op::DunningEnds),
         4 => any::<Pick>().prop_map(Op::PayDebt),
+        6 => (any::<Pick>(), prop::bool::weighted(0.4))
+            .prop_map(|(pick, declines)| Op::ChangePlan { pick, declines }),
+        3 => any::<Pick>().prop_map(Op::PayDifference),
     ]
 }
 

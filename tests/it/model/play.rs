@@ -67,6 +67,8 @@ impl Play<'_> {
                 self.dun(at, Dunning::PastDue, Dunning::None)?;
                 self.dun(at, Dunning::GivenUp, Dunning::None)?;
             }
+            Op::ChangePlan { pick, declines } => self.change_plan(pick, declines)?,
+            Op::PayDifference(at) => self.pay_difference(at)?,
             Op::Deliver { pick, old } => self.deliver_one(pick, old)?,
             Op::Duplicate { pick, old } => self.duplicate(pick, old)?,
             Op::Lose(at) => self.lose(at),
@@ -225,6 +227,20 @@ impl Play<'_> {
             Dunning::GivenUp => "dunning ended",
             Dunning::None => "debt paid",
         });
+        Ok(())
+    }
+
+    /// A difference that waits is paid by its customer.
+    fn pay_difference(&mut self, at: Pick) -> Result<(), String> {
+        let stripe = &self.world.standins.stripe;
+        let mut waiting = stripe.subscriptions();
+        waiting.retain(|one| one.pending_update.is_some());
+        let Some(subscription) = pick(&waiting, at) else {
+            return Ok(());
+        };
+        let paid = stripe.pay_pending_update(&subscription.id);
+        paid.map_err(|refusal| format!("a difference is not paid: {}", refusal.message))?;
+        self.world.tally.one("difference paid");
         Ok(())
     }
 

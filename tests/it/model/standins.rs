@@ -34,7 +34,11 @@ impl Standins {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let price = |id, amount| PriceSpec::recurring(id, amount, Interval::Month, 1);
         let stripe = StripeConfig {
-            prices: vec![price("price_mc", 699), price("price_rust", 899)],
+            prices: vec![
+                price("price_mc", 699),
+                price("price_mc_4gb", 1399),
+                price("price_rust", 899),
+            ],
             seed: Some(seed),
             delayed_creates_subscription: delayed_subscription,
             ..StripeConfig::default()

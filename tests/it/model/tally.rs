@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, ops::AddAssign};
 
 /// What is counted, and how many of it a thousand stories must bring at least: about
 /// half of what they do bring.
-const KINDS: [(&str, u64); 31] = [
+const KINDS: [(&str, u64); 33] = [
     ("purchase", 1290),
     ("request repeated", 260),
     ("payment", 580),
@@ -16,6 +16,8 @@ const KINDS: [(&str, u64); 31] = [
     ("renewal failed", 120),
     ("dunning ended", 15),
     ("debt paid", 15),
+    ("plan change", 10),
+    ("difference paid", 1),
     ("event delivered", 970),
     ("event doubled", 100),
     ("event reordered", 390),

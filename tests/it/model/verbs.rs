@@ -26,6 +26,16 @@ const ANSWER: Duration = Duration::from_secs(10);
 const UNLUCKY: [&str; 3] = ["STRIPE_UNAVAILABLE", "NO_CAPACITY", "NO_PORTS"];
 /// Why an operator cannot wake an order.
 const NOT_WOKEN: [&str; 2] = ["ORDER_ENDED", "ORDER_NOT_PAID"];
+/// Why an order cannot have another plan now, or not this one.
+const NOT_CHANGED: [&str; 7] = [
+    "ORDER_ENDED",
+    "SERVER_NOT_READY",
+    "CHANGE_PENDING",
+    "PLAN_INCOMPATIBLE",
+    "DISK_SHRINK",
+    "NO_CAPACITY",
+    "STRIPE_UNAVAILABLE",
+];
 /// Somebody who wants something done asks again, so often.
 const PATIENCE: usize = 20;
 
@@ -235,6 +245,41 @@ impl Play<'_> {
             None | Some(Err(_)) => {
                 self.told.insert(id.to_owned(), Told::Perhaps);
             }
+        }
+        Ok(())
+    }
+
+    /// An operator gives an order the other plan of its game. What the card says of it later is
+    /// its customer's.
+    pub fn change_plan(&mut self, at: Pick, declines: bool) -> Result<(), String> {
+        let mut may = self.world.orders()?;
+        may.retain(|facts| facts.server.ever_ran() && !facts.billing.over());
+        let Some(facts) = pick(&may, at) else {
+            return Ok(());
+        };
+        let (id, stripe) = (facts.order.id, &self.world.standins.stripe);
+        let subscription = facts.billing.subscription_id.clone().unwrap_or_default();
+        if stripe.set_card_declines(&subscription, declines).is_err() {
+            // It is over, and nobody has heard of it.
+            return Ok(());
+        }
+        let other = ["mc-4gb", "mc-2gb"][usize::from(facts.order.plan_id == "mc-4gb")];
+        let wanted = orders::Wanted {
+            plan_id: other.to_owned(),
+            addon_ids: Vec::new(),
+        };
+        let caller = self.caller(Role::Operator, None);
+        let asked = self.world.call(async |core| {
+            orders::change_plan(&core.app, &caller, id, &wanted, Uuid::new_v4()).await
+        })?;
+        match asked {
+            Some(Ok(_)) => self.world.tally.one("plan change"),
+            None => {}
+            Some(Err(error)) if is_away(&error) => {}
+            Some(Err(error)) => match reason(&error) {
+                Some(reason) if NOT_CHANGED.contains(&reason) => {}
+                _ => return Err(format!("{id} is not changed: {error:?}")),
+            },
         }
         Ok(())
     }

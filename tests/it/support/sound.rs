@@ -217,6 +217,19 @@ impl Sound {
                 request_id: Uuid::new_v4().to_string(),
             }
             .encode_to_vec(),
+            "ChangePlan" => proto::ChangePlanRequest {
+                order_id,
+                plan_id: "mc-2gb".to_owned(),
+                addon_ids: Vec::new(),
+                request_id: Uuid::new_v4().to_string(),
+            }
+            .encode_to_vec(),
+            "RenameServer" => proto::RenameServerRequest {
+                order_id,
+                server_name: "Another world".to_owned(),
+                request_id: Uuid::new_v4().to_string(),
+            }
+            .encode_to_vec(),
             "CompleteManualAddon" => proto::CompleteManualAddonRequest {
                 order_id: self.manual_order_id.clone(),
                 addon_id: MANUAL_ADDON.to_owned(),

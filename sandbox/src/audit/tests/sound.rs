@@ -224,6 +224,7 @@ fn order(id: Uuid) -> Order {
         error_reason: String::new(),
         error_message: String::new(),
         version,
+        other_spec: None,
         spec: SPEC.to_owned(),
     }
 }

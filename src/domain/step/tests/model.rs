@@ -8,7 +8,10 @@ use super::{
     scenario::{Act, Create, Install, Open, Scenario, Session},
     *,
 };
-use crate::domain::{entitlement::Standing, order::EndWish};
+use crate::domain::{
+    entitlement::Standing,
+    order::{Changing, EndWish},
+};
 
 /// Definite refusals after which an order is parked.
 const MAX_ATTEMPTS: i32 = 3;
@@ -198,6 +201,23 @@ impl World {
                 }
                 return;
             }
+            (Act::ChangePlan, _) => {
+                let ready = self.facts.server.exists() && self.facts.server.ever_ran();
+                if ready && !billing.over() && self.facts.change.is_none() {
+                    self.facts.change = Some(Changing {
+                        plan_id: "another".to_owned(),
+                        look_us: None,
+                        paid_us: None,
+                    });
+                }
+                return;
+            }
+            (Act::Rename, _) => {
+                if !billing.over() {
+                    self.facts.server.respec_us = Some(self.now_us);
+                }
+                return;
+            }
             (Act::Retry, _) => {
                 if !billing.over() && self.facts.order.error_reason.take().is_some() {
                     self.facts.order.attempts = 0;
@@ -258,6 +278,8 @@ impl World {
             Step::Unsuspend => self.unsuspend(),
             Step::CancelSubscription => self.cancel_subscription(),
             Step::PlanEnd => self.plan_end(),
+            Step::ChangePlan => self.change_plan(),
+            Step::ApplySpec => self.apply_spec(),
             Step::Delete => self.delete(),
             Step::Release => self.release(),
             Step::Refund => self.refund(),
@@ -535,6 +557,31 @@ impl World {
         self.sync_billing()
     }
 
+    /// A third of them is paid at once, one later, and one never.
+    fn change_plan(&mut self) -> Outcome {
+        let looked = self.log.len();
+        let Some(change) = &mut self.facts.change else {
+            return Outcome::Again;
+        };
+        match (looked % 3, change.look_us) {
+            (0, Some(_)) => self.facts.change = None,
+            (1, _) | (_, Some(_)) => {
+                change.paid_us = Some(self.now_us);
+                self.facts.server.respec_us = Some(self.now_us);
+            }
+            (_, None) => change.look_us = Some(self.now_us + IDLE_US),
+        }
+        Outcome::Again
+    }
+
+    fn apply_spec(&mut self) -> Outcome {
+        self.never(!self.server, "gives limits to nothing");
+        self.facts.server.respec_us = None;
+        let paid = |change: &Changing| change.paid_us.is_some();
+        self.facts.change = self.facts.change.take().filter(|change| !paid(change));
+        Outcome::Again
+    }
+
     fn delete(&mut self) -> Outcome {
         let since_us = self.facts.server.suspended_us;
         let kept_us = since_us.map(|since_us| since_us + timing().patience.retention_us);
@@ -573,6 +620,7 @@ impl World {
         self.never(may_be_paid, "gives back what may still be paid");
         self.facts.hold_node = None;
         self.facts.ports = 0;
+        self.facts.change = None;
         Outcome::Again
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::domain::{
     entitlement::{Patience, Standing},
-    order::EndWish,
+    order::{Changing, EndWish},
 };
 
 /// What is known of the session beyond its status and payment.
@@ -79,6 +79,7 @@ fn for_all(mut check: impl FnMut(&Facts)) {
             facts.billing.never_opened = told == Told::NeverOpened;
             facts.billing.payment_failed_us = (told == Told::PaymentFailed).then_some(MADE_US);
             facts.billing.session_expires_us = session.map(|_| EXPIRES_US);
+            facts.billing.subscription_id = subscription.map(|_| "sub_1".to_owned());
             if let Some(status) = subscription {
                 facts = read(facts, status);
             }
@@ -93,6 +94,13 @@ fn for_all(mut check: impl FnMut(&Facts)) {
             ];
             for (bits, (wish, refunds)) in (0..32_u32).zip(wishes.into_iter().cycle()) {
                 facts.billing.wish = wish;
+                // Wanted, and paid.
+                let paid_us = (bits % 3 == 2).then_some(MADE_US);
+                facts.change = (bits % 3 != 0).then(|| Changing {
+                    plan_id: "another".to_owned(),
+                    look_us: None,
+                    paid_us,
+                });
                 facts.billing.refunds_due = refunds;
                 let bit = |place: u32| (bits >> place) & 1 == 1;
                 facts.billing.hints = i64::from(bit(0));
@@ -142,8 +150,10 @@ fn for_all_servers(facts: &mut Facts, check: &mut impl FnMut(&Facts)) {
         for past in 0..4 {
             facts.server.first_running_us = (past & 1 == 1).then_some(MADE_US);
             facts.server.reinstalls = past >> 1;
+            facts.server.respec_us = (past == 3).then_some(MADE_US);
             check(facts);
         }
+        facts.server.respec_us = None;
         facts.server.reinstalls = 0;
         facts.server.first_running_us = Some(MADE_US);
         facts.server.suspend_sent_us = Some(MADE_US);
@@ -161,6 +171,7 @@ fn for_all_servers(facts: &mut Facts, check: &mut impl FnMut(&Facts)) {
 fn broken_rule(facts: &Facts, step: Step, now_us: i64) -> Option<&'static str> {
     let what = match step {
         Step::OpenSession | Step::SyncBilling | Step::PlanEnd => breaks_billing(facts, step),
+        Step::ChangePlan | Step::ApplySpec => breaks_change(facts, step),
         Step::EnsureOwner | Step::Place | Step::CreateServer | Step::Reinstall => {
             breaks_provisioning(facts, step)
         }
@@ -194,6 +205,30 @@ fn breaks_billing(facts: &Facts, step: Step) -> Rules {
             step == Step::PlanEnd && facts.billing.wish.is_none(),
             "plans an end that nobody wants",
         ),
+    ]
+}
+
+fn breaks_change(facts: &Facts, step: Step) -> Rules {
+    let (billing, server) = (&facts.billing, &facts.server);
+    let wanted = facts.wanted_plan().is_some();
+    if step == Step::ChangePlan {
+        return vec![
+            (!wanted, "changes to a plan that nobody wants"),
+            (
+                billing.over() || !billing.confirmed(),
+                "changes what is not paid for",
+            ),
+            (billing.subscription_id.is_none(), "changes nothing"),
+        ];
+    }
+    vec![
+        (server.respec_us.is_none(), "gives limits that it has"),
+        (
+            !server.exists() || !server.ever_ran(),
+            "gives limits to what is not there",
+        ),
+        (billing.over(), "gives limits to what is over"),
+        (facts.order.error_reason.is_some(), "touches a parked order"),
     ]
 }
 
@@ -317,7 +352,7 @@ fn breaks_ending(facts: &Facts, step: Step, now_us: i64) -> Rules {
             (server.in_doubt(), "gives back what a late create may take"),
             (server.exists(), "gives back what a server stands on"),
             (
-                facts.hold_node.is_none() && facts.ports == 0,
+                facts.hold_node.is_none() && facts.ports == 0 && facts.change.is_none(),
                 "gives back nothing, for ever",
             ),
         ],
@@ -329,6 +364,10 @@ fn breaks_rest(facts: &Facts, step: Step, now_us: i64) -> Rules {
     let exists = facts.server.exists();
     if facts.billing.refunds_due > 0 {
         return vec![(true, "forgets a payment that is to go back")];
+    }
+    let changes = facts.wanted_plan().is_some() && facts.billing.subscription_id.is_some();
+    if changes && facts.billing.confirmed() && !over && !facts.server.in_doubt() {
+        return vec![(true, "forgets a change of plan")];
     }
     match step {
         Step::Park(_) => vec![
@@ -344,7 +383,8 @@ fn breaks_rest(facts: &Facts, step: Step, now_us: i64) -> Rules {
                 "forgets an order that has no server",
             ),
             (
-                over && !exists && (facts.hold_node.is_some() || facts.ports > 0),
+                over && !exists
+                    && (facts.hold_node.is_some() || facts.ports > 0 || facts.change.is_some()),
                 "forgets what an ended order holds",
             ),
             (
@@ -379,5 +419,5 @@ fn every_combination_of_facts_has_a_step_that_breaks_no_rule() {
         }
     });
     assert!(combinations > 10_000_000, "{combinations}");
-    assert_eq!(planned.len(), 17, "a step was never planned: {planned:?}");
+    assert_eq!(planned.len(), 19, "a step was never planned: {planned:?}");
 }

@@ -24,6 +24,8 @@ fn acts() -> impl Strategy<Value = Vec<(u8, Act, bool)>> {
         Act::RenewalFails,
         Act::DunningEnds,
         Act::PayDebt,
+        Act::ChangePlan,
+        Act::Rename,
         Act::OpenFourthSession,
         Act::Retry,
     ]);

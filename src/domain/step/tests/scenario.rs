@@ -17,6 +17,10 @@ pub(super) enum Act {
     DunningEnds,
     /// The customer pays what is owed.
     PayDebt,
+    /// A customer wants another plan.
+    ChangePlan,
+    /// A customer gives the server another name.
+    Rename,
     /// A fourth session of the user: the oldest is to end.
     OpenFourthSession,
     /// An operator lets a parked order try again.

@@ -23,16 +23,25 @@ pub(super) async fn of_payment(
     Ok(text.map(|text| (ErrorReason::BillingMismatch, text)))
 }
 
-/// What somebody changed at Stripe of a subscription that was what was ordered.
+/// What somebody changed at Stripe of a subscription that was what was ordered. A change of
+/// plan that is on its way is looked at by the step for it.
 pub(super) async fn of_subscription(
     work: &Work,
+    facts: &Facts,
     subscription: &Subscription,
 ) -> Result<Option<Finding>, Error> {
     let Some(lines) = subscription.lines.as_deref() else {
         return Ok(None);
     };
-    let stored = billing::request(work.app.db.read(), work.id()).await?;
-    let changed = !same_lines(&form::lines(&stored), Some(lines));
+    if facts.wanted_plan().is_some() {
+        return Ok(None);
+    }
+    let connection = work.app.db.read();
+    let wanted = match billing::prices(connection, work.id()).await? {
+        Some(prices) => prices.into_iter().map(|price| (price, 1)).collect(),
+        None => form::lines(&billing::request(connection, work.id()).await?),
+    };
+    let changed = !same_lines(&wanted, Some(lines));
     Ok(changed.then(|| {
         let text = "the subscription's items are no longer the order's";
         (ErrorReason::PlanMismatch, text.to_owned())
@@ -98,6 +107,7 @@ mod tests {
     #[test]
     fn lines_are_compared_by_price() {
         let line = |price: &str, quantity| Line {
+            id: "si_1".to_owned(),
             price: price.to_owned(),
             quantity,
         };

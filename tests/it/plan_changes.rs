@@ -1,0 +1,549 @@
+//! Another plan for a server that runs: nothing is delivered that is not paid, and nothing paid
+//! for that cannot be delivered.
+
+use std::time::Duration;
+
+use sandbox::stripe::{Effect, Fault, SubscriptionView};
+use spawnpoint::rpc::proto::{self, Order, OrderStatus};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::support::{
+    changes::{ask, rename},
+    db::Engine,
+    live::{Live, PATIENCE, cart, reason},
+    sql,
+    till::{NEVER, catalog_with},
+    wait,
+};
+
+both_engines!(
+    a_larger_plan_is_paid_and_delivered,
+    what_is_not_paid_at_once_waits_for_its_customer,
+    what_is_never_paid_leaves_everything_as_it_was,
+    a_payment_that_nobody_told_of_is_found,
+    what_is_left_out_goes_and_its_rest_is_credit,
+    an_answer_that_is_lost_changes_nothing_twice,
+    what_stripe_refuses_stands_in_nobodys_way,
+    an_end_meanwhile_ends_the_change_too,
+    what_cannot_be_is_refused_and_changes_nothing,
+    a_repeat_changes_nothing_more,
+    the_last_room_is_held_for_one_of_two,
+    a_server_gets_another_name,
+);
+
+const BUILD: &str = "/servers/{server}/build";
+const DETAILS: &str = "/servers/{server}/details";
+const REFUSAL: &str =
+    r#"{"error":{"type":"invalid_request_error","message":"managed by a schedule"}}"#;
+/// Longer than Stripe keeps what is not paid.
+const A_DAY: Duration = Duration::from_secs(24 * 3600);
+const HOUR: Duration = Duration::from_secs(3600 + 60);
+
+async fn running(live: &Live) -> Order {
+    live.buy(Uuid::new_v4()).await
+}
+
+fn subscription(live: &Live, order: &Order) -> SubscriptionView {
+    live.world
+        .stripe
+        .subscription(&order.stripe_sub_id)
+        .unwrap()
+}
+
+fn prices(live: &Live, order: &Order) -> Vec<String> {
+    let items = subscription(live, order).items;
+    let mut prices: Vec<String> = items.into_iter().map(|(price, _)| price).collect();
+    prices.sort_unstable();
+    prices
+}
+
+/// How often Stripe was told to change a subscription.
+fn updates(live: &Live) -> usize {
+    live.world.stripe.count("POST", "/v1/subscriptions/")
+}
+
+fn written(live: &Live) -> usize {
+    live.world.panel.count_route("PATCH", BUILD)
+}
+
+/// Memory, disk and cores that an order holds, as text.
+async fn held(live: &Live, order: &Order) -> String {
+    let id = sql::id(&live.store.db, order.id.parse().unwrap());
+    let query = format!(
+        "SELECT CAST(ram_gb AS text) || '/' || CAST(disk_gb AS text) || '/' || \
+         CAST(vcores AS text) FROM holds WHERE order_id = {id}"
+    );
+    sql::texts(&live.store.db, &query).await.concat()
+}
+
+async fn events(live: &Live, order: &Order) -> Vec<proto::OrderEvent> {
+    let message = proto::ListOrderEventsRequest {
+        order_id: order.id.clone(),
+        page_size: 200,
+        ..proto::ListOrderEventsRequest::default()
+    };
+    let mut client = live.orders();
+    let listed = client.list_order_events(live.operator(message)).await;
+    listed.unwrap().into_inner().events
+}
+
+/// Waits until the panel has the limits of a plan, and the order holds only that.
+async fn delivered(live: &Live, order: &Order, memory: i64, holds: &str) {
+    wait::until("the server has its limits", PATIENCE, || async {
+        let server = live.world.panel.server(&order.id).unwrap();
+        server.memory == memory && held(live, order).await == holds
+    })
+    .await;
+}
+
+async fn a_larger_plan_is_paid_and_delivered(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    assert_eq!(held(&live, &order).await, "2/20/1");
+    let asked = ask(&live, &order.id, "mc-4gb", &["extra-database"])
+        .await
+        .unwrap();
+    assert_eq!(
+        (asked.plan_id.as_str(), asked.pending_plan_id.as_str()),
+        ("mc-2gb", "mc-4gb"),
+        "nothing is delivered on a wish alone"
+    );
+    let paid = live
+        .wait_order(&order.id, "it is paid", |order| order.plan_id == "mc-4gb")
+        .await;
+    assert_eq!(paid.addons, ["extra-database"]);
+    assert_eq!(
+        (paid.pending_plan_id.as_str(), paid.error_reason.as_str()),
+        ("", "")
+    );
+    let price = paid.price.clone().unwrap();
+    assert_eq!(price.currency, "usd");
+    assert!(price.amount_minor > 1399, "{price:?}");
+    delivered(&live, &order, 4096, "4/40/2").await;
+    let server = live.world.panel.server(&order.id).unwrap();
+    assert_eq!((server.disk, server.cpu), (40 * 1024, 200));
+    assert_eq!(server.external_id.as_deref(), Some(order.id.as_str()));
+    let mut wanted = [
+        "price_test_mc_4gb_monthly",
+        "price_test_extra_database_monthly",
+    ];
+    wanted.sort_unstable();
+    assert_eq!(prices(&live, &order), wanted);
+    assert_eq!((updates(&live), written(&live)), (1, 1));
+    let told = events(&live, &order).await;
+    for (what, from, to) in [
+        ("plan_id", "mc-2gb", "mc-4gb"),
+        ("pending_plan_id", "", "mc-4gb"),
+        ("pending_plan_id", "mc-4gb", ""),
+    ] {
+        let event = told
+            .iter()
+            .find(|event| (event.what.as_str(), event.from.as_str()) == (what, from));
+        assert_eq!(event.unwrap().to, to);
+    }
+    let price = told.iter().find(|event| event.what == "price").unwrap();
+    assert_eq!(price.from, "699 usd");
+    // Its subscription is what it is to be: a later read finds nothing to complain of.
+    live.world
+        .stripe
+        .cancel_at_period_end(&order.stripe_sub_id, true)
+        .unwrap();
+    let read = live
+        .wait_order(&order.id, "it is read", |order| order.cancel_time.is_some())
+        .await;
+    assert_eq!(read.error_reason, "");
+    live.close().await;
+}
+
+/// Lets the card of an order decline, asks for a plan, and waits until Stripe waits.
+async fn waiting(live: &Live, order: &Order, plan_id: &str) {
+    let stripe = &live.world.stripe;
+    stripe
+        .set_card_declines(&order.stripe_sub_id, true)
+        .unwrap();
+    ask(live, &order.id, plan_id, &[]).await.unwrap();
+    wait::until("Stripe waits for a payment", PATIENCE, || async {
+        let id = sql::id(&live.store.db, order.id.parse().unwrap());
+        let seen = format!(
+            "SELECT count(*) FROM order_changes WHERE order_id = {id} AND look_us IS NOT NULL"
+        );
+        sql::count(&live.store.db, &seen).await == 1
+    })
+    .await;
+    assert!(subscription(live, order).pending_update.is_some());
+}
+
+async fn what_is_not_paid_at_once_waits_for_its_customer(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    waiting(&live, &order, "mc-4gb").await;
+    let now = live.order(&order.id).await;
+    assert_eq!(
+        (now.plan_id.as_str(), now.pending_plan_id.as_str()),
+        ("mc-2gb", "mc-4gb")
+    );
+    assert_eq!(held(&live, &order).await, "4/40/2", "its room waits for it");
+    let again = ask(&live, &order.id, "mc-8gb", &[]).await.unwrap_err();
+    assert_eq!(reason(&again), "CHANGE_PENDING");
+    assert_eq!(prices(&live, &order), ["price_test_mc_2gb_monthly"]);
+    assert_eq!(written(&live), 0, "nothing is delivered before it is paid");
+    live.world
+        .stripe
+        .pay_pending_update(&order.stripe_sub_id)
+        .unwrap();
+    live.wait_order(&order.id, "it is paid", |order| order.plan_id == "mc-4gb")
+        .await;
+    delivered(&live, &order, 4096, "4/40/2").await;
+    assert_eq!((updates(&live), written(&live)), (1, 1));
+    live.close().await;
+}
+
+async fn what_is_never_paid_leaves_everything_as_it_was(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    waiting(&live, &order, "mc-8gb").await;
+    assert_eq!(held(&live, &order).await, "8/80/4");
+    live.world.stripe.advance(A_DAY);
+    live.skip(A_DAY);
+    let now = live
+        .wait_order(&order.id, "it is given up", |order| {
+            order.pending_plan_id.is_empty()
+        })
+        .await;
+    assert_eq!(now.plan_id, "mc-2gb");
+    assert_eq!(now.price.unwrap().amount_minor, 699);
+    assert_eq!(held(&live, &order).await, "2/20/1");
+    assert_eq!((updates(&live), written(&live)), (1, 0));
+    let told = events(&live, &order).await;
+    let note = told.iter().find(|event| event.what == "note").unwrap();
+    assert_eq!(
+        note.to,
+        "the change to mc-8gb was given up: the difference was not paid"
+    );
+    // And it may be tried again.
+    let stripe = &live.world.stripe;
+    stripe
+        .set_card_declines(&order.stripe_sub_id, false)
+        .unwrap();
+    ask(&live, &order.id, "mc-4gb", &[]).await.unwrap();
+    live.wait_order(&order.id, "it is paid", |order| order.plan_id == "mc-4gb")
+        .await;
+    delivered(&live, &order, 4096, "4/40/2").await;
+    live.close().await;
+}
+
+async fn a_payment_that_nobody_told_of_is_found(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    waiting(&live, &order, "mc-4gb").await;
+    let stripe = &live.world.stripe;
+    stripe.withhold(&["*"]);
+    stripe.pay_pending_update(&order.stripe_sub_id).unwrap();
+    assert_eq!(live.order(&order.id).await.plan_id, "mc-2gb");
+    stripe.advance(HOUR);
+    live.skip(HOUR);
+    live.wait_order(&order.id, "it is paid", |order| order.plan_id == "mc-4gb")
+        .await;
+    delivered(&live, &order, 4096, "4/40/2").await;
+    live.close().await;
+}
+
+async fn what_is_left_out_goes_and_its_rest_is_credit(engine: Engine) {
+    let live = Live::open(engine).await;
+    let with_addon = proto::CreateCheckoutSessionRequest {
+        addon_ids: vec!["extra-vcpu".to_owned(), "discord-integration".to_owned()],
+        ..cart(Uuid::new_v4())
+    };
+    let order = live.buy_cart(with_addon).await;
+    assert_eq!(held(&live, &order).await, "2/20/2");
+    let done = proto::CompleteManualAddonRequest {
+        order_id: order.id.clone(),
+        addon_id: "discord-integration".to_owned(),
+        request_id: String::new(),
+    };
+    let mut client = live.orders();
+    client
+        .complete_manual_addon(live.operator(done))
+        .await
+        .unwrap();
+    let fewer = ["discord-integration", "advanced-analytics"];
+    // One add-on becomes another, and then one goes for good.
+    ask(&live, &order.id, "mc-2gb", &fewer).await.unwrap();
+    let changed = live
+        .wait_order(&order.id, "it is changed", |order| order.addons == fewer)
+        .await;
+    let manual: Vec<(&str, bool)> = changed
+        .manual_addons
+        .iter()
+        .map(|addon| (addon.addon_id.as_str(), addon.done))
+        .collect();
+    assert_eq!(
+        manual,
+        [("advanced-analytics", false), ("discord-integration", true)],
+        "what was delivered stays delivered"
+    );
+    wait::until("it is delivered", PATIENCE, || async {
+        held(&live, &order).await == "2/20/1"
+    })
+    .await;
+    ask(&live, &order.id, "mc-2gb", &[]).await.unwrap();
+    live.wait_order(&order.id, "it is changed", |order| order.addons.is_empty())
+        .await;
+    assert_eq!(prices(&live, &order), ["price_test_mc_2gb_monthly"]);
+    wait::until("nothing is on its way", PATIENCE, || async {
+        sql::count(&live.store.db, "SELECT count(*) FROM order_changes").await == 0
+    })
+    .await;
+    assert_eq!(live.world.panel.server(&order.id).unwrap().cpu, 100);
+    live.close().await;
+}
+
+async fn an_answer_that_is_lost_changes_nothing_twice(engine: Engine) {
+    let live = Live::open_impatient(engine, &[]).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    let lost = Fault::on("POST", "/v1/subscriptions/", Effect::DropAfter).times(1);
+    let lost = stripe.inject(lost);
+    let nodes = sandbox::panel::Fault::on("PATCH", "/servers/", sandbox::panel::FaultAction::Drop);
+    let unheard = live.world.panel.inject(nodes.after_work().times(1));
+    ask(&live, &order.id, "mc-4gb", &[]).await.unwrap();
+    live.wait_order(&order.id, "it is paid", |order| order.plan_id == "mc-4gb")
+        .await;
+    delivered(&live, &order, 4096, "4/40/2").await;
+    assert_eq!(stripe.fired(lost), 1);
+    assert_eq!(live.world.panel.fired(unheard), 1);
+    assert_eq!(prices(&live, &order), ["price_test_mc_4gb_monthly"]);
+    let paid = stripe.events();
+    let paid = paid.iter().filter(|event| event.kind == "invoice.paid");
+    assert_eq!(paid.count(), 2, "the first, and one for the difference");
+    live.close().await;
+}
+
+async fn what_stripe_refuses_stands_in_nobodys_way(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    let effect = Effect::Status {
+        status: 400,
+        body: Some(REFUSAL.to_owned()),
+    };
+    let refused = Fault::on("POST", "/v1/subscriptions/", effect).times(1);
+    let refused = stripe.inject(refused);
+    ask(&live, &order.id, "mc-4gb", &[]).await.unwrap();
+    let now = live
+        .wait_order(&order.id, "it is given up", |order| {
+            order.pending_plan_id.is_empty()
+        })
+        .await;
+    assert_eq!(stripe.fired(refused), 1);
+    assert_eq!(
+        (now.plan_id.as_str(), now.error_reason.as_str()),
+        ("mc-2gb", "")
+    );
+    assert_eq!(held(&live, &order).await, "2/20/1");
+    live.close().await;
+}
+
+async fn an_end_meanwhile_ends_the_change_too(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    waiting(&live, &order, "mc-4gb").await;
+    live.world
+        .stripe
+        .cancel_subscription(&order.stripe_sub_id)
+        .unwrap();
+    live.wait_order(&order.id, "it is over", |order| {
+        order.status() == OrderStatus::Canceled
+    })
+    .await;
+    let late = ask(&live, &order.id, "mc-4gb", &[]).await.unwrap_err();
+    assert_eq!(reason(&late), "ORDER_ENDED");
+    let named = rename(&live, &order.id, "Too late").await.unwrap_err();
+    assert_eq!(reason(&named), "ORDER_ENDED");
+    let retention = Duration::from_secs(7 * 24 * 3600);
+    live.wait_order(&order.id, "it stands still", |order| {
+        order.server_state() == proto::ServerState::Suspended
+    })
+    .await;
+    live.world.stripe.advance(retention);
+    live.skip(retention);
+    live.wait_order(&order.id, "it is deleted", |order| {
+        order.server_state() == proto::ServerState::Deleted
+    })
+    .await;
+    wait::until("nothing is on its way", PATIENCE, || async {
+        sql::count(&live.store.db, "SELECT count(*) FROM order_changes").await == 0
+            && sql::count(&live.store.db, "SELECT count(*) FROM holds").await == 0
+    })
+    .await;
+    live.close().await;
+}
+
+async fn what_cannot_be_is_refused_and_changes_nothing(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let before = live.order(&order.id).await;
+    for (plan, addons, wanted) in [
+        ("no-such-plan", &[][..], "PLAN_NOT_FOUND"),
+        ("mc-4gb", &["no-such-addon"], "ADDON_NOT_FOUND"),
+        ("mc-16gb", &[], "PLAN_INACTIVE"),
+        ("terraria-2gb", &[], "PLAN_INCOMPATIBLE"),
+        ("mc-1gb", &[], "DISK_SHRINK"),
+    ] {
+        let refused = ask(&live, &order.id, plan, addons).await.unwrap_err();
+        assert_eq!(reason(&refused), wanted, "{plan}");
+    }
+    let nothing = proto::ChangePlanRequest {
+        order_id: "x".to_owned(),
+        plan_id: "No Plan".to_owned(),
+        addon_ids: vec!["a".to_owned(), "a".to_owned()],
+        request_id: String::new(),
+    };
+    let mut client = live.orders();
+    let refused = client.change_plan(live.operator(nothing)).await;
+    assert_eq!(
+        fields(&refused.unwrap_err()),
+        ["addon_ids[1]", "order_id", "plan_id", "request_id"]
+    );
+    // One that is not paid yet, one that stands still, and one that nobody pays for any more.
+    let unpaid = live.checkout(cart(Uuid::new_v4())).await.unwrap();
+    let unpaid = unpaid.order.unwrap();
+    let refused = ask(&live, &unpaid.id, "mc-4gb", &[]).await.unwrap_err();
+    assert_eq!(reason(&refused), "SERVER_NOT_READY");
+    live.world
+        .stripe
+        .fail_payment(&order.stripe_sub_id)
+        .unwrap();
+    live.wait_order(&order.id, "it is past due", |order| {
+        order.subscription_status == "past_due"
+    })
+    .await;
+    let refused = ask(&live, &order.id, "mc-4gb", &[]).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).as_str()),
+        (Code::FailedPrecondition, "SERVER_NOT_READY")
+    );
+    let after = live.order(&order.id).await;
+    assert_eq!(
+        (&before.plan_id, &before.price),
+        (&after.plan_id, &after.price)
+    );
+    assert_eq!(held(&live, &order).await, "2/20/1");
+    assert_eq!(updates(&live), 0);
+    live.close().await;
+}
+
+/// The fields that a refusal names, sorted.
+fn fields(refusal: &Status) -> Vec<String> {
+    use tonic_types::StatusExt;
+    let named = refusal.get_details_bad_request().unwrap().field_violations;
+    let mut named: Vec<String> = named.into_iter().map(|violation| violation.field).collect();
+    named.sort_unstable();
+    named
+}
+
+async fn a_repeat_changes_nothing_more(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let user = order.user_id.parse().unwrap();
+    let request = |plan: &str, addons: &[&str]| proto::ChangePlanRequest {
+        order_id: order.id.clone(),
+        plan_id: plan.to_owned(),
+        addon_ids: addons.iter().map(|id| (*id).to_owned()).collect(),
+        request_id: order.id.clone(),
+    };
+    let call = async |message, user| {
+        let mut client = live.orders();
+        client.change_plan(live.storefront(message, user)).await
+    };
+    let addons = ["extra-port", "extra-vcpu"];
+    call(request("mc-4gb", &addons), user).await.unwrap();
+    live.wait_order(&order.id, "it is paid", |order| order.plan_id == "mc-4gb")
+        .await;
+    let turned = ["extra-vcpu", "extra-port"];
+    let again = call(request("mc-4gb", &turned), user).await.unwrap();
+    assert_eq!(again.into_inner().order.unwrap().plan_id, "mc-4gb");
+    let other = call(request("mc-8gb", &[]), user).await.unwrap_err();
+    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
+    let stranger = call(request("mc-8gb", &[]), Uuid::new_v4()).await;
+    assert_eq!(reason(&stranger.unwrap_err()), "ORDER_NOT_FOUND");
+    delivered(&live, &order, 4096, "4/40/3").await;
+    // What it has already is no change.
+    ask(&live, &order.id, "mc-4gb", &turned).await.unwrap();
+    let now = live.order(&order.id).await;
+    assert_eq!(now.pending_plan_id, "");
+    assert_eq!(updates(&live), 1);
+    live.close().await;
+}
+
+/// P-21 for changes of plan: two servers on a node that has room for one of them to grow.
+async fn the_last_room_is_held_for_one_of_two(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
+        options.set("SWEEP_SUBSCRIPTIONS_SECONDS", NEVER);
+        options.catalog = catalog_with(&[("max_ram_gb = 64", "max_ram_gb = 8")]);
+    })
+    .await;
+    // 8 GB less 2 of the machine's own: two of 2 GB, and 2 GB are left.
+    let (one, other) = (running(&live).await, running(&live).await);
+    let (first, second) = tokio::join!(
+        ask(&live, &one.id, "mc-4gb", &[]),
+        ask(&live, &other.id, "mc-4gb", &[])
+    );
+    let (winner, loser, refusal) = match (first, second) {
+        (Ok(_), Err(refusal)) => (&one, &other, refusal),
+        (Err(refusal), Ok(_)) => (&other, &one, refusal),
+        both => panic!("{both:?}"),
+    };
+    assert_eq!(reason(&refusal), "NO_CAPACITY");
+    live.wait_order(&winner.id, "it is paid", |order| order.plan_id == "mc-4gb")
+        .await;
+    delivered(&live, winner, 4096, "4/40/2").await;
+    assert_eq!(held(&live, loser).await, "2/20/1");
+    live.close().await;
+}
+
+async fn a_server_gets_another_name(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let name = "Ärger im Bau";
+    let named = rename(&live, &order.id, name).await.unwrap();
+    assert_eq!(named.server_name, name);
+    wait::until("the panel has the name", PATIENCE, || async {
+        live.world.panel.server(&order.id).unwrap().name == name
+    })
+    .await;
+    let server = live.world.panel.server(&order.id).unwrap();
+    assert_eq!(server.external_id.as_deref(), Some(order.id.as_str()));
+    assert_eq!(
+        (
+            written(&live),
+            live.world.panel.count_route("PATCH", DETAILS)
+        ),
+        (0, 1)
+    );
+    // The same name is no change, and one of before its server is its server's from the start.
+    rename(&live, &order.id, name).await.unwrap();
+    let early = live
+        .checkout(cart(Uuid::new_v4()))
+        .await
+        .unwrap()
+        .order
+        .unwrap();
+    rename(&live, &early.id, "Early bird").await.unwrap();
+    live.pay(&early);
+    live.wait_running(&early.id).await;
+    wait::until("nothing is left to do", PATIENCE, || async {
+        let left = "SELECT count(*) FROM servers WHERE respec_us IS NOT NULL";
+        sql::count(&live.store.db, left).await == 0
+    })
+    .await;
+    assert_eq!(
+        live.world.panel.server(&early.id).unwrap().name,
+        "Early bird"
+    );
+    assert_eq!(live.world.panel.count_route("PATCH", DETAILS), 1);
+    let refused = rename(&live, &order.id, " ").await.unwrap_err();
+    assert_eq!(fields(&refused), ["server_name"]);
+    live.close().await;
+}

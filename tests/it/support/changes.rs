@@ -1,0 +1,35 @@
+//! What customers change of what they have.
+
+use spawnpoint::rpc::proto;
+use tonic::Status;
+use uuid::Uuid;
+
+use super::live::Live;
+
+/// Asks for another plan, as an operator.
+pub async fn ask(
+    live: &Live,
+    order_id: &str,
+    plan_id: &str,
+    addon_ids: &[&str],
+) -> Result<proto::Order, Status> {
+    let message = proto::ChangePlanRequest {
+        order_id: order_id.to_owned(),
+        plan_id: plan_id.to_owned(),
+        addon_ids: addon_ids.iter().map(|id| (*id).to_owned()).collect(),
+        request_id: Uuid::new_v4().to_string(),
+    };
+    let answer = live.orders().change_plan(live.operator(message)).await?;
+    Ok(answer.into_inner().order.unwrap())
+}
+
+/// Gives a server another name, as an operator.
+pub async fn rename(live: &Live, order_id: &str, name: &str) -> Result<proto::Order, Status> {
+    let message = proto::RenameServerRequest {
+        order_id: order_id.to_owned(),
+        server_name: name.to_owned(),
+        request_id: String::new(),
+    };
+    let answer = live.orders().rename_server(live.operator(message)).await?;
+    Ok(answer.into_inner().order.unwrap())
+}
