@@ -1,5 +1,5 @@
 //! Changes of an order's plan on their way: what is wanted, what Stripe was told of it, and what
-//! the server still has to follow.
+//! the server still has to follow. And the end that we planned for what was not delivered.
 
 use crate::ddl::step;
 
@@ -21,10 +21,14 @@ step!(
             paid_us bigint
         )",
         "ALTER TABLE billing ADD COLUMN prices {json}",
+        "ALTER TABLE billing ADD COLUMN ends_undelivered_us bigint",
         "ALTER TABLE servers ADD COLUMN respec_us bigint",
+        "ALTER TABLE servers ADD COLUMN rename_us bigint",
     ],
     [
+        "ALTER TABLE servers DROP COLUMN rename_us",
         "ALTER TABLE servers DROP COLUMN respec_us",
+        "ALTER TABLE billing DROP COLUMN ends_undelivered_us",
         "ALTER TABLE billing DROP COLUMN prices",
         "DROP TABLE order_changes",
     ]

@@ -11,7 +11,12 @@ use crate::{
         refunds,
         stripe_events::{self, NewEvent, Source, State},
     },
-    domain::{self, OrderId, SECOND_US, ids::parse_uuid, order::Facts, refund::RefundReason},
+    domain::{
+        self, OrderId, SECOND_US,
+        ids::parse_uuid,
+        order::{Facts, is_settled},
+        refund::RefundReason,
+    },
     stripe::events::{self, Event, ParseError, Subject},
 };
 
@@ -187,10 +192,7 @@ async fn apply(
 /// them again before anything moves.
 fn stray_payment<'a>(facts: &Facts, subject: &'a Subject) -> Option<(&'a str, RefundReason)> {
     let session_id = subject.session.as_deref()?;
-    let paid = matches!(
-        subject.payment_status.as_deref(),
-        Some("paid" | "no_payment_required")
-    );
+    let paid = subject.payment_status.as_deref().is_some_and(is_settled);
     let named = subject.order_ref.as_deref().and_then(parse_uuid) == Some(facts.order.id.0);
     let known = &facts.billing;
     let own = known.session_id.as_deref() == Some(session_id);
@@ -259,10 +261,7 @@ async fn hint(tx: &Tx, facts: &Facts, event: &Event, now_us: i64) -> Result<(), 
     if let (None, Some(session)) = (&facts.billing.session_id, &subject.session) {
         billing::hint_session(tx, id, session).await?;
     }
-    let paid = matches!(
-        subject.payment_status.as_deref(),
-        Some("paid" | "no_payment_required")
-    );
+    let paid = subject.payment_status.as_deref().is_some_and(is_settled);
     billing::add_hint(tx, id, paid.then_some(now_us)).await?;
     if event.kind == "checkout.session.async_payment_failed" {
         billing::hint_payment_failed(tx, id, now_us).await?;

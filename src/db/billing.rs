@@ -12,7 +12,11 @@ use super::{
     convert::{json, to_json},
     entity::billing,
 };
-use crate::domain::{OrderId, entitlement::Standing, order::EndWish};
+use crate::domain::{
+    OrderId,
+    entitlement::Standing,
+    order::{EndWish, is_settled},
+};
 
 /// A request body as stored: pairs in the order they are sent.
 pub type Form = Vec<(String, String)>;
@@ -55,6 +59,7 @@ pub async fn insert(
         refunds_due: 0,
         refund_next_us: None,
         prices: None,
+        ends_undelivered_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -175,6 +180,24 @@ pub async fn set_wish(tx: &Tx, id: OrderId, wish: EndWish, now_us: i64) -> Resul
         order_id: Unchanged(id.0),
         wish: Set(wish.to_string()),
         wish_us: Set(Some(now_us)),
+        // What was planned for want of a server is now its customer's own business.
+        ends_undelivered_us: Set(None),
+        ..Default::default()
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Notes since when its subscription ends with its period because nothing was delivered; none:
+/// it does not, or no longer for that.
+pub async fn set_ends_undelivered(
+    tx: &Tx,
+    id: OrderId,
+    since_us: Option<i64>,
+) -> Result<(), Error> {
+    let change = billing::ActiveModel {
+        order_id: Unchanged(id.0),
+        ends_undelivered_us: Set(since_us),
         ..Default::default()
     };
     change.update(&**tx).await?;
@@ -295,13 +318,10 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<Option<String
     if row.confirmed_at_us.is_none() && read.confirmed {
         change.confirmed_at_us = Set(Some(read.read_us));
     }
-    let paid = read.session.as_ref().is_some_and(|session| {
-        session.status == "complete"
-            && matches!(
-                session.payment_status.as_str(),
-                "paid" | "no_payment_required"
-            )
-    });
+    let paid = read
+        .session
+        .as_ref()
+        .is_some_and(|session| session.status == "complete" && is_settled(&session.payment_status));
     let late = paid && row.confirmed_at_us.is_none() && row.wish == EndWish::Now.as_str();
     let paid_late = row.session_id.filter(|_| late);
     if let Some(subscription) = &read.subscription {

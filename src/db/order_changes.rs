@@ -36,12 +36,13 @@ pub async fn insert(tx: &Tx, id: OrderId, change: &PlanChange) -> Result<(), Err
     Ok(())
 }
 
-/// The change of an order.
+/// The change of an order that is not paid yet: once it is, its row says what was before.
 pub async fn find(
     connection: &impl ConnectionTrait,
     id: OrderId,
 ) -> Result<Option<PlanChange>, Error> {
     let row = order_changes::Entity::find_by_id(id.0)
+        .filter(order_changes::Column::PaidUs.is_null())
         .one(connection)
         .await?;
     let Some(row) = row else { return Ok(None) };
@@ -124,6 +125,15 @@ pub async fn set_paid(
     };
     change.update(&**tx).await?;
     Ok(())
+}
+
+/// Forgets a change that is not paid. Tells whether there was one.
+pub async fn remove_unpaid(tx: &Tx, id: OrderId) -> Result<bool, Error> {
+    let deleted = order_changes::Entity::delete_by_id(id.0)
+        .filter(order_changes::Column::PaidUs.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(deleted.rows_affected > 0)
 }
 
 /// Forgets the change: it is done, or nothing comes of it. Doing it twice is the same as once.

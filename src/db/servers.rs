@@ -52,6 +52,7 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         operator_suspended_us: None,
         terminated_us: None,
         respec_us: None,
+        rename_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -317,7 +318,17 @@ pub async fn reset_reinstalls(tx: &Tx, id: OrderId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Notes that name and limits on the panel are to follow the order's.
+/// Notes that the name on the panel is to follow the order's.
+pub async fn set_rename(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    let change = servers::ActiveModel {
+        rename_us: Set(Some(now_us)),
+        ..change(id)
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Notes that the limits on the panel are to follow the order's.
 pub async fn set_respec(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     let change = servers::ActiveModel {
         respec_us: Set(Some(now_us)),
@@ -327,11 +338,12 @@ pub async fn set_respec(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> 
     Ok(())
 }
 
-/// Notes that they are what was wanted then; what was wanted later is still to come.
-pub async fn clear_respec(
+/// Notes that the panel's name and limits are what was wanted then; what was wanted later is still
+/// to come.
+pub async fn set_followed(
     tx: &Tx,
     id: OrderId,
-    respec_us: Option<i64>,
+    (rename_us, respec_us): (Option<i64>, Option<i64>),
     now_us: i64,
 ) -> Result<(), Error> {
     let change = servers::ActiveModel {
@@ -339,12 +351,18 @@ pub async fn clear_respec(
         ..change(id)
     };
     change.update(&**tx).await?;
-    servers::Entity::update_many()
-        .col_expr(servers::Column::RespecUs, Expr::value(None::<i64>))
-        .filter(servers::Column::OrderId.eq(id.0))
-        .filter(servers::Column::RespecUs.eq(respec_us))
-        .exec(&**tx)
-        .await?;
+    let wanted = [
+        (servers::Column::RenameUs, rename_us),
+        (servers::Column::RespecUs, respec_us),
+    ];
+    for (column, wanted_us) in wanted {
+        servers::Entity::update_many()
+            .col_expr(column, Expr::value(None::<i64>))
+            .filter(servers::Column::OrderId.eq(id.0))
+            .filter(column.eq(wanted_us))
+            .exec(&**tx)
+            .await?;
+    }
     Ok(())
 }
 

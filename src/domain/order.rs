@@ -165,7 +165,7 @@ pub struct Order {
     pub manual_addons: Vec<(String, bool)>,
     /// What the server gets.
     pub spec: Spec,
-    /// The recurring lines of the first invoice.
+    /// The recurring lines: of the first invoice, or of the plan that was changed to since.
     pub price_minor: i64,
     /// ISO 4217, lower case.
     pub currency: String,
@@ -248,6 +248,8 @@ pub struct Billing {
     pub refunds_due: i32,
     /// When that is tried next; none: at once.
     pub refund_next_us: Option<i64>,
+    /// Since when it ends with its period because nothing was delivered.
+    pub ends_undelivered_us: Option<i64>,
     /// When it ended.
     pub ended_at_us: Option<i64>,
     /// When our own read first showed it paid and matching.
@@ -301,10 +303,18 @@ pub struct Server {
     pub operator_suspended_us: Option<i64>,
     /// When an operator wanted it gone.
     pub terminated_us: Option<i64>,
-    /// Since when its name and limits on the panel are to follow the order's, while they do not.
+    /// Since when its limits on the panel are to follow the order's, while they do not.
     pub respec_us: Option<i64>,
+    /// The same of its name.
+    pub rename_us: Option<i64>,
     /// When it was deleted.
     pub deleted_us: Option<i64>,
+}
+
+/// Whether this word of Stripe's (`session.payment_status`) says that nothing is owed any more:
+/// paid, or all of it covered by a voucher.
+pub fn is_settled(payment_status: &str) -> bool {
+    matches!(payment_status, "paid" | "no_payment_required")
 }
 
 impl Billing {
@@ -315,10 +325,7 @@ impl Billing {
 
     /// The session says that nothing is owed any more.
     pub fn paid(&self) -> bool {
-        matches!(
-            self.payment_status.as_deref(),
-            Some("paid" | "no_payment_required")
-        )
+        self.payment_status.as_deref().is_some_and(is_settled)
     }
 
     /// A delayed payment failed: an event said so, and a later read showed no payment.
@@ -426,7 +433,8 @@ impl Facts {
     /// The plan that the order will have once the difference is paid.
     pub fn wanted_plan(&self) -> Option<&str> {
         let change = self.change.as_ref()?;
-        change.paid_us.is_none().then_some(change.plan_id.as_str())
+        let open = change.paid_us.is_none() && !self.billing.over();
+        open.then_some(change.plan_id.as_str())
     }
 
     /// What is known of the server, in one word.

@@ -4,19 +4,22 @@
 //! Pure. What is paid is seen from the items alone: Stripe changes them once the difference is
 //! paid, and leaves them as they are where it is not.
 
-use super::catalog::Spec;
+use super::{
+    catalog::Spec,
+    entitlement::Standing,
+    order::{EndWish, Facts, ServerState},
+};
 
 /// A change of an order's plan on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlanChange {
-    /// The wanted plan; once it is paid, the one before.
+    /// The wanted plan.
     pub plan_id: String,
     /// Its add-ons, in the order they were named.
     pub addons: Vec<String>,
-    /// Those of them that people deliver, and whether they have.
-    pub manual_addons: Vec<(String, bool)>,
-    /// What the server is to get; once that is paid, what it had before. What is held is the
-    /// larger of this and the order's own.
+    /// Those of them that people deliver.
+    pub manual_addons: Vec<String>,
+    /// What the server is to get. What is held is the larger of this and the order's own.
     pub spec: Spec,
     /// Sum of the recurring lines, minor units.
     pub price_minor: i64,
@@ -98,6 +101,26 @@ pub fn next(items: &[Item], wanted: &[String], pending_until: Option<i64>) -> Ne
         price: price.clone(),
     });
     Next::Ask(swaps.collect())
+}
+
+/// Why an order's plan cannot be changed as things stand; none where it can. Asked by the call, and
+/// again when Stripe is about to be told: whoever stands still or does not pay is not charged for
+/// more.
+pub fn hindrance(facts: &Facts) -> Option<&'static str> {
+    let (billing, server) = (&facts.billing, &facts.server);
+    if !server.ever_ran() || facts.server_state() != ServerState::Running {
+        Some("its server does not run")
+    } else if server.suspend_sent_us.is_some() || server.operator_suspended_us.is_some() {
+        Some("its server is suspended")
+    } else if billing.standing() != Standing::Good {
+        Some("its subscription is not paid")
+    } else if billing.wish == Some(EndWish::Now) || server.terminated_us.is_some() {
+        Some("it is being ended")
+    } else if facts.order.error_reason.is_some() {
+        Some("it waits for an operator")
+    } else {
+        None
+    }
 }
 
 /// The larger of two, in each respect: what is held while either may be delivered.

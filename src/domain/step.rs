@@ -9,7 +9,9 @@ use super::{
 
 mod plan;
 
-pub use plan::{given_up, looks_again_us, looks_to_settle, next_step};
+pub use plan::{
+    UNDELIVERED_ENDS_US, given_up, looks_again_us, looks_to_settle, next_step, wanted_end,
+};
 
 /// When things come due. Configurable, so that tests need not wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

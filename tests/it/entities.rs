@@ -39,7 +39,7 @@ fn change() -> PlanChange {
     PlanChange {
         plan_id: "mc-4gb".to_owned(),
         addons: vec!["extra-port".to_owned()],
-        manual_addons: vec![("analytics".to_owned(), true)],
+        manual_addons: vec!["analytics".to_owned()],
         spec: Spec {
             game: "minecraft".to_owned(),
             ram_mb: 4096,

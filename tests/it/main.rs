@@ -79,6 +79,7 @@ mod store_faults;
 mod stripe_events;
 mod stripe_troubles;
 mod timed_out_creates;
+mod undelivered;
 mod unkind_panel;
 mod unpaid;
 mod upstream_texts;

@@ -26,6 +26,9 @@ both_engines!(
     an_answer_that_is_lost_changes_nothing_twice,
     what_stripe_refuses_stands_in_nobodys_way,
     an_end_meanwhile_ends_the_change_too,
+    who_stands_still_meanwhile_is_not_charged,
+    what_people_deliver_meanwhile_stays_delivered,
+    what_stripe_does_not_let_go_of_is_shown,
     what_cannot_be_is_refused_and_changes_nothing,
     a_repeat_changes_nothing_more,
     the_last_room_is_held_for_one_of_two,
@@ -119,7 +122,7 @@ async fn a_larger_plan_is_paid_and_delivered(engine: Engine) {
     );
     let price = paid.price.clone().unwrap();
     assert_eq!(price.currency, "usd");
-    assert!(price.amount_minor > 1399, "{price:?}");
+    assert_eq!(price.amount_minor, 1399 + 249);
     delivered(&live, &order, 4096, "4/40/2").await;
     let server = live.world.panel.server(&order.id).unwrap();
     assert_eq!((server.disk, server.cpu), (40 * 1024, 200));
@@ -131,6 +134,8 @@ async fn a_larger_plan_is_paid_and_delivered(engine: Engine) {
     wanted.sort_unstable();
     assert_eq!(prices(&live, &order), wanted);
     assert_eq!((updates(&live), written(&live)), (1, 1));
+    let names = live.world.panel.count_route("PATCH", DETAILS);
+    assert_eq!(names, 0, "its name is its customer's");
     let told = events(&live, &order).await;
     for (what, from, to) in [
         ("plan_id", "mc-2gb", "mc-4gb"),
@@ -291,6 +296,7 @@ async fn what_is_left_out_goes_and_its_rest_is_credit(engine: Engine) {
     live.wait_order(&order.id, "it is changed", |order| order.addons.is_empty())
         .await;
     assert_eq!(prices(&live, &order), ["price_test_mc_2gb_monthly"]);
+    assert_eq!(updates(&live), 2, "one swap, one removal");
     wait::until("nothing is on its way", PATIENCE, || async {
         sql::count(&live.store.db, "SELECT count(*) FROM order_changes").await == 0
     })
@@ -357,6 +363,8 @@ async fn an_end_meanwhile_ends_the_change_too(engine: Engine) {
         order.status() == OrderStatus::Canceled
     })
     .await;
+    assert_eq!(live.order(&order.id).await.pending_plan_id, "");
+    assert_eq!(held(&live, &order).await, "2/20/1", "no more than it has");
     let late = ask(&live, &order.id, "mc-4gb", &[]).await.unwrap_err();
     assert_eq!(reason(&late), "ORDER_ENDED");
     let named = rename(&live, &order.id, "Too late").await.unwrap_err();
@@ -375,6 +383,107 @@ async fn an_end_meanwhile_ends_the_change_too(engine: Engine) {
     wait::until("nothing is on its way", PATIENCE, || async {
         sql::count(&live.store.db, "SELECT count(*) FROM order_changes").await == 0
             && sql::count(&live.store.db, "SELECT count(*) FROM holds").await == 0
+    })
+    .await;
+    live.close().await;
+}
+
+/// Stripe is away when the change is asked for, and back once an operator has stopped the server.
+async fn who_stands_still_meanwhile_is_not_charged(engine: Engine) {
+    let live = Live::open_impatient(engine, &[]).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    let away = Fault::on("GET", "/v1/subscriptions/", Effect::DropBefore).always();
+    let away = stripe.inject(away);
+    ask(&live, &order.id, "mc-4gb", &[]).await.unwrap();
+    let message = proto::SuspendServerRequest {
+        order_id: order.id.clone(),
+        note: "abuse".to_owned(),
+        request_id: String::new(),
+    };
+    let mut client = live.provisioning();
+    client.suspend_server(live.operator(message)).await.unwrap();
+    live.wait_order(&order.id, "it stands still", |order| {
+        order.server_state() == proto::ServerState::Suspended
+    })
+    .await;
+    assert!(stripe.fired(away) > 0);
+    stripe.clear_faults();
+    live.wait_order(&order.id, "it is given up", |order| {
+        order.pending_plan_id.is_empty()
+    })
+    .await;
+    let told = events(&live, &order).await;
+    let given_up = "the change to mc-4gb was given up: its server does not run";
+    assert!(told.iter().any(|event| event.to == given_up), "{told:?}");
+    assert_eq!(
+        (updates(&live), held(&live, &order).await.as_str()),
+        (0, "2/20/1")
+    );
+    live.close().await;
+}
+
+async fn what_people_deliver_meanwhile_stays_delivered(engine: Engine) {
+    let live = Live::open(engine).await;
+    let addon = "discord-integration";
+    let with_addon = proto::CreateCheckoutSessionRequest {
+        addon_ids: vec![addon.to_owned()],
+        ..cart(Uuid::new_v4())
+    };
+    let order = live.buy_cart(with_addon).await;
+    let stripe = &live.world.stripe;
+    stripe
+        .set_card_declines(&order.stripe_sub_id, true)
+        .unwrap();
+    ask(&live, &order.id, "mc-4gb", &[addon]).await.unwrap();
+    wait::until("Stripe waits for a payment", PATIENCE, || async {
+        subscription(&live, &order).pending_update.is_some()
+    })
+    .await;
+    let done = proto::CompleteManualAddonRequest {
+        order_id: order.id.clone(),
+        addon_id: addon.to_owned(),
+        request_id: String::new(),
+    };
+    let mut client = live.orders();
+    client
+        .complete_manual_addon(live.operator(done))
+        .await
+        .unwrap();
+    stripe.pay_pending_update(&order.stripe_sub_id).unwrap();
+    let paid = live
+        .wait_order(&order.id, "it is paid", |order| order.plan_id == "mc-4gb")
+        .await;
+    assert!(paid.manual_addons[0].done, "{paid:?}");
+    delivered(&live, &order, 4096, "4/40/2").await;
+    live.close().await;
+}
+
+/// The larger plan is paid; the add-on that goes with the smaller one cannot be removed.
+async fn what_stripe_does_not_let_go_of_is_shown(engine: Engine) {
+    let live = Live::open(engine).await;
+    let with_addon = proto::CreateCheckoutSessionRequest {
+        addon_ids: vec!["extra-vcpu".to_owned()],
+        ..cart(Uuid::new_v4())
+    };
+    let order = live.buy_cart(with_addon).await;
+    let stripe = &live.world.stripe;
+    let effect = Effect::Status {
+        status: 400,
+        body: Some(REFUSAL.to_owned()),
+    };
+    let refused = Fault::on("POST", "/v1/subscriptions/", effect).nth(2);
+    let refused = stripe.inject(refused);
+    ask(&live, &order.id, "mc-4gb", &[]).await.unwrap();
+    live.wait_order(&order.id, "it is paid", |order| order.plan_id == "mc-4gb")
+        .await;
+    delivered(&live, &order, 4096, "4/40/2").await;
+    assert_eq!((stripe.fired(refused), updates(&live)), (1, 2));
+    stripe
+        .cancel_at_period_end(&order.stripe_sub_id, true)
+        .unwrap();
+    live.wait_order(&order.id, "it is shown", |order| {
+        order.error_reason == "PLAN_MISMATCH"
     })
     .await;
     live.close().await;

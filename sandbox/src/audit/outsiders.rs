@@ -9,7 +9,7 @@ use super::{
     Invariant, Rest, Violation,
     picture::{Case, Picture, is_paid},
 };
-use crate::stripe::{SessionStatus, SessionView, SubscriptionStatus};
+use crate::stripe::{SessionStatus, SessionView, SubscriptionStatus, SubscriptionView};
 
 pub(super) fn judge(picture: &Picture, rest: Rest, found: &mut Vec<Violation>) {
     let cases = picture.cases();
@@ -217,5 +217,24 @@ fn subscriptions(
             let text = format!("it is over, and subscription {} goes on", subscription.id);
             found.push(Violation::of(Invariant::I3, case.id(), text));
         }
+        if live && let Some(text) = other_than_bought(case, subscription) {
+            found.push(Violation::of(Invariant::I8, case.id(), text));
+        }
     }
+}
+
+/// What Stripe charges for is what the order has, once its plan was changed and nothing of that is
+/// on its way.
+fn other_than_bought(case: &Case<'_>, subscription: &SubscriptionView) -> Option<String> {
+    let own = case.billing.subscription_id.as_deref() == Some(subscription.id.as_str());
+    let settled = own && !case.over() && !case.parked() && case.order.other_spec.is_none();
+    let prices = case.billing.prices.as_deref().filter(|_| settled)?;
+    let mut bought: Vec<(String, i64)> = match serde_json::from_str::<Vec<String>>(prices) {
+        Ok(prices) => prices.into_iter().map(|price| (price, 1)).collect(),
+        Err(error) => return Some(format!("nothing known to be bought: {error}")),
+    };
+    let mut charged = subscription.items.clone();
+    bought.sort_unstable();
+    charged.sort_unstable();
+    (bought != charged).then(|| format!("it has {bought:?}, and pays for {charged:?}"))
 }

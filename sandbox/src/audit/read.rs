@@ -23,12 +23,12 @@ const ORDERS: &str = "SELECT id, user_id, status, server_state, node_id,
     FROM orders ORDER BY id";
 const BILLING: &str = "SELECT order_id, session_id, customer_id, subscription_id, hints,
     never_opened, session_status, payment_status, payment_failed_us, read_us,
-    subscription_status, suspend_since_us, ended_at_us, confirmed_at_us, refunds_due
-    FROM billing";
+    subscription_status, suspend_since_us, ended_at_us, confirmed_at_us, refunds_due,
+    CAST(prices AS text) AS prices FROM billing";
 const SERVERS: &str = "SELECT order_id, attempt, node_id, create_sent_us, create_slot_until_us,
     pterodactyl_server_id, identifier, uuid, owner_id, egg_id, first_running_us,
     observed_status, suspend_sent_us, suspended_us, operator_suspended_us,
-    terminated_us, deleted_us, respec_us FROM servers";
+    terminated_us, deleted_us, respec_us, rename_us FROM servers";
 const HOLDS: &str = "SELECT order_id, node_id, ram_gb, disk_gb, vcores, why FROM holds";
 const NODES: &str = "SELECT id, pterodactyl_node_id, max_ram_gb, max_disk_gb, max_vcores,
     reserved_headroom_gb, held_ram_gb, held_disk_gb, held_vcores FROM ptero_nodes ORDER BY id";

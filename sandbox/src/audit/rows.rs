@@ -46,6 +46,8 @@ pub(super) struct Billing {
     pub ended_at_us: Option<i64>,
     pub confirmed_at_us: Option<i64>,
     pub refunds_due: i32,
+    /// Once its plan was changed: what its subscription is for.
+    pub prices: Option<String>,
 }
 
 /// A payment that goes back.
@@ -78,6 +80,7 @@ pub(super) struct Server {
     pub terminated_us: Option<i64>,
     pub deleted_us: Option<i64>,
     pub respec_us: Option<i64>,
+    pub rename_us: Option<i64>,
 }
 
 /// Room held of a node.

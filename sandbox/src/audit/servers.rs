@@ -213,6 +213,11 @@ fn provided(case: &Case<'_>, rest: Rest, found: &mut Vec<Violation>) {
     if rest == Rest::Running || !case.confirmed() {
         return;
     }
+    let follows = case.server.respec_us.or(case.server.rename_us);
+    let looks = case.order.due_us.is_some();
+    if case.exists() && case.ever_ran() && follows.is_some() && !looks {
+        add("its server never got the name or the limits that it has by now");
+    }
     // A try that failed is shown by its count until the next one.
     let shown = !case.order.waiting_reason.is_empty() || case.order.attempts > 0;
     if !case.exists() && !shown {

@@ -14,9 +14,9 @@ use crate::{
     db::{Tx, holds, order_changes},
     domain::{
         self, OrderId,
-        entitlement::Standing,
-        order::{EndWish, Facts, ServerState},
-        plan_change::{PlanChange, larger},
+        catalog::Spec,
+        order::Facts,
+        plan_change::{PlanChange, hindrance, larger},
     },
 };
 
@@ -75,10 +75,10 @@ pub async fn change_plan(
         .make(app, |tx, facts, _, now_us| async move {
             live(&facts)?;
             ready(&facts)?;
-            let target = target.as_ref().map_err(domain::Error::clone)?;
             if wanted.is_had_by(&facts) {
                 return Ok(());
             }
+            let target = target.as_ref().map_err(domain::Error::clone)?;
             begin(&tx, &facts, target, now_us).await
         })
         .await
@@ -91,18 +91,7 @@ fn ready(facts: &Facts) -> Result<(), Error> {
         let message = "an earlier change of the plan is on its way";
         return Err(refuse(facts, "CHANGE_PENDING", message));
     }
-    let why = if !facts.server.ever_ran() || facts.server_state() != ServerState::Running {
-        "its server does not run"
-    } else if facts.server.suspend_sent_us.is_some() || facts.server.operator_suspended_us.is_some()
-    {
-        "its server is suspended"
-    } else if facts.billing.standing() != Standing::Good {
-        "its subscription is not paid"
-    } else if facts.billing.wish == Some(EndWish::Now) || facts.server.terminated_us.is_some() {
-        "it is being ended"
-    } else if facts.order.error_reason.is_some() {
-        "it waits for an operator"
-    } else {
+    let Some(why) = hindrance(facts) else {
         return Ok(());
     };
     Err(refuse(facts, "SERVER_NOT_READY", why))
@@ -126,41 +115,24 @@ async fn target(app: &App, facts: &Facts, wanted: &Wanted) -> Result<PlanChange,
     if plan.item_type.as_str() != order.item_type {
         return Err(incompatible("another type of server"));
     }
-    let Some(mut spec) = basket.spec().filter(|spec| spec.game == order.spec.game) else {
+    let Some(spec) = basket.spec().filter(|spec| spec.game == order.spec.game) else {
         return Err(incompatible("another game"));
     };
-    // The server keeps the ports that it listens on.
-    spec.ports = order.spec.ports;
-    if spec.disk_mb < order.spec.disk_mb {
-        let metadata = vec![
-            ("plan_id", plan.id.clone()),
-            ("disk_mb", spec.disk_mb.to_string()),
-            ("used_disk_mb", order.spec.disk_mb.to_string()),
-        ];
-        let message = "a server's disk does not shrink";
-        return Err(domain::Error::precondition("DISK_SHRINK", message, metadata).into());
-    }
     let cart = checkout::Cart::of(basket, &order.term, &order.region, spec)?;
     if cart.currency() != order.currency {
         return Err(incompatible("another currency"));
     }
     checkout::prices::check(app, &cart).await?;
-    Ok(planned(facts, wanted, &cart))
+    Ok(planned(wanted, &cart))
 }
 
-/// The change to a cart. Of what people deliver they have delivered what they had before.
-fn planned(facts: &Facts, wanted: &Wanted, cart: &checkout::Cart) -> PlanChange {
-    let done = |id: &str| {
-        let had = facts.order.manual_addons.iter();
-        had.clone().any(|(had, done)| had == id && *done)
-    };
+/// The change to a cart.
+fn planned(wanted: &Wanted, cart: &checkout::Cart) -> PlanChange {
     let manual = cart.addons.iter().filter(|addon| addon.manual);
     PlanChange {
         plan_id: cart.plan.id.clone(),
         addons: wanted.addon_ids.clone(),
-        manual_addons: manual
-            .map(|addon| (addon.id.clone(), done(&addon.id)))
-            .collect(),
+        manual_addons: manual.map(|addon| addon.id.clone()).collect(),
         spec: cart.spec.clone(),
         price_minor: cart.total_minor(),
         prices: cart
@@ -177,8 +149,22 @@ fn planned(facts: &Facts, wanted: &Wanted, cart: &checkout::Cart) -> PlanChange 
 
 /// Holds what the larger of both plans needs, where the server is, and stores the change.
 async fn begin(tx: &Tx, facts: &Facts, target: &PlanChange, now_us: i64) -> Result<(), Error> {
-    let id = facts.order.id;
-    if !holds::resize(tx, id, larger(&facts.order.spec, &target.spec)).await? {
+    let (id, had) = (facts.order.id, &facts.order.spec);
+    if target.spec.disk_mb < had.disk_mb {
+        let metadata = vec![
+            ("plan_id", target.plan_id.clone()),
+            ("disk_mb", target.spec.disk_mb.to_string()),
+            ("sold_disk_mb", had.disk_mb.to_string()),
+        ];
+        let message = "a server's disk does not shrink";
+        return Err(domain::Error::precondition("DISK_SHRINK", message, metadata).into());
+    }
+    // The server keeps the ports that it listens on.
+    let spec = Spec {
+        ports: had.ports,
+        ..target.spec.clone()
+    };
+    if !holds::resize(tx, id, larger(had, &spec)).await? {
         let metadata = vec![
             ("plan_id", target.plan_id.clone()),
             ("region", facts.order.region.clone()),
@@ -187,6 +173,7 @@ async fn begin(tx: &Tx, facts: &Facts, target: &PlanChange, now_us: i64) -> Resu
         return Err(domain::Error::precondition("NO_CAPACITY", message, metadata).into());
     }
     let change = PlanChange {
+        spec,
         asked_us: now_us,
         ..target.clone()
     };

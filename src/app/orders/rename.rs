@@ -29,7 +29,7 @@ pub async fn rename_server(
             }
             orders::set_server_name(&tx, id, name).await?;
             // Also where the server is still to be made: its create may be on its way.
-            Ok(servers::set_respec(&tx, id, now_us).await?)
+            Ok(servers::set_rename(&tx, id, now_us).await?)
         })
         .await
 }

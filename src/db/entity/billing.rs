@@ -51,6 +51,7 @@ pub struct Model {
     pub refund_next_us: Option<i64>,
     #[sea_orm(column_type = "JsonBinary")]
     pub prices: Option<Json>,
+    pub ends_undelivered_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

@@ -46,6 +46,7 @@ pub struct Model {
     pub operator_suspended_us: Option<i64>,
     pub terminated_us: Option<i64>,
     pub respec_us: Option<i64>,
+    pub rename_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

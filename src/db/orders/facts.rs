@@ -83,6 +83,7 @@ struct BillingRow {
     wish_us: Option<i64>,
     refunds_due: i32,
     refund_next_us: Option<i64>,
+    ends_undelivered_us: Option<i64>,
 }
 
 /// Of `servers` what planning looks at.
@@ -113,6 +114,7 @@ struct ServerRow {
     operator_suspended_us: Option<i64>,
     terminated_us: Option<i64>,
     respec_us: Option<i64>,
+    rename_us: Option<i64>,
 }
 
 /// Reads one order.
@@ -254,6 +256,7 @@ fn billing_part(row: BillingRow) -> Result<Billing, Error> {
         wish_us: row.wish_us,
         refunds_due: row.refunds_due,
         refund_next_us: row.refund_next_us,
+        ends_undelivered_us: row.ends_undelivered_us,
         ended_at_us: row.ended_at_us,
         confirmed_at_us: row.confirmed_at_us,
         read_us: row.read_us,
@@ -284,6 +287,7 @@ fn server_part(row: ServerRow) -> Server {
         operator_suspended_us: row.operator_suspended_us,
         terminated_us: row.terminated_us,
         respec_us: row.respec_us,
+        rename_us: row.rename_us,
         deleted_us: row.deleted_us,
     }
 }

@@ -6,9 +6,13 @@
 
 use super::{Step, Timing};
 use crate::domain::{
+    DAY_US,
     entitlement::Entitlement,
     order::{Changing, EndWish, ErrorReason, Facts, WaitingReason},
 };
+
+/// So long before the end of its period the subscription of what was never delivered is to end.
+pub const UNDELIVERED_ENDS_US: i64 = DAY_US;
 
 /// The next step. Every combination of facts has one.
 pub fn next_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
@@ -50,12 +54,12 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     match entitled_step(facts, timing, now_us) {
         Some(step) if step.kind().is_some() => step,
         // Whatever else it waits for, and parked or not.
-        _ if facts.billing.wish.is_some() => Step::PlanEnd,
+        _ if wanted_end(facts, now_us).is_some() => Step::PlanEnd,
         _ if change_due(facts, now_us) => Step::ChangePlan,
         Some(step) => step,
         // A server that ran and failed later keeps its place; parked means hands off.
         None if parked(facts) => Step::Rest(None),
-        None if usable(facts) && facts.server.respec_us.is_some() => Step::ApplySpec,
+        None if usable(facts) && follows(facts) => Step::ApplySpec,
         None => provision_step(facts, timing, now_us),
     }
 }
@@ -81,8 +85,35 @@ pub fn looks_again_us(facts: &Facts, timing: &Timing, now_us: i64) -> Option<i64
         .into_iter()
         .chain(end_us)
         .chain(gives_up_us)
+        .chain(ends_undelivered_us(facts).filter(|ends_us| *ends_us > now_us))
         .chain(own_times(facts, now_us))
         .min()
+}
+
+/// How the subscription is to end: as its customer wishes, else with its period where nothing was
+/// delivered by then, so that nobody pays for another one; and not after all where it came.
+pub fn wanted_end(facts: &Facts, now_us: i64) -> Option<EndWish> {
+    let billing = &facts.billing;
+    if billing.wish.is_some() || billing.over() {
+        return billing.wish;
+    }
+    if facts.server.ever_ran() {
+        return billing.ends_undelivered_us.map(|_| EndWish::Never);
+    }
+    let due = ends_undelivered_us(facts).is_some_and(|ends_us| ends_us <= now_us);
+    due.then_some(EndWish::WithItsPeriod)
+}
+
+/// When the end of a subscription is planned unless its server ran by then.
+fn ends_undelivered_us(facts: &Facts) -> Option<i64> {
+    let billing = &facts.billing;
+    let undelivered = billing.confirmed()
+        && !billing.over()
+        && billing.wish.is_none()
+        && billing.cancel_at_us.is_none()
+        && !facts.server.ever_ran();
+    let period_us = billing.current_period_end_us.filter(|_| undelivered)?;
+    Some(period_us.saturating_sub(UNDELIVERED_ENDS_US))
 }
 
 /// What has times of its own, whatever else the order waits for.
@@ -106,6 +137,11 @@ fn change_due(facts: &Facts, now_us: i64) -> bool {
     };
     facts.billing.subscription_id.is_some()
         && change.look_us.is_none_or(|look_us| look_us <= now_us)
+}
+
+/// Whether name or limits on the panel are to follow the order's.
+fn follows(facts: &Facts) -> bool {
+    facts.server.respec_us.is_some() || facts.server.rename_us.is_some()
 }
 
 /// Whether its customer can use its server, or could.

@@ -1,5 +1,5 @@
-//! ApplySpec: gives a server the name and the limits that its order has by now. What was held
-//! for a change of plan goes back with it.
+//! ApplySpec: gives a server the name or the limits that its order has by now, whichever was
+//! changed. What was held for a change of plan goes back with it.
 //!
 //! The panel's traps: both calls write whole, so that what is left out is lost; and an answer of
 //! the limits says nothing of the node, which learns of them at the server's next start.
@@ -32,7 +32,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         return Ok(work.patiently(WaitingReason::Installing));
     }
     let order = &facts.order;
-    if server.name != order.server_name {
+    if facts.server.rename_us.is_some() && server.name != order.server_name {
         if !work.outlasts_a_call() {
             return Ok(work.later(WaitingReason::PanelUnavailable));
         }
@@ -48,7 +48,9 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         };
     }
     let build = build(&server, &order.spec);
-    if (server.limits, server.features) != (build.limits, build.features) {
+    let differs =
+        |server: &Server| (server.limits, server.features) != (build.limits, build.features);
+    if facts.server.respec_us.is_some() && differs(&server) {
         // After the lease's end somebody else may have given it other limits meanwhile.
         if !work.outlasts_a_call() {
             return Ok(work.later(WaitingReason::PanelUnavailable));
@@ -57,7 +59,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             Ok(server) => server,
             Err(error) => return Ok(work.slowed(work.panel_failed(&error))),
         };
-        if (server.limits, server.features) != (build.limits, build.features) {
+        if differs(&server) {
             return Ok(work.patiently(WaitingReason::PanelUnavailable));
         }
     }
@@ -72,7 +74,8 @@ fn build(server: &Server, spec: &Spec) -> Build {
         limits: Limits {
             memory: spec.ram_mb,
             swap: spec.swap_mb,
-            disk: spec.disk_mb,
+            // It may have been given more by hand, and use it.
+            disk: spec.disk_mb.max(server.limits.disk),
             io: server.limits.io,
             cpu: spec.cpu_percent,
         },
@@ -87,14 +90,15 @@ fn build(server: &Server, spec: &Spec) -> Build {
 /// Stores what the server has now.
 async fn follows(work: &Work, facts: &Facts, server: &Server) -> Result<Outcome, Error> {
     let (id, observed) = (work.id(), &created::observed(server));
-    let (respec_us, need) = (facts.server.respec_us, facts.order.spec.need());
+    let wanted_us = (facts.server.rename_us, facts.server.respec_us);
+    let need = facts.order.spec.need();
     let paid = facts
         .change
         .as_ref()
         .is_some_and(|change| change.paid_us.is_some());
     work.store(Step::ApplySpec, |tx, now_us| async move {
         servers::set_observed(&tx, id, observed, false, now_us).await?;
-        servers::clear_respec(&tx, id, respec_us, now_us).await?;
+        servers::set_followed(&tx, id, wanted_us, now_us).await?;
         if paid {
             order_changes::remove(&tx, id).await?;
             holds::resize(&tx, id, need).await?;

@@ -24,6 +24,8 @@ use crate::{
 /// Stripe forgets idempotency keys after a day: a request that was never answered is not
 /// repeated after this.
 const KEY_KNOWN_US: i64 = 23 * 3600 * SECOND_US;
+/// One that was never sent is not sent any more after this.
+const ASKED_US: i64 = 3600 * SECOND_US;
 
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let change = order_changes::find(work.app.db.read(), work.id()).await?;
@@ -47,6 +49,9 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         Next::Trim(ids) => trim(work, facts, &change, subscription_id, &ids).await,
         Next::Ask(_) if change.answered => {
             drop_change(work, facts, &change, "the difference was not paid").await
+        }
+        Next::Ask(_) if Standing::of(Some(&found.status)) != Standing::Good => {
+            drop_change(work, facts, &change, "its subscription is not paid").await
         }
         Next::Ask(swaps) => ask(work, facts, &change, subscription_id, &swaps).await,
     }
@@ -73,11 +78,13 @@ async fn ask(
     swaps: &[Swap],
 ) -> Result<Outcome, Error> {
     let (id, now_us) = (work.id(), work.app.db.now().await?);
-    if change
-        .sent_us
-        .is_some_and(|sent_us| now_us - sent_us > KEY_KNOWN_US)
-    {
-        return drop_change(work, facts, change, "Stripe never answered").await;
+    let stale = match change.sent_us {
+        Some(sent_us) => now_us - sent_us > KEY_KNOWN_US,
+        // Nobody who asked so long ago expects to be charged now.
+        None => now_us - change.asked_us > ASKED_US,
+    };
+    if stale {
+        return drop_change(work, facts, change, "Stripe did not answer in time").await;
     }
     let request = match &change.request {
         Some(request) => request.clone(),
@@ -85,10 +92,19 @@ async fn ask(
     };
     if change.request.is_none() {
         let request = &request;
-        work.store(Step::ChangePlan, |tx, now_us| async move {
-            Ok(order_changes::set_sent(&tx, id, request, now_us).await?)
-        })
-        .await?;
+        let now = work
+            .store(Step::ChangePlan, |tx, now_us| async move {
+                // Much may have happened since it was asked for.
+                let now = orders::find(&*tx, id).await?;
+                if now.is_some_and(|now| plan_change::hindrance(&now).is_none()) {
+                    order_changes::set_sent(&tx, id, request, now_us).await?;
+                }
+                Ok(())
+            })
+            .await?;
+        if let Some(why) = plan_change::hindrance(&now) {
+            return drop_change(work, facts, change, why).await;
+        }
     }
     if let Err(instead) = fresh::ours_still(work).await? {
         return Ok(instead);
@@ -168,7 +184,12 @@ async fn trim(
             paid(work, facts, change).await
         }
         Ok(_) => Ok(work.patiently(WaitingReason::StripeUnavailable)),
-        // Removed by somebody else meanwhile, or never to be removed: counted, and read again.
+        // What is wanted is paid, and delivered; what Stripe does not let go of shows as a
+        // mismatch at the next read.
+        Err(error @ (stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. })) => {
+            tracing::warn!(%error, "Stripe");
+            paid(work, facts, change).await
+        }
         Err(error) => Ok(sync_billing::failed(work, &error)),
     }
 }
@@ -183,11 +204,13 @@ async fn wait(work: &Work, change: &PlanChange, until: i64) -> Result<Outcome, E
     let (id, timing) = (work.id(), work.app.settings.timing);
     let until_us = until.saturating_mul(SECOND_US) + timing.session_grace_us;
     work.store(Step::ChangePlan, |tx, now_us| async move {
-        // An answer that was lost on its way is one.
-        order_changes::set_answered(&tx, id).await?;
+        // An answer that was lost on its way is one; but the change may be somebody else's.
+        if change.sent_us.is_some() {
+            order_changes::set_answered(&tx, id).await?;
+        }
         let age_us = now_us - change.asked_us;
         let next_us = now_us + age_us.max(timing.delayed_payment_us);
-        let soonest_us = now_us + timing.settle_again_us;
+        let soonest_us = now_us + timing.session_grace_us;
         let look_us = until_us.clamp(soonest_us, next_us.max(soonest_us));
         Ok(order_changes::set_look(&tx, id, Some(look_us)).await?)
     })
@@ -198,14 +221,20 @@ async fn wait(work: &Work, change: &PlanChange, until: i64) -> Result<Outcome, E
 /// The order has its new plan. The larger of both is held until the server has it too.
 async fn paid(work: &Work, facts: &Facts, change: &PlanChange) -> Result<Outcome, Error> {
     let (id, order) = (work.id(), &facts.order);
-    let bought = &Bought {
-        plan_id: &change.plan_id,
-        addons: &change.addons,
-        manual_addons: &change.manual_addons,
-        spec: &change.spec,
-        price_minor: change.price_minor,
-    };
     work.store(Step::ChangePlan, |tx, now_us| async move {
+        // People may have delivered something meanwhile.
+        let now = orders::find(&*tx, id).await?;
+        let had = now.map(|now| now.order.manual_addons).unwrap_or_default();
+        let delivered = |id: &String| had.contains(&(id.clone(), true));
+        let manual = change.manual_addons.iter();
+        let manual: Vec<(String, bool)> = manual.map(|id| (id.clone(), delivered(id))).collect();
+        let bought = &Bought {
+            plan_id: &change.plan_id,
+            addons: &change.addons,
+            manual_addons: &manual,
+            spec: &change.spec,
+            price_minor: change.price_minor,
+        };
         orders::set_bought(&tx, id, bought).await?;
         billing::set_prices(&tx, id, &change.prices).await?;
         order_changes::set_paid(&tx, id, &order.plan_id, &order.spec, now_us).await?;

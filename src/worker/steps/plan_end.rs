@@ -1,12 +1,14 @@
-//! PlanEnd: has a subscription end with the period that is paid for, or not after all.
+//! PlanEnd: has a subscription end with the period that is paid for, or not after all: as its
+//! customer wishes, or because nothing was delivered, and nobody pays for more of that.
 
 use super::sync_billing;
 use crate::{
     app::Error,
     db::{billing, order_events, orders},
     domain::{
+        SECOND_US,
         order::{EndWish, Facts, WaitingReason},
-        step::Step,
+        step::{Step, UNDELIVERED_ENDS_US, wanted_end},
     },
     stripe::{self, PlannedEnd, Subscription},
     worker::{claim::Work, driver::Outcome},
@@ -21,19 +23,32 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         Ok(found) => found,
         Err(error) => return Ok(sync_billing::failed(work, &error)),
     };
-    if let Some(end) = left_to_do(facts.billing.wish, &found) {
+    let now_us = work.app.db.now().await?;
+    let wish = wanted_end(facts, now_us);
+    // Of ours, for want of a server: no customer has wished it.
+    let ours = facts.billing.wish.is_none();
+    if ours && wish == Some(EndWish::WithItsPeriod) && renewed(&found, now_us) {
+        return sync_billing::take(work, facts).await;
+    }
+    if let Some(end) = left_to_do(wish, &found) {
+        if ours && wish == Some(EndWish::WithItsPeriod) {
+            note_undelivered(work, facts).await?;
+        }
         // Asked again it does no more than once, and it was read before: a key of its own for
         // each wish and claim, so that no stored answer stands in the way of the next.
         let (wish_us, fence) = (facts.billing.wish_us.unwrap_or(0), facts.order.fence);
         let key = format!("end:{}:{wish_us}:{fence}:{end:?}", work.id());
         match stripe.plan_end(subscription_id, end, &key).await {
             // Stripe keeps a planned end in two places: the other one may be set as well.
-            Ok(now) if left_to_do(facts.billing.wish, &now).is_some() => {
+            Ok(now) if left_to_do(wish, &now).is_some() => {
                 return Ok(work.patiently(WaitingReason::StripeUnavailable));
             }
             Ok(_) => {}
             // It may have ended this very moment; or Stripe will never do it, and the wish must
             // not stand in the way of all that follows.
+            Err(stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. }) if ours => {
+                return Ok(work.patiently(WaitingReason::StripeUnavailable));
+            }
             Err(error @ (stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. })) => {
                 tracing::warn!(%error, "Stripe");
                 give_up(work, facts, "Stripe refused to change the planned end").await?;
@@ -45,13 +60,43 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let outcome = sync_billing::take(work, facts).await?;
     if outcome == Outcome::Again {
         let (id, wish_us) = (work.id(), facts.billing.wish_us);
-        work.store(Step::PlanEnd, |tx, _| async move {
-            billing::clear_wish(&tx, id, wish_us).await?;
-            Ok(orders::set_done(&tx, id).await?)
+        let note = &work.note(Step::PlanEnd.name());
+        work.store(Step::PlanEnd, |tx, now_us| async move {
+            if !ours {
+                billing::clear_wish(&tx, id, wish_us).await?;
+                orders::set_done(&tx, id).await?;
+            } else if wish == Some(EndWish::Never) {
+                billing::set_ends_undelivered(&tx, id, None).await?;
+                let text = "delivered after all: the subscription goes on";
+                order_events::remark(&tx, id, text, note, now_us).await?;
+            }
+            Ok(())
         })
         .await?;
     }
     Ok(outcome)
+}
+
+/// Whether its period is not the one that is about to end: Stripe is further than what was stored.
+fn renewed(found: &Subscription, now_us: i64) -> bool {
+    let end_us = found.current_period_end.unwrap_or(0) * SECOND_US;
+    end_us - UNDELIVERED_ENDS_US > now_us
+}
+
+/// Notes that the end is ours, before Stripe is told: it is taken back if the server comes.
+async fn note_undelivered(work: &Work, facts: &Facts) -> Result<(), Error> {
+    let (id, note) = (work.id(), &work.note(Step::PlanEnd.name()));
+    let noted = facts.billing.ends_undelivered_us.is_some();
+    work.store(Step::PlanEnd, |tx, now_us| async move {
+        if noted {
+            return Ok(());
+        }
+        billing::set_ends_undelivered(&tx, id, Some(now_us)).await?;
+        let text = "nothing was delivered: the subscription ends with its period";
+        Ok(order_events::remark(&tx, id, text, note, now_us).await?)
+    })
+    .await?;
+    Ok(())
 }
 
 /// What Stripe still has to be told. Whoever planned the end, here or in Stripe's own portal,

@@ -4,24 +4,25 @@
 
 use std::time::Duration;
 
-use super::{PATIENCE, cancel_subscription::void_invoices, created, fresh};
+use super::{PATIENCE, cancel_subscription::void_invoices, fresh};
 use crate::{
     app::Error,
     db::{
-        billing, order_events,
-        orders::{self, Progress},
+        order_events, orders,
         refunds::{self, Done},
     },
     domain::{
         OrderId,
         entitlement::Standing,
-        order::{EndWish, Facts, WaitingReason},
+        order::{Facts, is_settled},
         refund::{DueRefund, RefundReason},
-        step::{Step, given_up},
+        step::Step,
     },
     stripe::{self, Form, Payment, Session},
     worker::{claim::Work, driver::Outcome, jittered, micros},
 };
+
+mod give_up;
 
 /// What Stripe refuses may be possible tomorrow; more often nobody asks.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 3600);
@@ -56,7 +57,7 @@ impl From<Error> for NotDone {
 /// nor holds up another step.
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(refund) = refunds::due(work.app.db.read(), work.id()).await? else {
-        return give_up(work, facts).await;
+        return give_up::take(work, facts).await;
     };
     let failure = match attempt(work, facts, &refund).await {
         Ok(paid_back) => {
@@ -131,7 +132,7 @@ async fn attempt(work: &Work, facts: &Facts, refund: &DueRefund) -> Result<Done,
     let subscription_id = match (session.status.as_str(), session.payment_status.as_str()) {
         ("expired", _) => return Ok(Done::default()),
         ("open", _) => return Err(expire(work, facts, &refund.session_id).await),
-        ("complete", "paid" | "no_payment_required") => session.subscription.as_deref(),
+        ("complete", word) if is_settled(word) => session.subscription.as_deref(),
         // A delayed payment is under way, or a word that nobody knows.
         _ => None,
     };
@@ -146,56 +147,6 @@ async fn attempt(work: &Work, facts: &Facts, refund: &DueRefund) -> Result<Done,
         refund.reason,
     )
     .await
-}
-
-/// Ends an order that could not be fulfilled: its subscription first, then the payment. The panel
-/// is looked at before: its server may have become ready, and nobody had looked.
-async fn give_up(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
-    let timing = &work.app.settings.timing;
-    let now_us = work.app.db.now().await?;
-    let Some(session_id) = &facts.billing.session_id else {
-        return Ok(Outcome::Again);
-    };
-    if !given_up(facts, timing, now_us) {
-        return Ok(Outcome::Again);
-    }
-    if let (true, Some(panel_id)) = (facts.server.exists(), facts.server.panel_id) {
-        let server = match fresh::look(work, Step::Refund, panel_id, true).await? {
-            Ok(server) => server,
-            Err(instead) => return Ok(instead),
-        };
-        match server.status.as_deref() {
-            Some("installing" | "install_failed" | "reinstall_failed") => {}
-            None => {
-                created::observe(work, Step::Refund, &server).await?;
-                return Ok(Outcome::Again);
-            }
-            Some(_) => return Ok(work.patiently(WaitingReason::Installing)),
-        }
-    }
-    let (id, note) = (work.id(), &work.note(Step::Refund.name()));
-    work.store(Step::Refund, |tx, now_us| async move {
-        // It may have become ready since it was planned.
-        let now = orders::find(&*tx, id).await?;
-        let still = now.is_some_and(|facts| given_up(&facts, timing, now_us));
-        let reason = RefundReason::Unfulfillable;
-        if still && refunds::decide(&tx, id, session_id, reason, now_us).await? {
-            metrics::counter!("spawnpoint_orders_given_up_total").increment(1);
-            billing::set_wish(&tx, id, EndWish::Now, now_us).await?;
-            // What stood in its way does not stand in the way of its end.
-            let progress = &Progress {
-                waiting: None,
-                error: None,
-                attempts: 0,
-            };
-            orders::set_progress(&tx, id, progress).await?;
-            let text = format!("given up: {}", reason.text());
-            order_events::remark(&tx, id, &text, note, now_us).await?;
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(Outcome::Again)
 }
 
 /// Whether the account that our key leads to is the order's: else nothing that is missing there

@@ -7,14 +7,14 @@ use crate::{
     app::Error,
     db::{
         billing::{self, Read, SessionRead, SubscriptionRead},
-        order_changes, order_events,
+        holds, order_changes, order_events,
         orders::{self, Progress},
         refunds,
     },
     domain::{
         SECOND_US,
         entitlement::Standing,
-        order::{ErrorReason, Facts, WaitingReason},
+        order::{ErrorReason, Facts, WaitingReason, is_settled},
         refund::RefundReason,
         step::Step,
     },
@@ -96,11 +96,7 @@ async fn first(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
 }
 
 fn paid(session: &Session) -> bool {
-    let settled = matches!(
-        session.payment_status.as_str(),
-        "paid" | "no_payment_required"
-    );
-    session.status == "complete" && settled
+    session.status == "complete" && is_settled(&session.payment_status)
 }
 
 /// Stores what was read, and parks what was not ordered. What somebody changed at Stripe and
@@ -114,6 +110,9 @@ async fn store(
     let (id, order, finding) = (work.id(), &facts.order, &finding);
     let put_back = finding.is_none() && order.error_reason == Some(ErrorReason::PlanMismatch);
     let note = &work.note(Step::SyncBilling.name());
+    let over = read.subscription.as_ref().is_some_and(|found| {
+        found.ended_at_us.is_some() || Standing::of(Some(&found.status)) == Standing::Over
+    });
     work.store(Step::SyncBilling, |tx, now_us| async move {
         if let Some(session_id) = billing::set_read(&tx, id, read).await? {
             let reason = RefundReason::PaidAfterCancel;
@@ -125,8 +124,11 @@ async fn store(
         if read.confirmed {
             orders::clear_waiting(&tx, id).await?;
         }
-        // What was told of may be that a change of plan is paid.
+        // What was told of may be that a change of plan is paid; with its subscription it ends.
         order_changes::set_look(&tx, id, None).await?;
+        if over && order_changes::remove_unpaid(&tx, id).await? {
+            holds::resize(&tx, id, order.spec.need()).await?;
+        }
         if finding.is_some() || put_back {
             let progress = &Progress {
                 waiting: None,

@@ -231,7 +231,7 @@ impl Play<'_> {
     }
 
     /// A difference that waits is paid by its customer.
-    fn pay_difference(&mut self, at: Pick) -> Result<(), String> {
+    pub fn pay_difference(&mut self, at: Pick) -> Result<(), String> {
         let stripe = &self.world.standins.stripe;
         let mut waiting = stripe.subscriptions();
         waiting.retain(|one| one.pending_update.is_some());

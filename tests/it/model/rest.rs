@@ -19,6 +19,8 @@ const TURNS: usize = 60;
 const LOOK_S: i64 = 35;
 /// What a dead worker had is free after this.
 const LEASE_S: i64 = 61;
+/// Whose next look is at the end of its period is at rest: all else comes sooner.
+const FAR_S: i64 = 14 * 24 * 3600;
 /// So often in a row.
 const LOOKS: u32 = 4;
 
@@ -97,12 +99,16 @@ impl Play<'_> {
         }
         // A sweep whose process died has its turn until its lease is over.
         self.world.pass(u64::try_from(LEASE_S).unwrap_or_default());
+        self.observe();
         // No webhook will tell of them: the sweeps have to find what they would have told.
         let lost = self.told.values().filter(|told| **told == Told::Lost);
         let lost = lost.count();
         self.world.tally.many("event lost", lost);
         self.turn_until_idle()?;
         if self.wake_mended()? {
+            self.turn_until_idle()?;
+        }
+        if self.change_plans()? {
             self.turn_until_idle()?;
         }
         self.come_to_the_end_of_the_news()?;
@@ -163,7 +169,9 @@ impl Play<'_> {
             self.observe();
             self.always()?;
             let orders = self.world.orders()?;
-            let next_us = orders.iter().filter_map(|facts| facts.order.due_us).min();
+            let far_us = self.world.now_us() + FAR_S * SECOND_US;
+            let due_us = orders.iter().filter_map(|facts| facts.order.due_us);
+            let next_us = due_us.filter(|due_us| *due_us < far_us).min();
             let Some(next_us) = next_us else {
                 return Ok(());
             };
@@ -200,6 +208,21 @@ impl Play<'_> {
             }
         }
         Ok(woken)
+    }
+
+    /// In every fourth story customers take another plan at last: few servers run before. Some
+    /// cards decline, and some of those pay later.
+    fn change_plans(&mut self) -> Result<bool, String> {
+        if !self.seed.is_multiple_of(4) {
+            return Ok(false);
+        }
+        let declines = self.seed.is_multiple_of(3);
+        self.change_plan(0, declines)?;
+        self.work()?;
+        if declines && self.seed.is_multiple_of(8) {
+            self.pay_difference(0)?;
+        }
+        Ok(true)
     }
 
     /// Compares every order with the end that its story has.

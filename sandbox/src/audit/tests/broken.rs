@@ -394,6 +394,15 @@ fn a_change_is_legal_and_on_record() {
 
 #[test]
 fn a_server_runs_only_for_whom_it_was_paid() {
+    let bought = |shop: &mut Shop| {
+        shop.running().1.prices = Some("[\"price_large\"]".to_owned());
+        shop.picture.stripe.subscriptions[0].items = vec![("price_large".to_owned(), 1)];
+    };
+    assert_eq!(found(bought), (vec![], vec![]));
+    at_rest(I8, |shop| {
+        bought(shop);
+        shop.picture.stripe.subscriptions[0].items[0].0 = "price_small".to_owned();
+    });
     at_rest(I8, |shop| {
         never_ran(shop);
         ended(shop);

@@ -214,7 +214,7 @@ impl World {
             }
             (Act::Rename, _) => {
                 if !billing.over() {
-                    self.facts.server.respec_us = Some(self.now_us);
+                    self.facts.server.rename_us = Some(self.now_us);
                 }
                 return;
             }
@@ -577,6 +577,7 @@ impl World {
     fn apply_spec(&mut self) -> Outcome {
         self.never(!self.server, "gives limits to nothing");
         self.facts.server.respec_us = None;
+        self.facts.server.rename_us = None;
         let paid = |change: &Changing| change.paid_us.is_some();
         self.facts.change = self.facts.change.take().filter(|change| !paid(change));
         Outcome::Again

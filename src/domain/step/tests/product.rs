@@ -151,9 +151,11 @@ fn for_all_servers(facts: &mut Facts, check: &mut impl FnMut(&Facts)) {
             facts.server.first_running_us = (past & 1 == 1).then_some(MADE_US);
             facts.server.reinstalls = past >> 1;
             facts.server.respec_us = (past == 3).then_some(MADE_US);
+            facts.server.rename_us = (past == 1).then_some(MADE_US);
             check(facts);
         }
         facts.server.respec_us = None;
+        facts.server.rename_us = None;
         facts.server.reinstalls = 0;
         facts.server.first_running_us = Some(MADE_US);
         facts.server.suspend_sent_us = Some(MADE_US);
@@ -222,7 +224,10 @@ fn breaks_change(facts: &Facts, step: Step) -> Rules {
         ];
     }
     vec![
-        (server.respec_us.is_none(), "gives limits that it has"),
+        (
+            server.respec_us.is_none() && server.rename_us.is_none(),
+            "gives what it has",
+        ),
         (
             !server.exists() || !server.ever_ran(),
             "gives limits to what is not there",

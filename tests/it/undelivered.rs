@@ -1,0 +1,146 @@
+//! Orders that are paid and get no server before their period ends: nobody pays for another
+//! period of what never came.
+
+use std::time::Duration;
+
+use spawnpoint::rpc::proto::{self, Order, OrderStatus, ServerState};
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE, cart},
+    till, wait,
+};
+
+both_engines!(
+    what_never_comes_is_paid_for_once,
+    what_comes_after_all_goes_on,
+    what_its_customer_ended_stays_ended,
+);
+
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// An order whose installs fail, with less than a day left of what is paid for.
+async fn almost_over(live: &Live) -> Order {
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    live.world.panel.fail_install(&order.id);
+    live.pay(&order);
+    live.wait_parked(&order.id, "INSTALL_FAILED").await;
+    live.wait_until_unleased().await;
+    let stripe = &live.world.stripe;
+    let own = stripe.subscription(&live.subscription(&order)).unwrap();
+    let left = own.current_period_end - stripe.now();
+    let before = Duration::from_secs(u64::try_from(left).unwrap()) - DAY;
+    pass(live, before.saturating_sub(HOUR));
+    live.wait_until_unleased().await;
+    assert!(!ends(live, &order), "there is time left");
+    pass(live, 2 * HOUR);
+    live.wait_order(&order.id, "its end is planned", |order| {
+        order.cancel_time.is_some()
+    })
+    .await;
+    assert!(ends(live, &order));
+    assert!(said(live, &order, "nothing was delivered").await);
+    order
+}
+
+fn pass(live: &Live, by: Duration) {
+    live.world.stripe.advance(by);
+    live.skip(by);
+}
+
+/// Whether Stripe will end it with its period.
+fn ends(live: &Live, order: &Order) -> bool {
+    let own = live.subscription(order);
+    live.world
+        .stripe
+        .subscription(&own)
+        .unwrap()
+        .cancel_at_period_end
+}
+
+async fn said(live: &Live, order: &Order, text: &str) -> bool {
+    let changes = till::changes(live, &order.id).await;
+    changes.iter().any(|change| change.to.contains(text))
+}
+
+/// What failed is mended, and an operator wakes the order.
+async fn deliver(live: &Live, order: &Order) {
+    live.world.panel.allow_install(&order.id);
+    let message = proto::ProvisionOrderRequest {
+        order_id: order.id.clone(),
+        ..proto::ProvisionOrderRequest::default()
+    };
+    let mut client = live.provisioning();
+    client
+        .provision_order(live.operator(message))
+        .await
+        .unwrap();
+    live.wait_order(&order.id, "it runs", |order| {
+        order.server_state() == ServerState::Running
+    })
+    .await;
+}
+
+async fn what_never_comes_is_paid_for_once(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = almost_over(&live).await;
+    pass(&live, DAY);
+    live.wait_order(&order.id, "it is over", |order| {
+        order.status() == OrderStatus::Canceled && order.server_state() == ServerState::Deleted
+    })
+    .await;
+    let events = live.world.stripe.events();
+    let paid = events.iter().filter(|event| event.kind == "invoice.paid");
+    assert_eq!(paid.count(), 1, "no second period");
+    wait::until("its room is free", PATIENCE, || async {
+        live.hold(&order.id).await.is_none()
+    })
+    .await;
+    live.close().await;
+}
+
+async fn what_comes_after_all_goes_on(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = almost_over(&live).await;
+    deliver(&live, &order).await;
+    live.wait_order(&order.id, "its end is taken back", |order| {
+        order.cancel_time.is_none()
+    })
+    .await;
+    assert!(!ends(&live, &order));
+    wait::until("it is told", PATIENCE, || async {
+        said(&live, &order, "delivered after all").await
+    })
+    .await;
+    pass(&live, DAY);
+    let renewed = live
+        .wait_order(&order.id, "it is renewed", |now| {
+            now.current_period_end_time != order.current_period_end_time
+        })
+        .await;
+    assert_eq!(renewed.server_state(), ServerState::Running);
+    live.close().await;
+}
+
+/// The customer wanted the end as well, and that is not taken back.
+async fn what_its_customer_ended_stays_ended(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = almost_over(&live).await;
+    let message = proto::CancelOrderRequest {
+        order_id: order.id.clone(),
+        at_period_end: true,
+        ..proto::CancelOrderRequest::default()
+    };
+    let mut client = live.orders();
+    client.cancel_order(live.operator(message)).await.unwrap();
+    live.wait_until_unleased().await;
+    deliver(&live, &order).await;
+    live.wait_until_unleased().await;
+    assert!(ends(&live, &order));
+    let now = live.order(&order.id).await;
+    assert!(now.cancel_time.is_some());
+    assert!(!said(&live, &order, "delivered after all").await);
+    live.close().await;
+}
