@@ -23,10 +23,9 @@ use crate::{
 pub(super) async fn app(config: &Config, db: Db) -> Result<App, Error> {
     let panel = HttpPanel::new(panel_settings(config), panel_budget(config, &db).await?)?;
     let stripe = HttpStripe::new(stripe_settings(config))?;
-    if config.shop.refund_unfulfillable_after.is_some() {
-        // They may have been parked before this was the shop's policy.
-        orders::wake_undelivered(&db).await.map_err(Error::Store)?;
-    }
+    // They may have been parked before this was the shop's policy, or by a version that did not
+    // look at them again.
+    orders::wake_undelivered(&db).await.map_err(Error::Store)?;
     Ok(App {
         db,
         stripe: Arc::new(stripe),

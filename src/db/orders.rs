@@ -305,7 +305,7 @@ pub async fn set_done(tx: &Tx, id: OrderId) -> Result<(), Error> {
 /// Marks paid orders due that have no server and wait for a person.
 pub async fn wake_undelivered(db: &Db) -> Result<(), Error> {
     let wake = "UPDATE orders SET due_us = 0, facts_seq = facts_seq + 1
-        WHERE error_reason <> '' AND id IN (SELECT billing.order_id FROM billing
+        WHERE status = 'error' AND id IN (SELECT billing.order_id FROM billing
             JOIN servers ON servers.order_id = billing.order_id
             WHERE billing.confirmed_at_us IS NOT NULL AND billing.ended_at_us IS NULL
                 AND servers.first_running_us IS NULL)";

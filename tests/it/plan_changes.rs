@@ -221,11 +221,8 @@ async fn what_is_never_paid_leaves_everything_as_it_was(engine: Engine) {
     assert_eq!(held(&live, &order).await, "2/20/1");
     assert_eq!((updates(&live), written(&live)), (1, 0));
     let told = events(&live, &order).await;
-    let note = told.iter().find(|event| event.what == "note").unwrap();
-    assert_eq!(
-        note.to,
-        "the change to mc-8gb was given up: the difference was not paid"
-    );
+    let given_up = "the change to mc-8gb was given up: the difference was not paid";
+    assert!(told.iter().any(|event| event.to == given_up), "{told:?}");
     // And it may be tried again.
     let stripe = &live.world.stripe;
     stripe

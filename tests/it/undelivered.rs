@@ -16,6 +16,7 @@ both_engines!(
     what_never_comes_is_paid_for_once,
     what_comes_after_all_goes_on,
     what_its_customer_ended_stays_ended,
+    with_the_policy_it_goes_back_as_well,
 );
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -81,6 +82,32 @@ async fn deliver(live: &Live, order: &Order) {
         order.server_state() == ServerState::Running
     })
     .await;
+}
+
+/// The shop gives back what it could not deliver in 40 days, and the month is over before.
+async fn with_the_policy_it_goes_back_as_well(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
+        options.set("REFUND_UNFULFILLABLE_AFTER_SECONDS", "3456000");
+    })
+    .await;
+    let order = almost_over(&live).await;
+    assert_eq!(live.world.stripe.refunds(), []);
+    pass(&live, DAY);
+    wait::until("it went back", PATIENCE, || async {
+        live.world.stripe.refunds().len() == 1
+    })
+    .await;
+    assert_eq!(live.world.stripe.refunds()[0].amount, 699);
+    live.wait_order(&order.id, "it is over", |order| {
+        order.status() == OrderStatus::Canceled && order.server_state() == ServerState::Deleted
+    })
+    .await;
+    assert!(said(&live, &order, "is to be refunded").await);
+    wait::until("it is told", PATIENCE, || async {
+        said(&live, &order, "refunded 699 usd").await
+    })
+    .await;
+    live.close().await;
 }
 
 async fn what_never_comes_is_paid_for_once(engine: Engine) {

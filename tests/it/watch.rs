@@ -118,7 +118,12 @@ async fn a_watch_ends_when_nothing_will_change_any_more(engine: Engine) {
     );
     // And at once for one that is over already.
     let mut over = self::watch(&live, &order, user).await;
-    assert_eq!(next(&mut over).await.unwrap(), last);
+    // When it is looked at next is no change of an order: the watch may have ended before.
+    let shown = |mut order: proto::Order| {
+        order.next_attempt_time = None;
+        order
+    };
+    assert_eq!(shown(next(&mut over).await.unwrap()), shown(last));
     assert_eq!(next(&mut over).await, None);
     live.close().await;
 }

@@ -6,13 +6,16 @@
 
 use super::{Step, Timing};
 use crate::domain::{
-    DAY_US,
+    DAY_US, MINUTE_US,
     entitlement::Entitlement,
     order::{Changing, EndWish, ErrorReason, Facts, WaitingReason},
 };
 
 /// So long before the end of its period the subscription of what was never delivered is to end.
 pub const UNDELIVERED_ENDS_US: i64 = DAY_US;
+
+/// Where Stripe did not plan that end it is told again after this.
+const TOLD_AGAIN_US: i64 = 60 * MINUTE_US;
 
 /// The next step. Every combination of facts has one.
 pub fn next_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
@@ -44,6 +47,10 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
         _ if refund_due(facts, now_us) => return Step::Refund,
         Some(step) => return step,
         None => {}
+    }
+    // Nobody is charged for another period because the panel is in trouble.
+    if facts.billing.wish.is_none() && wanted_end(facts, now_us) == Some(EndWish::WithItsPeriod) {
+        return Step::PlanEnd;
     }
     if let Some(step) = settle_step(facts, timing, now_us) {
         return step;
@@ -113,7 +120,12 @@ fn ends_undelivered_us(facts: &Facts) -> Option<i64> {
         && billing.cancel_at_us.is_none()
         && !facts.server.ever_ran();
     let period_us = billing.current_period_end_us.filter(|_| undelivered)?;
-    Some(period_us.saturating_sub(UNDELIVERED_ENDS_US))
+    let ends_us = period_us.saturating_sub(UNDELIVERED_ENDS_US);
+    // Told in vain: Stripe is asked again, but the server may still come meanwhile.
+    let again_us = billing
+        .ends_undelivered_us
+        .map(|told_us| told_us + TOLD_AGAIN_US);
+    Some(again_us.map_or(ends_us, |again_us| again_us.max(ends_us)))
 }
 
 /// What has times of its own, whatever else the order waits for.

@@ -284,6 +284,14 @@ fn what_is_not_delivered_ends_with_its_period_and_goes_on_if_it_comes() {
     parked.order.error_reason = Some(ErrorReason::InstallFailed);
     assert_eq!(looks_again_us(&parked, &timing(), MADE_US), Some(ends_us));
     assert_eq!(plan(&parked, ends_us), Step::PlanEnd);
+    let mut told = facts.clone();
+    told.billing.ends_undelivered_us = Some(ends_us);
+    let again_us = ends_us + 60 * MINUTE_US;
+    assert_ne!(plan(&told, ends_us), Step::PlanEnd, "it may still come");
+    assert_eq!(plan(&told, again_us), Step::PlanEnd, "told in vain");
+    let mut in_doubt = facts.clone();
+    in_doubt.server.create_sent_us = Some(ends_us);
+    assert_eq!(plan(&in_doubt, ends_us), Step::PlanEnd);
     // It is planned, by whomever.
     facts.billing.cancel_at_us = facts.billing.current_period_end_us;
     assert_eq!(wanted_end(&facts, ends_us), None);

@@ -17,6 +17,9 @@ use crate::{
     worker::{claim::Work, driver::Outcome},
 };
 
+/// The panel's word for a disk without a limit.
+const UNLIMITED: i64 = 0;
+
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(panel_id) = facts.server.panel_id else {
         return Ok(Outcome::Again);
@@ -74,8 +77,11 @@ fn build(server: &Server, spec: &Spec) -> Build {
         limits: Limits {
             memory: spec.ram_mb,
             swap: spec.swap_mb,
-            // It may have been given more by hand, and use it.
-            disk: spec.disk_mb.max(server.limits.disk),
+            disk: match server.limits.disk {
+                UNLIMITED => UNLIMITED,
+                // It may have been given more by hand, and use it.
+                disk => spec.disk_mb.max(disk),
+            },
             io: server.limits.io,
             cpu: spec.cpu_percent,
         },

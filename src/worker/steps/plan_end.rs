@@ -28,11 +28,14 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     // Of ours, for want of a server: no customer has wished it.
     let ours = facts.billing.wish.is_none();
     if ours && wish == Some(EndWish::WithItsPeriod) && renewed(&found, now_us) {
+        if found.cancel_at.is_none() {
+            forget_undelivered(work, None).await?;
+        }
         return sync_billing::take(work, facts).await;
     }
     if let Some(end) = left_to_do(wish, &found) {
-        if ours && wish == Some(EndWish::WithItsPeriod) {
-            note_undelivered(work, facts).await?;
+        if ours && wish == Some(EndWish::WithItsPeriod) && !note_undelivered(work).await? {
+            return Ok(Outcome::Again);
         }
         // Asked again it does no more than once, and it was read before: a key of its own for
         // each wish and claim, so that no stored answer stands in the way of the next.
@@ -46,8 +49,17 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             Ok(_) => {}
             // It may have ended this very moment; or Stripe will never do it, and the wish must
             // not stand in the way of all that follows.
-            Err(stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. }) if ours => {
-                return Ok(work.patiently(WaitingReason::StripeUnavailable));
+            Err(error @ (stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. }))
+                if ours =>
+            {
+                tracing::warn!(%error, "Stripe");
+                metrics::counter!("spawnpoint_planned_ends_refused_total").increment(1);
+                if wish == Some(EndWish::Never) {
+                    let text = "delivered after all; Stripe refused to take the end back";
+                    forget_undelivered(work, Some(text)).await?;
+                }
+                // Whatever it is, it is read; and asked again in an hour.
+                return sync_billing::take(work, facts).await;
             }
             Err(error @ (stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. })) => {
                 tracing::warn!(%error, "Stripe");
@@ -67,8 +79,11 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
                 orders::set_done(&tx, id).await?;
             } else if wish == Some(EndWish::Never) {
                 billing::set_ends_undelivered(&tx, id, None).await?;
-                let text = "delivered after all: the subscription goes on";
-                order_events::remark(&tx, id, text, note, now_us).await?;
+                let now = orders::find(&*tx, id).await?;
+                if now.is_some_and(|now| !now.billing.over()) {
+                    let text = "delivered after all: the subscription goes on";
+                    order_events::remark(&tx, id, text, note, now_us).await?;
+                }
             }
             Ok(())
         })
@@ -83,17 +98,41 @@ fn renewed(found: &Subscription, now_us: i64) -> bool {
     end_us - UNDELIVERED_ENDS_US > now_us
 }
 
-/// Notes that the end is ours, before Stripe is told: it is taken back if the server comes.
-async fn note_undelivered(work: &Work, facts: &Facts) -> Result<(), Error> {
+/// Notes that the end is ours, before Stripe is told: it is taken back if the server comes. Tells
+/// whether it still is: its customer may have said something meanwhile, or the server have come.
+async fn note_undelivered(work: &Work) -> Result<bool, Error> {
     let (id, note) = (work.id(), &work.note(Step::PlanEnd.name()));
-    let noted = facts.billing.ends_undelivered_us.is_some();
+    let ours = |now: &Facts, now_us| {
+        now.billing.wish.is_none() && wanted_end(now, now_us) == Some(EndWish::WithItsPeriod)
+    };
+    let ours = &ours;
+    let now = work
+        .store(Step::PlanEnd, |tx, now_us| async move {
+            let now = orders::find(&*tx, id).await?;
+            let Some(now) = now.filter(|now| ours(now, now_us)) else {
+                return Ok(());
+            };
+            billing::set_ends_undelivered(&tx, id, Some(now_us)).await?;
+            if now.billing.ends_undelivered_us.is_none() {
+                let text = "nothing was delivered: the subscription ends with its period";
+                order_events::remark(&tx, id, text, note, now_us).await?;
+            }
+            Ok(())
+        })
+        .await?;
+    let noted = now.billing.wish.is_none() && now.billing.ends_undelivered_us.is_some();
+    Ok(noted && !now.server.ever_ran())
+}
+
+/// Notes that no end of ours is planned.
+async fn forget_undelivered(work: &Work, text: Option<&'static str>) -> Result<(), Error> {
+    let (id, note) = (work.id(), &work.note(Step::PlanEnd.name()));
     work.store(Step::PlanEnd, |tx, now_us| async move {
-        if noted {
-            return Ok(());
+        billing::set_ends_undelivered(&tx, id, None).await?;
+        match text {
+            Some(text) => Ok(order_events::remark(&tx, id, text, note, now_us).await?),
+            None => Ok(()),
         }
-        billing::set_ends_undelivered(&tx, id, Some(now_us)).await?;
-        let text = "nothing was delivered: the subscription ends with its period";
-        Ok(order_events::remark(&tx, id, text, note, now_us).await?)
     })
     .await?;
     Ok(())

@@ -113,6 +113,12 @@ async fn store(
     let over = read.subscription.as_ref().is_some_and(|found| {
         found.ended_at_us.is_some() || Standing::of(Some(&found.status)) == Standing::Over
     });
+    // The policy gives back what was never delivered, also where its period ended first.
+    let policy = work.app.settings.timing.refund_unfulfillable_after_us;
+    let undelivered = over
+        && policy.is_some()
+        && facts.billing.ends_undelivered_us.is_some()
+        && !facts.server.ever_ran();
     work.store(Step::SyncBilling, |tx, now_us| async move {
         if let Some(session_id) = billing::set_read(&tx, id, read).await? {
             let reason = RefundReason::PaidAfterCancel;
@@ -126,6 +132,16 @@ async fn store(
         }
         // What was told of may be that a change of plan is paid; with its subscription it ends.
         order_changes::set_look(&tx, id, None).await?;
+        if undelivered
+            && let Some(session_id) = &facts.billing.session_id
+            && refunds::decide(&tx, id, session_id, RefundReason::Unfulfillable, now_us).await?
+        {
+            let text = format!(
+                "{session_id} is to be refunded: {}",
+                RefundReason::Unfulfillable.text()
+            );
+            order_events::remark(&tx, id, &text, note, now_us).await?;
+        }
         if over && order_changes::remove_unpaid(&tx, id).await? {
             holds::resize(&tx, id, order.spec.need()).await?;
         }
