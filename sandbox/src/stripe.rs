@@ -26,11 +26,13 @@ mod answer;
 mod api;
 mod auth;
 mod calls;
+mod charges;
 mod clock;
 mod config;
 mod control;
 mod controls;
 mod customers;
+mod disputes;
 mod errors;
 mod events;
 mod expand;
@@ -38,6 +40,7 @@ mod faults;
 mod form;
 mod idempotency;
 mod ids;
+mod invoice_payments;
 mod invoices;
 mod list_faults;
 mod page;
@@ -59,6 +62,7 @@ pub use crate::faults::{DripFrom, FaultAction, FaultId, Moment};
 pub use calls::Call;
 pub use config::StripeConfig;
 pub use controls::Controls;
+pub use disputes::{DisputeOutcome, DisputeStatus, DisputedPayments};
 pub use errors::Refusal;
 pub use faults::{Effect, Fault};
 pub use periods::Interval;
@@ -68,7 +72,10 @@ pub use sessions::{PaymentStatus, Promotion, SessionStatus};
 pub use subscriptions::SubscriptionStatus;
 pub use subscriptions::lag::{LagCounts, SubscriptionLag};
 pub use version::ApiVersion;
-pub use views::{CustomerView, EventView, PortalView, RefundView, SessionView, SubscriptionView};
+pub use views::{
+    CustomerView, DisputeView, EventView, PaymentView, PortalView, RefundView, SessionView,
+    SubscriptionView,
+};
 pub use webhooks::delivery::DeliveryPolicy;
 pub use webhooks::{Delivery, ReleaseOrder, Rendering, WebhookCounts, WebhookSwitches, sign};
 

@@ -7,6 +7,9 @@ mod billing;
 #[path = "stripe/buying.rs"]
 mod buying;
 #[cfg(test)]
+#[path = "stripe/disputes.rs"]
+mod disputes;
+#[cfg(test)]
 #[path = "stripe/events.rs"]
 mod events;
 #[cfg(test)]

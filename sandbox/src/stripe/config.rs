@@ -1,5 +1,6 @@
 //! What a stand-in is started with.
 
+use super::disputes::DisputedPayments;
 use super::prices::PriceSpec;
 use super::sessions::Promotion;
 use super::version::ApiVersion;
@@ -22,6 +23,8 @@ pub struct StripeConfig {
     pub tax_basis_points: i64,
     /// Whether a delayed payment has its subscription (`incomplete`) before it settles.
     pub delayed_creates_subscription: bool,
+    /// What happens to the subscription of a payment that a bank disputes.
+    pub disputed_payments: DisputedPayments,
     /// Whether refusals that came from looking at objects (no such price, session not open)
     /// are kept under the idempotency key. Stripe's text leaves it open.
     pub store_state_refusals: bool,
@@ -45,6 +48,7 @@ impl Default for StripeConfig {
             promotions: Vec::new(),
             tax_basis_points: 0,
             delayed_creates_subscription: false,
+            disputed_payments: DisputedPayments::default(),
             store_state_refusals: false,
             start_at: None,
             frozen: false,

@@ -20,6 +20,8 @@ use super::webhooks::{ReleaseOrder, Rendering};
 use super::world::App;
 use crate::faults;
 
+mod money;
+
 /// All control calls.
 pub(super) fn router() -> Router<App> {
     Router::new()
@@ -70,6 +72,7 @@ pub(super) fn router() -> Router<App> {
         .route("/webhooks/release", post(release))
         .route("/webhooks/retry", post(retry))
         .route("/events/{id}/deliver", post(deliver))
+        .merge(money::router())
 }
 
 type At = State<App>;

@@ -14,12 +14,12 @@ use super::sessions::{self};
 use super::subscriptions::lag::{LagCounts, SubscriptionLag};
 use super::subscriptions::{self, SubscriptionStatus, pending};
 use super::version::ApiVersion;
-use super::views::{
-    CustomerView, EventView, PortalView, RefundView, SessionView, SubscriptionView,
-};
+use super::views::{CustomerView, EventView, PortalView, SessionView, SubscriptionView};
 use super::webhooks::{Delivery, ReleaseOrder, WebhookCounts, WebhookSwitches};
 use super::world::{App, World};
 use crate::faults::{Fault, FaultId};
+
+mod money;
 
 /// A clonable handle on a running stand-in.
 #[derive(Clone)]
@@ -81,14 +81,6 @@ impl Controls {
         self.look(|world| {
             let view = |page| PortalView::new(page, &world.portal);
             world.portal_pages.iter().map(view).collect()
-        })
-    }
-
-    /// All refunds, oldest first.
-    pub fn refunds(&self) -> Vec<RefundView> {
-        self.look(|world| {
-            let view = |refund| RefundView::new(refund, &world.invoices);
-            world.refunds.iter().map(view).collect()
         })
     }
 

@@ -8,10 +8,12 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::api::Invocation;
+use super::charges::Charge;
 use super::customers::Customer;
+use super::disputes::Dispute;
 use super::errors::Refusal;
 use super::invoices::Invoice;
-use super::refunds::Charge;
+use super::refunds::Refund;
 use super::schema::Schema;
 use super::sessions::Session;
 use super::subscriptions::Subscription;
@@ -30,6 +32,8 @@ pub(super) enum Subject {
     Subscription(Box<Subscription>),
     Invoice(Box<Invoice>),
     Charge(Box<Charge>),
+    Refund(Box<Refund>),
+    Dispute(Box<Dispute>),
 }
 
 impl Subject {
@@ -40,6 +44,8 @@ impl Subject {
             Self::Subscription(subscription) => subscription.render(version),
             Self::Invoice(invoice) => invoice.render(version),
             Self::Charge(charge) => charge.render(version),
+            Self::Refund(refund) => refund.render(),
+            Self::Dispute(dispute) => dispute.render(),
         }
     }
 
@@ -49,7 +55,9 @@ impl Subject {
             Self::Session(session) => session.id(),
             Self::Subscription(subscription) => subscription.id(),
             Self::Invoice(invoice) => invoice.id(),
-            Self::Charge(charge) => charge.charge_id(),
+            Self::Charge(charge) => charge.id(),
+            Self::Refund(refund) => refund.id(),
+            Self::Dispute(dispute) => dispute.id(),
         }
     }
 }

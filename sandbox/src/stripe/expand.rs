@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::api::Invocation;
+use super::charges;
 use super::errors::Refusal;
 use super::version::ApiVersion;
 use super::world::World;
@@ -42,7 +43,7 @@ fn apply(
             .into_iter()
             .try_for_each(|row| apply(world, version, row, rest, path));
     }
-    if !can_expand(&object, field) {
+    if !can_expand(&object, field, version) {
         return Err(Refusal::invalid(format!(
             "This property cannot be expanded ({path})."
         )));
@@ -62,11 +63,15 @@ fn apply(
     apply(world, version, &mut value[*field], rest, path)
 }
 
-fn can_expand(object: &str, field: &str) -> bool {
+fn can_expand(object: &str, field: &str, version: &ApiVersion) -> bool {
     let fields: &[&str] = match object {
         "checkout.session" => &["line_items", "subscription", "customer", "invoice"],
         "subscription" => &["customer", "latest_invoice"],
         "invoice" => &["customer", "subscription"],
+        "invoice_payment" => &["invoice"],
+        "charge" if version.is_new() => &["customer"],
+        "charge" => &["customer", "invoice"],
+        "dispute" => &["charge"],
         _ => &[],
     };
     fields.contains(&field)
@@ -82,6 +87,7 @@ fn find(world: &World, version: &ApiVersion, field: &str, id: &str) -> Value {
             .get(id)
             .map(|found| found.render(version)),
         "customer" => world.customers.get(id).map(|found| found.render()),
+        "charge" => charges::by_id(world, id).map(|found| found.render(version)),
         _ => world.invoices.get(id).map(|found| found.render(version)),
     }
     .unwrap_or(Value::Null)

@@ -1,17 +1,19 @@
-//! Refunds: money of a paid invoice that goes back, whole or in part, and never twice.
+//! Refunds: money of a charge that goes back, whole or in part, and never twice.
+//!
+//! By the API or by hand: what is told of both is the same.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use super::api::Invocation;
+use super::charges::{self, Charge};
+use super::disputes;
 use super::errors::Refusal;
 use super::events::Subject;
 use super::form::without_empty;
-use super::invoices::{Invoice, InvoiceStatus};
 use super::schema::Schema;
 use super::table::{Cursor, Row, list};
-use super::version::ApiVersion;
 use super::world::World;
 
 /// Words that Stripe takes as a reason.
@@ -43,7 +45,7 @@ impl Row for Refund {
 }
 
 impl Refund {
-    fn render(&self) -> Value {
+    pub(super) fn render(&self) -> Value {
         json!({
             "id": self.id,
             "object": "refund",
@@ -61,47 +63,6 @@ impl Refund {
             "status": "succeeded",
             "transfer_reversal": null,
         })
-    }
-}
-
-/// The charge of a paid invoice, as it is told when some of it goes back.
-#[derive(Clone)]
-pub(super) struct Charge {
-    invoice: Invoice,
-    refunded: i64,
-}
-
-impl Charge {
-    /// `ch_...`.
-    pub(super) fn charge_id(&self) -> &str {
-        &self.invoice.charge
-    }
-
-    /// Up to acacia a charge names its invoice; since basil the way goes over its payment.
-    pub(super) fn render(&self, version: &ApiVersion) -> Value {
-        let (invoice, amount) = (&self.invoice, self.invoice.total());
-        let mut charge = json!({
-            "id": invoice.charge,
-            "object": "charge",
-            "amount": amount,
-            "amount_captured": amount,
-            "amount_refunded": self.refunded,
-            "captured": true,
-            "created": invoice.paid_at,
-            "currency": invoice.currency,
-            "customer": invoice.customer,
-            "disputed": false,
-            "livemode": invoice.livemode,
-            "metadata": {},
-            "paid": true,
-            "payment_intent": invoice.payment_intent,
-            "refunded": self.refunded >= amount,
-            "status": "succeeded",
-        });
-        if !version.is_new() {
-            charge["invoice"] = json!(invoice.id);
-        }
-        charge
     }
 }
 
@@ -126,20 +87,31 @@ pub(super) fn create(world: &mut World, ask: &Invocation) -> Result<Value, Refus
         ])
     })?;
     let reason = params.one_of("reason", &REASONS)?.map(str::to_owned);
-    let invoice = paid_by(world, ask)?;
-    let amount = params.integer("amount")?;
-    if amount.is_some_and(|amount| amount < 1) {
-        return Err(Refusal::invalid("Invalid positive integer")
-            .code("parameter_invalid_integer")
-            .param("amount"));
-    }
-    let refunded = refunded_of(world, &invoice.charge);
-    let left = invoice.total() - refunded;
+    let charge = paid_by(world, ask)?;
+    let amount = positive(params.integer("amount")?)?;
+    let metadata = without_empty(params.metadata("metadata")?);
+    let refund = make(world, charge, amount, reason, metadata)?;
+    Ok(refund.render())
+}
+
+/// Gives money of a charge back, all that is left without an amount, and tells of it.
+fn make(
+    world: &mut World,
+    mut charge: Charge,
+    amount: Option<i64>,
+    reason: Option<String>,
+    metadata: BTreeMap<String, String>,
+) -> Result<Refund, Refusal> {
+    let left = charge.left();
     if left <= 0 {
-        let text = format!("Charge {} has already been refunded.", invoice.charge);
+        let text = format!("Charge {} has already been refunded.", charge.id);
         return Err(Refusal::invalid(text)
             .code("charge_already_refunded")
             .by_state());
+    }
+    if disputes::bar_refunds(world, &charge.id) {
+        let text = format!("Charge {} has been charged back.", charge.id);
+        return Err(Refusal::invalid(text).code("charge_disputed").by_state());
     }
     let amount = amount.unwrap_or(left);
     if amount > left {
@@ -152,24 +124,50 @@ pub(super) fn create(world: &mut World, ask: &Invocation) -> Result<Value, Refus
         id: world.ids.make("re_"),
         created: world.now(),
         amount,
-        currency: invoice.currency.clone(),
-        charge: invoice.charge.clone(),
-        payment_intent: invoice.payment_intent.clone(),
+        currency: charge.currency.clone(),
+        charge: charge.id.clone(),
+        payment_intent: charge.payment_intent.clone(),
         reason,
-        metadata: without_empty(params.metadata("metadata")?),
+        metadata,
     };
-    let rendered = refund.render();
-    world.refunds.put(refund);
-    let charge = Charge {
-        invoice,
-        refunded: refunded + amount,
-    };
-    world.emit("charge.refunded", Subject::Charge(Box::new(charge)), None);
-    Ok(rendered)
+    world.refunds.put(refund.clone());
+    let before = Subject::Charge(Box::new(charge.clone()));
+    charge.refunded += amount;
+    let whole = charge.left() <= 0;
+    let id = charge.id.clone();
+    let after = Subject::Charge(Box::new(charge));
+    world.emit("charge.refunded", after, Some(before));
+    let told = Subject::Refund(Box::new(refund.clone()));
+    world.emit("refund.created", told, None);
+    if whole {
+        disputes::end_inquiries(world, &id);
+    }
+    Ok(refund)
 }
 
-/// The paid invoice that a request names by its payment or its charge.
-fn paid_by(world: &World, ask: &Invocation) -> Result<Invoice, Refusal> {
+/// Gives money back as somebody does in the Dashboard: nothing says whose it was.
+pub(super) fn by_hand(
+    world: &mut World,
+    name: &str,
+    amount: Option<i64>,
+) -> Result<Refund, Refusal> {
+    let charge = charges::named(world, name)?;
+    let amount = positive(amount)?;
+    let reason = Some("requested_by_customer".to_owned());
+    make(world, charge, amount, reason, BTreeMap::new())
+}
+
+fn positive(amount: Option<i64>) -> Result<Option<i64>, Refusal> {
+    match amount {
+        Some(..1) => Err(Refusal::invalid("Invalid positive integer")
+            .code("parameter_invalid_integer")
+            .param("amount")),
+        amount => Ok(amount),
+    }
+}
+
+/// What a request names by its payment or its charge.
+fn paid_by(world: &World, ask: &Invocation) -> Result<Charge, Refusal> {
     let (payment, charge) = (ask.params.text("payment_intent"), ask.params.text("charge"));
     let (param, object, id) = match (payment, charge) {
         (Some(id), None) => ("payment_intent", "payment_intent", id),
@@ -184,24 +182,26 @@ fn paid_by(world: &World, ask: &Invocation) -> Result<Invoice, Refusal> {
             return Err(Refusal::invalid(text));
         }
     };
-    let invoice = world.invoices.iter().find(|invoice| {
-        let own = if param == "charge" {
-            &invoice.charge
-        } else {
-            &invoice.payment_intent
+    let found = charges::find(world, |charge| {
+        let own = match param {
+            "charge" => &charge.id,
+            _ => &charge.payment_intent,
         };
-        own == id && invoice.total() > 0
+        own == id
     });
-    let invoice = invoice.ok_or_else(|| Refusal::no_such(object, id, param))?;
-    if invoice.status != InvoiceStatus::Paid {
-        let text =
-            format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
-        return Err(Refusal::invalid(text).by_state());
-    }
-    Ok(invoice.clone())
+    found.ok_or_else(|| {
+        let mut invoices = world.invoices.iter();
+        if invoices.any(|invoice| invoice.payment_intent == id && invoice.total() > 0) {
+            let text =
+                format!("This PaymentIntent ({id}) does not have a successful charge to refund.");
+            return Refusal::invalid(text).by_state();
+        }
+        Refusal::no_such(object, id, param)
+    })
 }
 
-fn refunded_of(world: &World, charge: &str) -> i64 {
+/// What of a charge went back.
+pub(super) fn sum_of(world: &World, charge: &str) -> i64 {
     let of_charge = world
         .refunds
         .iter()
@@ -221,61 +221,4 @@ pub(super) fn list_all(world: &mut World, ask: &Invocation) -> Result<Value, Ref
     })?;
     let data = rows.into_iter().map(Refund::render).collect();
     Ok(list("/v1/refunds", data, more))
-}
-
-/// `GET /v1/invoice_payments`: since basil the only way from an invoice to its payment.
-pub(super) fn list_payments(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
-    let params = &ask.params;
-    params.allow(&Schema::list(&[
-        "invoice",
-        "status",
-        "payment[type]",
-        "payment[payment_intent]",
-    ]))?;
-    let cursor = Cursor::read(params)?;
-    let status = params.one_of("status", &["open", "paid", "canceled"])?;
-    let payment = params.text("payment[payment_intent]");
-    if payment.is_some() && params.text("payment[type]") != Some("payment_intent") {
-        return Err(Refusal::missing("payment[type]"));
-    }
-    let invoice = params.text("invoice");
-    if let Some(id) = invoice
-        && world.invoices.get(id).is_none()
-    {
-        return Err(Refusal::no_such(Invoice::OBJECT, id, "invoice"));
-    }
-    let (rows, more) = world.invoices.page(&cursor, |row| {
-        row.total() > 0
-            && invoice.is_none_or(|id| row.id == id)
-            && payment.is_none_or(|id| row.payment_intent == id)
-            && status.is_none_or(|word| payment_status(row) == word)
-    })?;
-    let data = rows.into_iter().map(render_payment).collect();
-    Ok(list("/v1/invoice_payments", data, more))
-}
-
-fn payment_status(invoice: &Invoice) -> &'static str {
-    match invoice.status {
-        InvoiceStatus::Open => "open",
-        InvoiceStatus::Paid => "paid",
-        InvoiceStatus::Void => "canceled",
-    }
-}
-
-fn render_payment(invoice: &Invoice) -> Value {
-    let paid = invoice.status == InvoiceStatus::Paid;
-    json!({
-        "id": invoice.id.replacen("in_", "inpay_", 1),
-        "object": "invoice_payment",
-        "amount_paid": if paid { json!(invoice.total()) } else { Value::Null },
-        "amount_requested": invoice.total(),
-        "created": invoice.created,
-        "currency": invoice.currency,
-        "invoice": invoice.id,
-        "is_default": true,
-        "livemode": invoice.livemode,
-        "payment": { "type": "payment_intent", "payment_intent": invoice.payment_intent },
-        "status": payment_status(invoice),
-        "status_transitions": { "canceled_at": invoice.voided_at, "paid_at": invoice.paid_at },
-    })
 }

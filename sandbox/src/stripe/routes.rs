@@ -10,7 +10,8 @@ use super::api::{self, Endpoint, Invocation};
 use super::errors::Refusal;
 use super::world::{App, World};
 use super::{
-    control, customers, events, invoices, page, portal, prices, refunds, sessions, subscriptions,
+    charges, control, customers, disputes, events, invoice_payments, invoices, page, portal,
+    prices, refunds, sessions, subscriptions,
 };
 
 /// The API, the hosted page and the control calls.
@@ -63,7 +64,13 @@ pub(super) fn router(app: App) -> Router {
             call(GET, portal::list_all),
         )
         .route("/v1/billing_portal/sessions", call(POST, portal::open))
-        .route("/v1/invoice_payments", call(GET, refunds::list_payments))
+        .route(
+            "/v1/invoice_payments",
+            call(GET, invoice_payments::list_all),
+        )
+        .route("/v1/charges/{id}", call(GET, charges::get))
+        .route("/v1/disputes", call(GET, disputes::calls::list_all))
+        .route("/v1/disputes/{id}", call(GET, disputes::calls::get))
         .route("/v1/refunds", call(POST, refunds::create))
         .route("/v1/refunds", call(GET, refunds::list_all))
         .route("/v1/prices", call(POST, prices::calls::create))

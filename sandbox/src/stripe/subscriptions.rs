@@ -20,7 +20,7 @@ mod render;
 
 use changes::change;
 pub(super) use changes::{
-    announce_start, cancel, change_end, fail_payment, set_status, start, tick,
+    announce_start, cancel, change_end, fail_payment, plan_end, set_status, start, tick,
 };
 use pending::PendingUpdate;
 

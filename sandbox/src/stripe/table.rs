@@ -142,6 +142,17 @@ impl Cursor {
         }
         Ok(cursor)
     }
+
+    /// For rows that are shown under ids of another prefix than they are kept under.
+    pub(super) fn of(mut self, shown: &str, kept: &str) -> Self {
+        let ids = [&mut self.starting_after, &mut self.ending_before];
+        for id in ids.into_iter().flatten() {
+            if let Some(rest) = id.strip_prefix(shown) {
+                *id = format!("{kept}{rest}");
+            }
+        }
+        self
+    }
 }
 
 /// A span of Unix seconds; both ends included.

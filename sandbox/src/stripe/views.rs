@@ -6,12 +6,14 @@ use serde::Serialize;
 
 use super::customers::Customer;
 use super::events::{Event, Reached};
-use super::invoices::Invoice;
 use super::portal::{Configuration, Page};
-use super::refunds::Refund;
 use super::sessions::{PaymentStatus, Session, SessionStatus};
 use super::subscriptions::{Subscription, SubscriptionStatus};
 use super::table::Table;
+
+pub(super) mod money;
+
+pub use money::{DisputeView, PaymentView, RefundView};
 
 /// A customer at a glance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -169,38 +171,6 @@ impl PortalView {
             return_url: page.return_url.clone(),
             configuration: page.configuration.clone(),
             features: configuration.map_or_else(Vec::new, |found| found.features.clone()),
-        }
-    }
-}
-
-/// A refund at a glance.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct RefundView {
-    /// `re_...`.
-    pub id: String,
-    /// What goes back, minor units.
-    pub amount: i64,
-    /// ISO 4217, lower case.
-    pub currency: String,
-    /// `pi_...`.
-    pub payment_intent: String,
-    /// The subscription whose invoice was paid.
-    pub subscription: Option<String>,
-    /// The caller's labels.
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl RefundView {
-    pub(super) fn new(refund: &Refund, invoices: &Table<Invoice>) -> Self {
-        let mut invoices = invoices.iter();
-        let paid = invoices.find(|invoice| invoice.payment_intent == refund.payment_intent);
-        Self {
-            id: refund.id.clone(),
-            amount: refund.amount,
-            currency: refund.currency.clone(),
-            payment_intent: refund.payment_intent.clone(),
-            subscription: paid.map(|invoice| invoice.subscription.clone()),
-            metadata: refund.metadata.clone(),
         }
     }
 }

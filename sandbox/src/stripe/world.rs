@@ -10,9 +10,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::calls::Call;
+use super::charges::Charge;
 use super::clock::Clock;
 use super::config::StripeConfig;
 use super::customers::Customer;
+use super::disputes::{self, Dispute, DisputedPayments};
 use super::events::{Event, Reached, Subject};
 use super::idempotency::Keys;
 use super::ids::Ids;
@@ -37,6 +39,8 @@ pub(super) enum Due {
     Bill(String),
     /// A subscription is to be seen.
     Reveal(String),
+    /// The account's setting for the subscription of a disputed payment.
+    Disputed(String),
 }
 
 /// All state.
@@ -53,6 +57,10 @@ pub(super) struct World {
     pub subscriptions: Table<Subscription>,
     pub invoices: Table<Invoice>,
     pub refunds: Table<Refund>,
+    pub disputes: Table<Dispute>,
+    /// Payments that no invoice asked for.
+    pub strays: Table<Charge>,
+    pub disputed_payments: DisputedPayments,
     pub portal: Table<Configuration>,
     pub portal_pages: Vec<Page>,
     pub events: Table<Event>,
@@ -90,6 +98,9 @@ impl World {
             subscriptions: Table::new(),
             invoices: Table::new(),
             refunds: Table::new(),
+            disputes: Table::new(),
+            strays: Table::new(),
+            disputed_payments: config.disputed_payments,
             portal: Table::new(),
             portal_pages: Vec::new(),
             events: Table::new(),
@@ -135,6 +146,7 @@ impl World {
                 Due::Subscription(id) => subscriptions::tick(self, &id, at),
                 Due::Bill(session) => self.bill_now(&session),
                 Due::Reveal(id) => self.reveal(&id),
+                Due::Disputed(id) => disputes::apply_setting(self, &id),
             }
         }
         self.due_now = None;

@@ -122,3 +122,106 @@ async fn what_nobody_paid_cannot_go_back() {
     let form = [("payment_intent", payment.as_str().unwrap())];
     assert_eq!(shop.post("/v1/refunds", &form).await.status, 400);
 }
+
+#[tokio::test]
+async fn what_goes_back_by_hand_is_told_and_names_nobody() {
+    let shop = Shop::open().await;
+    let (subscription, payment) = paid(&shop, PayMode::Paid).await;
+    let payment = payment.unwrap();
+    let part = shop.stripe.refund_by_hand(&payment, Some(200)).unwrap();
+    assert_eq!((part.amount, part.metadata.len()), (200, 0));
+    let rest = shop.stripe.refund_by_hand(&subscription, None).unwrap();
+    assert_eq!(rest.amount, 1000);
+    assert_eq!(rest.subscription, Some(subscription));
+    for (of, amount, code) in [
+        (payment.as_str(), None, Some("charge_already_refunded")),
+        (&payment, Some(0), Some("parameter_invalid_integer")),
+        ("pi_other", None, Some("resource_missing")),
+    ] {
+        let refused = shop.stripe.refund_by_hand(of, amount).unwrap_err();
+        assert_eq!(refused.code, code, "{of}");
+    }
+    let events = shop.stripe.events();
+    let told: Vec<_> = events
+        .iter()
+        .filter(|event| event.kind.contains("refund"))
+        .collect();
+    let kinds: Vec<_> = told.iter().map(|event| event.kind.as_str()).collect();
+    assert_eq!(
+        kinds,
+        [
+            "charge.refunded",
+            "refund.created",
+            "charge.refunded",
+            "refund.created",
+        ]
+    );
+    let new = ApiVersion::parse(ApiVersion::NEW).unwrap();
+    let shown = |at: usize| shop.stripe.event_json(&told[at].id, &new).unwrap();
+    let (first, last, refund) = (shown(0), shown(2), shown(3));
+    assert_eq!(first["request"]["id"], json!(null), "nobody's call");
+    assert_eq!(
+        first["data"]["previous_attributes"],
+        json!({ "amount_refunded": 0 })
+    );
+    assert_eq!(
+        last["data"]["previous_attributes"],
+        json!({ "amount_refunded": 200, "refunded": false })
+    );
+    assert_eq!(refund["data"]["object"]["id"], json!(rest.id));
+    assert_eq!(refund["data"]["object"]["metadata"], json!({}));
+}
+
+#[tokio::test]
+async fn a_payment_leads_to_its_charge_and_its_invoice() {
+    let shop = Shop::open().await;
+    let (subscription, payment) = paid(&shop, PayMode::Paid).await;
+    let view = shop.stripe.payment(&payment.unwrap()).unwrap();
+    let path = format!("/v1/charges/{}", view.charge);
+    let charge = shop.get(&path).await.body;
+    assert_eq!(
+        (&charge["amount"], &charge["amount_refunded"]),
+        (&json!(1200), &json!(0))
+    );
+    assert_eq!(charge["metadata"], json!({}));
+    assert!(charge.get("invoice").is_none());
+    let old = shop.get_as(&path, ApiVersion::OLD).await.body;
+    assert_eq!(old["invoice"], json!(view.invoice));
+    let expanded = format!("{path}?expand[]=invoice");
+    assert_eq!(shop.get(&expanded).await.status, 400);
+    let old = shop.get_as(&expanded, ApiVersion::OLD).await.body;
+    assert_eq!(old["invoice"]["subscription"], json!(subscription));
+
+    let by_payment = |payment: &str| {
+        format!(
+            "/v1/invoice_payments?payment[type]=payment_intent\
+             &payment[payment_intent]={payment}&expand[]=data.invoice"
+        )
+    };
+    let found = shop.get(&by_payment(&view.payment_intent)).await;
+    let [row] = found.body["data"].as_array().unwrap().as_slice() else {
+        unreachable!("{found:?}")
+    };
+    assert_eq!(row["status"], "paid");
+    let details = &row["invoice"]["parent"]["subscription_details"];
+    assert_eq!(details["subscription"], json!(subscription));
+    let stray = shop.stripe.stray_payment(700, "usd").unwrap();
+    let none = shop.get(&by_payment(&stray.payment_intent)).await;
+    assert_eq!(none.ids(), Vec::<String>::new(), "no invoice asked for it");
+    let charge = shop.get(&format!("/v1/charges/{}", stray.charge)).await;
+    assert_eq!(charge.body["customer"], json!(null));
+
+    paid(&shop, PayMode::Paid).await;
+    let newest = shop.get("/v1/invoice_payments?limit=1").await;
+    let path = format!("/v1/invoice_payments?starting_after={}", newest.ids()[0]);
+    assert_eq!(shop.get(&path).await.ids(), found.ids());
+    for wrong in [
+        "payment[payment_intent]=pi_1",
+        "payment[type]=card",
+        "payment[type]=payment_record&payment[payment_record]=pr_1",
+        "subscription=sub_1",
+    ] {
+        let path = format!("/v1/invoice_payments?{wrong}");
+        assert_eq!(shop.get(&path).await.status, 400, "{wrong}");
+    }
+}

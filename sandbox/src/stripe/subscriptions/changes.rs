@@ -117,6 +117,23 @@ pub(in super::super) fn change_end(
     change(world, id, |subscription| *subscription = after)
 }
 
+/// Plans the end of a subscription for the end of its period.
+pub(in super::super) fn plan_end(
+    world: &mut World,
+    id: &str,
+    reason: &'static str,
+) -> Result<(), Refusal> {
+    let now = world.now();
+    if world.subscriptions.find(id)?.status.is_final() {
+        return Err(Refusal::not_found(Subscription::OBJECT, id));
+    }
+    change_end(world, id, |subscription| {
+        subscription.cancel_at_period_end = true;
+        subscription.canceled_at = Some(now);
+        subscription.reason = Some(reason);
+    })
+}
+
 /// Ends a subscription now, and gives up what waits for its payment.
 pub(in super::super) fn cancel(
     world: &mut World,
@@ -204,8 +221,9 @@ pub(in super::super) fn tick(world: &mut World, id: &str, at: i64) {
         return;
     }
     if subscription.planned_end().is_some_and(|end| end <= at) {
+        let reason = subscription.reason.unwrap_or("cancellation_requested");
         // It was found above and is not over, so there is nothing to refuse.
-        let _ = cancel(world, id, "cancellation_requested");
+        let _ = cancel(world, id, reason);
         return;
     }
     if subscription.period_end() > at {
