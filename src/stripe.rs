@@ -13,11 +13,13 @@ mod answer;
 pub mod events;
 mod form;
 mod http;
+mod money;
 mod retry;
 mod settings;
 mod wire;
 
 pub use http::HttpStripe;
+pub use money::{Charge, Dispute, PaidInvoice, Payment, Refund};
 pub use settings::{Jitter, KeySource, Settings, SettingsError, fixed_key};
 
 /// The `Stripe-Version` every call is pinned to.
@@ -75,8 +77,15 @@ pub trait Stripe: Send + Sync {
     /// The payments that paid an invoice: `GET /v1/invoice_payments`. What was paid elsewhere is
     /// not among them.
     async fn payments_of(&self, invoice_id: &str) -> Result<Vec<Payment>, Error>;
+    /// The invoice that a payment paid: `GET /v1/invoice_payments`, and `GET /v1/invoices/{id}`
+    /// where the answer only names it. `None`: no invoice asked for it, so it is nobody's here.
+    async fn invoice_of_payment(&self, payment: &str) -> Result<Option<PaidInvoice>, Error>;
+    /// `GET /v1/charges/{id}`.
+    async fn charge(&self, id: &str) -> Result<Charge, Error>;
+    /// `GET /v1/disputes/{id}`.
+    async fn dispute(&self, id: &str) -> Result<Dispute, Error>;
     /// `POST /v1/refunds`: without an amount all that is left of a payment, and refused as
-    /// `charge_already_refunded` where nothing is.
+    /// `charge_already_refunded` where nothing is; as `charge_disputed` where a bank has it.
     async fn refund(&self, form: &Form, key: &str) -> Result<Refund, Error>;
     /// The refunds of a payment that were not in vain: `GET /v1/refunds`.
     async fn refunds_of(&self, payment: &str) -> Result<Vec<Refund>, Error>;
@@ -243,35 +252,6 @@ pub struct PortalConfiguration {
     pub id: String,
     /// `metadata.owner`.
     pub owner: Option<String>,
-}
-
-/// Money that came in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Payment {
-    /// `pi_...`.
-    pub id: String,
-    /// Minor units, where Stripe says it.
-    pub amount: Option<i64>,
-}
-
-/// Money that goes back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refund {
-    /// `re_...`.
-    pub id: String,
-    /// Minor units.
-    pub amount: i64,
-    /// ISO 4217, lower case.
-    pub currency: String,
-    /// `pending`, `requires_action`, `succeeded`, `failed`, `canceled`.
-    pub status: String,
-}
-
-impl Refund {
-    /// Nothing went back, and nothing will.
-    pub fn in_vain(&self) -> bool {
-        matches!(self.status.as_str(), "failed" | "canceled")
-    }
 }
 
 /// A price.

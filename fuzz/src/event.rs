@@ -61,6 +61,10 @@ fn assert_fits(event: &Event) {
         subscription,
         customer,
         invoice,
+        payment,
+        charge,
+        dispute,
+        refunded: _,
         payment_status,
         status,
     } = subject;
@@ -71,6 +75,9 @@ fn assert_fits(event: &Event) {
         subscription,
         customer,
         invoice,
+        payment,
+        charge,
+        dispute,
         payment_status,
         status,
     ];

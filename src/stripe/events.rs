@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 mod subject;
 
 pub use subject::Subject;
+pub(super) use subject::subscription_of_invoice;
 
 /// Longest id that Stripe gives out.
 const MAX_TEXT: usize = 255;
@@ -18,7 +19,7 @@ const MAX_TEXT: usize = 255;
 const MAX_SECOND: i64 = 253_402_300_799;
 
 /// The types that the core acts on; a list of Stripe takes at most 20.
-pub const MATTERING: [&str; 12] = [
+pub const MATTERING: [&str; 15] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -31,6 +32,9 @@ pub const MATTERING: [&str; 12] = [
     "invoice.payment_failed",
     "invoice.payment_action_required",
     "invoice.paid",
+    "charge.refunded",
+    "charge.dispute.created",
+    "charge.dispute.closed",
 ];
 
 /// A snapshot event of Stripe.

@@ -22,9 +22,12 @@ use super::answer::{BodyFault, Head};
 use super::retry::{Failure, Limits, Try, repeat};
 use super::settings::{KeySource, Settings, SettingsError, authorization, mode_of};
 use super::{
-    API_VERSION, Customer, Error, EventFilter, Form, Line, ListedEvent, Page, Payment, PlannedEnd,
-    PortalConfiguration, Price, Refund, Session, SessionFilter, Stripe, Subscription, form, wire,
+    API_VERSION, Charge, Customer, Dispute, Error, EventFilter, Form, Line, ListedEvent, Page,
+    PaidInvoice, Payment, PlannedEnd, PortalConfiguration, Price, Refund, Session, SessionFilter,
+    Stripe, Subscription, form, wire,
 };
+
+mod money;
 
 /// Longest answer that is read; a page of 100 sessions is well under a tenth of it.
 const MAX_BODY: usize = 4 * 1024 * 1024;
@@ -170,17 +173,6 @@ impl HttpStripe {
         let head = Head::new(answer.status(), answer.headers());
         let body = read(answer).await;
         Ok((head, body))
-    }
-
-    async fn invoices(&self, subscription_id: &str, status: &str) -> Result<Vec<String>, Error> {
-        let mut url = self.url(&["invoices"]);
-        url.query_pairs_mut().extend_pairs([
-            ("limit", "100"),
-            ("status", status),
-            ("subscription", subscription_id),
-        ]);
-        let page: wire::Page<wire::Named> = self.get("/v1/invoices", url).await?;
-        Ok(Page::from(page).data)
     }
 
     /// All lines of a session: expanded, it shows only the first ten.
@@ -362,15 +354,23 @@ impl Stripe for HttpStripe {
     }
 
     async fn payments_of(&self, invoice_id: &str) -> Result<Vec<Payment>, Error> {
-        let mut url = self.url(&["invoice_payments"]);
-        url.query_pairs_mut().extend_pairs([
-            ("limit", "100"),
-            ("status", "paid"),
-            ("invoice", invoice_id),
-        ]);
-        let page: wire::Page<wire::InvoicePayment> = self.get("/v1/invoice_payments", url).await?;
-        let paid: Vec<Option<Payment>> = Page::from(page).data;
-        Ok(paid.into_iter().flatten().collect())
+        self.read_payments(invoice_id).await
+    }
+
+    async fn invoice_of_payment(&self, payment: &str) -> Result<Option<PaidInvoice>, Error> {
+        self.read_invoice_of(payment).await
+    }
+
+    async fn charge(&self, id: &str) -> Result<Charge, Error> {
+        let url = self.object_url(&["charges"], id)?;
+        let charge: wire::Charge = self.get("/v1/charges/{id}", url).await?;
+        Ok(charge.into())
+    }
+
+    async fn dispute(&self, id: &str) -> Result<Dispute, Error> {
+        let url = self.object_url(&["disputes"], id)?;
+        let dispute: wire::Dispute = self.get("/v1/disputes/{id}", url).await?;
+        Ok(dispute.into())
     }
 
     async fn refund(&self, form: &Form, key: &str) -> Result<Refund, Error> {
@@ -380,13 +380,7 @@ impl Stripe for HttpStripe {
     }
 
     async fn refunds_of(&self, payment: &str) -> Result<Vec<Refund>, Error> {
-        let mut url = self.url(&["refunds"]);
-        url.query_pairs_mut()
-            .extend_pairs([("limit", "100"), ("payment_intent", payment)]);
-        let page: wire::Page<wire::Refund> = self.get("/v1/refunds", url).await?;
-        let mut refunds: Vec<Refund> = Page::from(page).data;
-        refunds.retain(|refund| !refund.in_vain());
-        Ok(refunds)
+        self.read_refunds(payment).await
     }
 
     async fn void_invoice(&self, id: &str, key: &str) -> Result<(), Error> {

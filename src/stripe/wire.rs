@@ -5,14 +5,26 @@
 //! changes are both read. What a decision rests on (mode, payment status, times) has no
 //! default: an answer without it is an unreadable one, not a guess.
 
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+mod money;
+
+pub(super) use money::{Charge, Dispute, Invoice, InvoicePayment, InvoiceRef, PaymentOf, Refund};
 
 /// A page of a list. `has_more` is required: its absence must not end a sweep early.
 #[derive(Debug, Deserialize)]
 pub(super) struct Page<T> {
     data: Vec<T>,
     has_more: bool,
+}
+
+impl<T> Page<T> {
+    /// The rows as Stripe has them.
+    pub(super) fn rows(self) -> Vec<T> {
+        self.data
+    }
 }
 
 impl<W, T: From<W>> From<Page<W>> for super::Page<T> {
@@ -194,47 +206,6 @@ pub(super) struct PortalSession {
 }
 
 #[derive(Debug, Deserialize)]
-pub(super) struct Refund {
-    id: String,
-    amount: i64,
-    currency: String,
-    status: Option<String>,
-}
-
-impl From<Refund> for super::Refund {
-    fn from(refund: Refund) -> Self {
-        Self {
-            id: refund.id,
-            amount: refund.amount,
-            currency: refund.currency,
-            status: refund.status.unwrap_or_default(),
-        }
-    }
-}
-
-/// What paid an invoice: a payment of Stripe's, or a record of one elsewhere.
-#[derive(Debug, Deserialize)]
-pub(super) struct InvoicePayment {
-    amount_paid: Option<i64>,
-    payment: PaidBy,
-}
-
-#[derive(Debug, Deserialize)]
-struct PaidBy {
-    #[serde(default, deserialize_with = "reference")]
-    payment_intent: Option<String>,
-}
-
-impl From<InvoicePayment> for Option<super::Payment> {
-    fn from(paid: InvoicePayment) -> Self {
-        Some(super::Payment {
-            id: paid.payment.payment_intent?,
-            amount: paid.amount_paid,
-        })
-    }
-}
-
-#[derive(Debug, Deserialize)]
 pub(super) struct Price {
     id: String,
     active: bool,
@@ -342,6 +313,11 @@ fn reference<'de, D: Deserializer<'de>>(from: D) -> Result<Option<String>, D::Er
         },
         _ => None,
     })
+}
+
+/// As [`reference`], of what is never absent.
+fn required<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    reference(from)?.ok_or_else(|| D::Error::custom("no reference"))
 }
 
 /// Text, or nothing where it is something else: anyone with a key may write metadata.

@@ -22,6 +22,14 @@ pub struct Subject {
     pub customer: Option<String>,
     /// `in_...`.
     pub invoice: Option<String>,
+    /// `pi_...` of a charge or a dispute. They name no order: the way leads over its invoice.
+    pub payment: Option<String>,
+    /// `ch_...`.
+    pub charge: Option<String>,
+    /// `du_...` or `dp_...`.
+    pub dispute: Option<String>,
+    /// Whether a charge went back whole; of a part it is false.
+    pub refunded: Option<bool>,
     /// A session's `payment_status`.
     pub payment_status: Option<String>,
     /// The object's `status`.
@@ -35,6 +43,8 @@ enum Noun {
     Subscription,
     Invoice,
     Customer,
+    Charge,
+    Dispute,
     Other,
 }
 
@@ -46,10 +56,14 @@ impl Noun {
             Some("subscription") => Self::Subscription,
             Some("invoice") => Self::Invoice,
             Some("customer") => Self::Customer,
+            Some("charge") => Self::Charge,
+            Some("dispute") => Self::Dispute,
             Some(_) => Self::Other,
             None if kind.starts_with("checkout.session.") => Self::Session,
             None if kind.starts_with("customer.subscription.") => Self::Subscription,
             None if kind.starts_with("invoice.") => Self::Invoice,
+            None if kind.starts_with("charge.dispute.") => Self::Dispute,
+            None if kind == "charge.refunded" => Self::Charge,
             None => Self::Other,
         }
     }
@@ -75,6 +89,20 @@ impl Subject {
             },
             customer: own_or(Noun::Customer, "customer"),
             invoice: own_or(Noun::Invoice, "invoice"),
+            payment: matches!(noun, Noun::Charge | Noun::Dispute)
+                .then(|| reference(object.get("payment_intent")))
+                .flatten(),
+            charge: match noun {
+                Noun::Charge => bounded(object.get("id")),
+                Noun::Dispute => reference(object.get("charge")),
+                _ => None,
+            },
+            dispute: (noun == Noun::Dispute)
+                .then(|| bounded(object.get("id")))
+                .flatten(),
+            refunded: (noun == Noun::Charge)
+                .then(|| object.get("refunded")?.as_bool())
+                .flatten(),
             payment_status: bounded(object.get("payment_status")),
             status: bounded(object.get("status")),
         }
@@ -98,7 +126,7 @@ fn order_ref(noun: Noun, object: &Map<String, Value>) -> Option<String> {
 }
 
 /// New place, old place, then the first line that names one.
-fn subscription_of_invoice(invoice: &Map<String, Value>) -> Option<String> {
+pub(in crate::stripe) fn subscription_of_invoice(invoice: &Map<String, Value>) -> Option<String> {
     let lines = || invoice.get("lines")?.get("data")?.as_array();
     subscription_details(invoice)
         .and_then(|details| reference(details.get("subscription")))

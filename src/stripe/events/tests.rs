@@ -205,7 +205,7 @@ fn huge_and_deep_payloads_do_no_harm() {
 }
 
 #[test]
-fn twelve_types_matter() {
+fn fifteen_types_matter() {
     for kind in [
         "checkout.session.completed",
         "checkout.session.async_payment_succeeded",
@@ -219,6 +219,9 @@ fn twelve_types_matter() {
         "invoice.payment_failed",
         "invoice.payment_action_required",
         "invoice.paid",
+        "charge.refunded",
+        "charge.dispute.created",
+        "charge.dispute.closed",
     ] {
         assert!(matters(kind), "{kind}");
     }
@@ -228,6 +231,8 @@ fn twelve_types_matter() {
         "invoice.paid ",
         "INVOICE.PAID",
         "customer.subscription.trial_will_end",
+        "charge.dispute.updated",
+        "refund.created",
     ] {
         assert!(!matters(kind), "{kind}");
     }

@@ -1,3 +1,4 @@
+mod disputes;
 mod errors;
 mod log;
 mod money;

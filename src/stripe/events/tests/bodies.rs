@@ -60,3 +60,25 @@ pub fn invoice_old() -> Value {
             {"id": "il_1", "price": {"id": "price_1"}, "subscription": "sub_1"}]},
     })
 }
+
+/// A payment that went back whole; `new` names no invoice, as basil and later do.
+pub fn charge(new: bool) -> Value {
+    let mut charge = json!({
+        "id": "ch_1", "object": "charge", "amount": 1000, "amount_refunded": 1000,
+        "customer": "cus_1", "disputed": false, "metadata": {}, "payment_intent": "pi_1",
+        "refunded": true, "status": "succeeded",
+    });
+    if !new {
+        charge["invoice"] = json!("in_1");
+    }
+    charge
+}
+
+/// The same in every version.
+pub fn dispute() -> Value {
+    json!({
+        "id": "du_1", "object": "dispute", "amount": 1000, "charge": "ch_1", "currency": "eur",
+        "is_charge_refundable": false, "livemode": false, "metadata": {},
+        "payment_intent": "pi_1", "reason": "fraudulent", "status": "needs_response",
+    })
+}

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::Value;
 
-use super::bodies::{event, invoice_new, invoice_old, session, subscription};
+use super::bodies::{charge, dispute, event, invoice_new, invoice_old, session, subscription};
 use super::read;
 use crate::stripe::events::{MAX_SECOND, Subject, parse};
 
@@ -31,6 +31,9 @@ fn any_json() -> impl Strategy<Value = Value> {
             "customer",
             "status",
             "client_reference_id",
+            "charge",
+            "payment_intent",
+            "refunded",
         ])
         .prop_map(str::to_owned),
         any::<String>(),
@@ -77,6 +80,10 @@ fn fits(payload: &[u8]) -> Result<(), TestCaseError> {
         subscription,
         customer,
         invoice,
+        payment,
+        charge,
+        dispute,
+        refunded: _,
         payment_status,
         status,
     } = read.subject;
@@ -89,6 +96,9 @@ fn fits(payload: &[u8]) -> Result<(), TestCaseError> {
         subscription,
         customer,
         invoice,
+        payment,
+        charge,
+        dispute,
         payment_status,
         status,
     ];
@@ -106,6 +116,9 @@ fn bases() -> Vec<Value> {
         event("customer.subscription.deleted", subscription(false)),
         event("invoice.paid", invoice_new()),
         event("invoice.payment_failed", invoice_old()),
+        event("charge.refunded", charge(true)),
+        event("charge.refunded", charge(false)),
+        event("charge.dispute.created", dispute()),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::bodies::{invoice_new, invoice_old, session, subscription};
+use super::bodies::{charge, dispute, invoice_new, invoice_old, session, subscription};
 use super::{subject, with, without};
 use crate::stripe::events::Subject;
 
@@ -14,7 +14,8 @@ const PAID: &str = "invoice.paid";
 /// Name, event type, object, and the hints as [`shown`] puts them.
 type Row = (&'static str, &'static str, Value, &'static str);
 
-/// Order, session, subscription, customer, invoice, payment status, status.
+/// Order, session, subscription, customer, invoice, payment status, status; then what else
+/// there is: payment, charge, dispute, and how much went back.
 fn shown(subject: &Subject) -> String {
     let Subject {
         order_ref,
@@ -22,10 +23,14 @@ fn shown(subject: &Subject) -> String {
         subscription,
         customer,
         invoice,
+        payment,
+        charge,
+        dispute,
+        refunded,
         payment_status,
         status,
     } = subject;
-    [
+    let always = [
         order_ref,
         session,
         subscription,
@@ -34,8 +39,20 @@ fn shown(subject: &Subject) -> String {
         payment_status,
         status,
     ]
-    .map(|hint| hint.as_deref().unwrap_or("-"))
-    .join(" ")
+    .map(|hint| hint.as_deref().unwrap_or("-"));
+    let refunded = refunded.map(|whole| if whole { "whole" } else { "part" });
+    let money = [
+        payment.as_deref(),
+        charge.as_deref(),
+        dispute.as_deref(),
+        refunded,
+    ];
+    let money = money.into_iter().flatten();
+    always
+        .into_iter()
+        .chain(money)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn check(rows: Vec<Row>) {
@@ -301,11 +318,117 @@ fn of_invoices_in_the_old_rendering() {
 }
 
 #[test]
+fn of_charges() {
+    const REFUNDED: &str = "charge.refunded";
+    const NEW: &str = "- - - cus_1 - - succeeded pi_1 ch_1 whole";
+    const OLD: &str = "- - - cus_1 in_1 - succeeded pi_1 ch_1 whole";
+    let changed = |pointer: &str, value: Value| with(charge(true), pointer, value);
+    let part = with(
+        changed("/refunded", json!(false)),
+        "/amount_refunded",
+        json!(1),
+    );
+    let expanded = changed(
+        "/payment_intent",
+        json!({"id": "pi_1", "status": "succeeded"}),
+    );
+    let unsaid = "- - - cus_1 - - succeeded pi_1 ch_1";
+    let long = json!("x".repeat(256));
+    check(vec![
+        ("new", REFUNDED, charge(true), NEW),
+        ("old", REFUNDED, charge(false), OLD),
+        ("no name of its own, new", REFUNDED, bare(charge(true)), NEW),
+        (
+            "no name of its own, old",
+            REFUNDED,
+            bare(charge(false)),
+            OLD,
+        ),
+        ("expanded", REFUNDED, expanded, NEW),
+        (
+            "a part",
+            REFUNDED,
+            part,
+            "- - - cus_1 - - succeeded pi_1 ch_1 part",
+        ),
+        (
+            "no word of how much",
+            REFUNDED,
+            without(charge(true), "refunded"),
+            unsaid,
+        ),
+        (
+            "odd word of how much",
+            REFUNDED,
+            changed("/refunded", json!("true")),
+            unsaid,
+        ),
+        (
+            "no payment",
+            REFUNDED,
+            changed("/payment_intent", Value::Null),
+            "- - - cus_1 - - succeeded ch_1 whole",
+        ),
+        (
+            "long payment, long id",
+            REFUNDED,
+            with(changed("/payment_intent", long.clone()), "/id", long),
+            "- - - cus_1 - - succeeded whole",
+        ),
+        (
+            "a refund is no charge",
+            "refund.created",
+            json!({"id": "re_1", "object": "refund", "charge": "ch_1", "payment_intent": "pi_1"}),
+            "- - - - - - -",
+        ),
+    ]);
+}
+
+#[test]
+fn of_disputes() {
+    const OPENED: &str = "charge.dispute.created";
+    const WHOLE: &str = "- - - - - - needs_response pi_1 ch_1 du_1";
+    let changed = |pointer: &str, value: Value| with(dispute(), pointer, value);
+    let expanded = changed("/charge", charge(true));
+    let expanded = with(expanded, "/payment_intent", json!({"id": "pi_1"}));
+    check(vec![
+        ("opened", OPENED, dispute(), WHOLE),
+        ("no name of its own", OPENED, bare(dispute()), WHOLE),
+        ("expanded", OPENED, expanded, WHOLE),
+        (
+            "closed",
+            "charge.dispute.closed",
+            with(changed("/status", json!("won")), "/id", json!("dp_1")),
+            "- - - - - - won pi_1 ch_1 dp_1",
+        ),
+        (
+            "no payment",
+            OPENED,
+            changed("/payment_intent", Value::Null),
+            "- - - - - - needs_response ch_1 du_1",
+        ),
+        (
+            "control characters",
+            OPENED,
+            with(changed("/id", json!("du\n1")), "/charge", json!("")),
+            "- - - - - - needs_response pi_1",
+        ),
+        (
+            "lists",
+            OPENED,
+            with(
+                changed("/charge", json!(["ch_1"])),
+                "/payment_intent",
+                json!([]),
+            ),
+            "- - - - - - needs_response du_1",
+        ),
+    ]);
+}
+
+#[test]
 fn of_anything_else() {
     const NOTHING: &str = "- - - - - - -";
-    let charge = json!({"id": "ch_1", "object": "charge", "invoice": "in_1", "customer": "cus_1",
-        "status": "succeeded", "metadata": {}});
-    let dispute = json!({"id": "dp_1", "object": "dispute", "charge": "ch_1", "status": "lost"});
     let customer = json!({"id": "cus_1", "object": "customer", "email": "x"});
     let nulls = json!({"id": null, "object": "checkout.session", "metadata": null,
         "customer": null, "subscription": null, "status": null, "payment_status": null});
@@ -315,18 +438,6 @@ fn of_anything_else() {
         "client_reference_id": "a\u{85}b", "status": "op\ten"});
     let moon = json!({"id": "mo_1", "object": "moon", "status": 5});
     check(vec![
-        (
-            "charge, old",
-            "charge.refunded",
-            charge,
-            "- - - cus_1 in_1 - succeeded",
-        ),
-        (
-            "dispute",
-            "charge.dispute.created",
-            dispute,
-            "- - - - - - lost",
-        ),
         (
             "customer",
             "customer.updated",
