@@ -8,7 +8,7 @@ use sandbox::stripe::{
 };
 use serde_json::{Value, json};
 
-use crate::support::{DAY, START, Shop, config};
+use crate::support::{DAY, PATIENCE, Receiver, START, Shop, config};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -366,4 +366,32 @@ async fn banks_and_settings_are_reached_over_http() {
     let path = format!("payments/{of}/refund");
     assert_eq!(shop.control(&path, json!({})).await.body["amount"], 5);
     assert_eq!(shop.read_control("refunds").await[0]["amount"], 5);
+}
+
+#[tokio::test]
+async fn what_banks_do_is_delivered_like_anything_else() {
+    let shop = Shop::open().await;
+    let (_, payment) = paid(&shop).await;
+    let receiver = Receiver::answering(&[]).await;
+    let endpoint =
+        json!({ "url": receiver.url, "secret": "whsec_1", "api_version": ApiVersion::NEW });
+    let unkind = json!({ "endpoint": endpoint, "doubled": true, "hold": true, "rendering": "old",
+        "withheld": ["charge.dispute.funds_*", "refund.*"] });
+    assert_eq!(shop.control("webhooks", unkind).await.status, 200);
+    shop.stripe
+        .refund_by_hand(&payment.charge, Some(1))
+        .unwrap();
+    shop.stripe
+        .open_dispute(&payment.charge, "general")
+        .unwrap();
+    shop.control("webhooks/release", json!({ "order": "reversed" }))
+        .await;
+    assert!(shop.stripe.deliveries_idle(PATIENCE).await);
+    let (opened, refunded) = ("charge.dispute.created", "charge.refunded");
+    assert_eq!(receiver.kinds(), [opened, opened, refunded, refunded]);
+    let hooks = receiver.hooks();
+    let charge = hooks[2].json()["data"]["object"].clone();
+    assert_eq!(charge["invoice"], json!(payment.invoice), "the old form");
+    assert_eq!(charge["refunded"], false);
+    assert!(told(&shop).contains(&"charge.dispute.funds_withdrawn".to_owned()));
 }
