@@ -74,6 +74,12 @@ pub trait Stripe: Send + Sync {
     async fn void_invoice(&self, id: &str, key: &str) -> Result<(), Error>;
     /// Ids of the paid invoices of a subscription: `GET /v1/invoices`, at most 100.
     async fn paid_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error>;
+    /// `GET /v1/invoices` of a subscription, of every status, newest first, one page of 100.
+    async fn invoices_of(
+        &self,
+        subscription_id: &str,
+        after: Option<&str>,
+    ) -> Result<Page<Invoice>, Error>;
     /// The payments that paid an invoice: `GET /v1/invoice_payments`. What was paid elsewhere is
     /// not among them.
     async fn payments_of(&self, invoice_id: &str) -> Result<Vec<Payment>, Error>;
@@ -243,6 +249,27 @@ pub struct Subscription {
     pub lines: Option<Vec<Line>>,
     /// A change of its items that waits to be paid: when Stripe forgets it, Unix seconds.
     pub pending_until: Option<i64>,
+}
+
+/// An invoice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invoice {
+    /// `in_...`.
+    pub id: String,
+    /// `draft`, `open`, `paid`, `uncollectible`, `void`, or a word that Stripe has since added.
+    pub status: String,
+    /// Whether it belongs to the live mode.
+    pub livemode: bool,
+    /// ISO 4217, lower case.
+    pub currency: String,
+    /// Unix seconds.
+    pub created: i64,
+    /// Minor units, after discounts and with tax.
+    pub total: i64,
+    /// Of it, all but the tax.
+    pub total_excluding_tax: i64,
+    /// What was paid of it, not by a balance.
+    pub amount_paid: i64,
 }
 
 /// What customers may do on Stripe's own page.

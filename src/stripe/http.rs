@@ -22,11 +22,12 @@ use super::answer::{BodyFault, Head};
 use super::retry::{Failure, Limits, Try, repeat};
 use super::settings::{KeySource, Settings, SettingsError, authorization, mode_of};
 use super::{
-    API_VERSION, Charge, Customer, Dispute, Error, EventFilter, Form, Line, ListedEvent, Page,
+    API_VERSION, Charge, Customer, Dispute, Error, EventFilter, Form, Invoice, ListedEvent, Page,
     PaidInvoice, Payment, PlannedEnd, PortalConfiguration, Price, Refund, Session, SessionFilter,
     Stripe, Subscription, form, wire,
 };
 
+mod lists;
 mod money;
 
 /// Longest answer that is read; a page of 100 sessions is well under a tenth of it.
@@ -173,18 +174,6 @@ impl HttpStripe {
         let head = Head::new(answer.status(), answer.headers());
         let body = read(answer).await;
         Ok((head, body))
-    }
-
-    /// All lines of a session: expanded, it shows only the first ten.
-    async fn lines_of(&self, id: &str) -> Result<Option<Vec<Line>>, Error> {
-        let mut url = self.object_url(SESSIONS, id)?;
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.push("line_items");
-        }
-        url.query_pairs_mut().append_pair("limit", "100");
-        let path = "/v1/checkout/sessions/{id}/line_items";
-        let lines: wire::Lines = self.get(path, url).await?;
-        Ok(lines.whole())
     }
 
     /// `/v1/...` below the base; each segment is percent-encoded on its own.
@@ -351,6 +340,19 @@ impl Stripe for HttpStripe {
 
     async fn paid_invoices(&self, subscription_id: &str) -> Result<Vec<String>, Error> {
         self.invoices(subscription_id, "paid").await
+    }
+
+    async fn invoices_of(
+        &self,
+        subscription_id: &str,
+        after: Option<&str>,
+    ) -> Result<Page<Invoice>, Error> {
+        let mut url = self.url(&["invoices"]);
+        url.query_pairs_mut()
+            .extend_pairs([("limit", "100"), ("subscription", subscription_id)])
+            .extend_pairs(after.map(|after| ("starting_after", after)));
+        let page: wire::Page<wire::Invoice> = self.get("/v1/invoices", url).await?;
+        Ok(page.into())
     }
 
     async fn payments_of(&self, invoice_id: &str) -> Result<Vec<Payment>, Error> {

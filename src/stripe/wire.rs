@@ -11,7 +11,7 @@ use serde_json::Value;
 
 mod money;
 
-pub(super) use money::{Charge, Dispute, Invoice, InvoicePayment, InvoiceRef, PaymentOf, Refund};
+pub(super) use money::{Charge, Dispute, InvoiceOf, InvoicePayment, InvoiceRef, PaymentOf, Refund};
 
 /// A page of a list. `has_more` is required: its absence must not end a sweep early.
 #[derive(Debug, Deserialize)]
@@ -203,6 +203,52 @@ impl From<PortalConfiguration> for super::PortalConfiguration {
 #[derive(Debug, Deserialize)]
 pub(super) struct PortalSession {
     pub(super) url: String,
+}
+
+/// An invoice. Its tax has been in three places: where none of them is, there was none.
+#[derive(Debug, Deserialize)]
+pub(super) struct Invoice {
+    id: String,
+    status: Option<String>,
+    livemode: bool,
+    currency: String,
+    created: i64,
+    total: i64,
+    amount_paid: i64,
+    total_excluding_tax: Option<i64>,
+    total_taxes: Option<Vec<Tax>>,
+    total_tax_amounts: Option<Vec<Tax>>,
+    tax: Option<i64>,
+}
+
+/// An inclusive tax is within the price, and part of the total all the same.
+#[derive(Debug, Deserialize)]
+struct Tax {
+    amount: i64,
+}
+
+impl From<Invoice> for super::Invoice {
+    fn from(invoice: Invoice) -> Self {
+        let taxes = invoice.total_taxes.or(invoice.total_tax_amounts);
+        let sum = |taxes: Vec<Tax>| {
+            taxes
+                .iter()
+                .fold(0_i64, |sum, tax| sum.saturating_add(tax.amount))
+        };
+        let tax = taxes.map(sum).or(invoice.tax).unwrap_or_default();
+        Self {
+            id: invoice.id,
+            status: invoice.status.unwrap_or_default(),
+            livemode: invoice.livemode,
+            currency: invoice.currency,
+            created: invoice.created,
+            total: invoice.total,
+            total_excluding_tax: invoice
+                .total_excluding_tax
+                .unwrap_or_else(|| invoice.total.saturating_sub(tax)),
+            amount_paid: invoice.amount_paid,
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -63,7 +63,7 @@ impl HttpStripe {
             Some(wire::InvoiceRef::Whole(invoice)) => Ok(Some(invoice.into())),
             Some(wire::InvoiceRef::Id(id)) => {
                 let url = self.object_url(&["invoices"], &id)?;
-                let invoice: wire::Invoice = self.get("/v1/invoices/{id}", url).await?;
+                let invoice: wire::InvoiceOf = self.get("/v1/invoices/{id}", url).await?;
                 Ok(Some(invoice.into()))
             }
         }

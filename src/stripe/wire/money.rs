@@ -58,19 +58,19 @@ pub(in super::super) struct PaymentOf {
 #[serde(untagged)]
 pub(in super::super) enum InvoiceRef {
     Id(String),
-    Whole(Invoice),
+    Whole(InvoiceOf),
 }
 
 /// An invoice of which only the subscription is used.
 #[derive(Debug, Deserialize)]
-pub(in super::super) struct Invoice {
+pub(in super::super) struct InvoiceOf {
     id: String,
     #[serde(flatten)]
     rest: Map<String, Value>,
 }
 
-impl From<Invoice> for crate::stripe::PaidInvoice {
-    fn from(invoice: Invoice) -> Self {
+impl From<InvoiceOf> for crate::stripe::PaidInvoice {
+    fn from(invoice: InvoiceOf) -> Self {
         Self {
             subscription: subscription_of_invoice(&invoice.rest),
             id: invoice.id,

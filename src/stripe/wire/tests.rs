@@ -245,6 +245,47 @@ fn a_subscription_keeps_its_words_and_links() {
 }
 
 #[test]
+fn tax_is_read_wherever_stripe_shows_it() {
+    let base = json!({
+        "id": "in_1", "object": "invoice", "status": "paid", "livemode": true, "currency": "eur",
+        "created": 5, "total": 1190, "amount_paid": 1190, "lines": {"data": []},
+    });
+    for (extra, untaxed) in [
+        (
+            json!({"total_excluding_tax": 1000, "total_taxes": []}),
+            1000,
+        ),
+        (
+            json!({"total_taxes": [{"amount": 100}, {"amount": 90, "type": "x"}]}),
+            1000,
+        ),
+        (
+            json!({"total_excluding_tax": null, "total_tax_amounts": [{"amount": 190}]}),
+            1000,
+        ),
+        (json!({"tax": 190}), 1000),
+        (json!({"tax": null}), 1190),
+        (json!({}), 1190),
+    ] {
+        let read: super::super::Invoice = read::<Invoice, _>(merged(base.clone(), extra.clone()));
+        assert_eq!(read.total_excluding_tax, untaxed, "{extra}");
+        assert_eq!((read.total, read.amount_paid), (1190, 1190));
+    }
+    let draft = merged(base.clone(), json!({"status": null}));
+    let draft: super::super::Invoice = read::<Invoice, _>(draft);
+    assert_eq!(draft.status, "");
+    // Whether it is ours and what was paid is no guess.
+    for field in ["livemode", "currency", "created", "total", "amount_paid"] {
+        let mut without = base.clone();
+        without.as_object_mut().unwrap().remove(field);
+        assert!(
+            serde_json::from_value::<Invoice>(without).is_err(),
+            "{field}"
+        );
+    }
+}
+
+#[test]
 fn prices_recur_or_do_not() {
     let base = json!({"id": "price_1", "active": true, "livemode": false, "currency": "eur"});
     let monthly: super::super::Price = read::<Price, _>(merged(

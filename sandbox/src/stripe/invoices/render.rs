@@ -71,6 +71,7 @@ impl Invoice {
             },
             "subtotal": self.subtotal(),
             "total": total,
+            "total_excluding_tax": total - self.tax,
         });
         if let Value::Object(fields) = &mut invoice {
             if version.is_new() {
@@ -93,7 +94,12 @@ impl Invoice {
         });
         fields.insert("parent".into(), parent);
         fields.insert("amount_overpaid".into(), json!(0));
-        fields.insert("total_taxes".into(), json!([]));
+        let taxes = if self.tax == 0 {
+            json!([])
+        } else {
+            json!([{ "amount": self.tax, "tax_behavior": "exclusive", "type": "tax_rate_details" }])
+        };
+        fields.insert("total_taxes".into(), taxes);
     }
 
     fn add_old(&self, fields: &mut Map<String, Value>, paid: bool) {

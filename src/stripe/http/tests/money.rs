@@ -41,6 +41,33 @@ async fn money_is_followed_from_the_subscription_to_its_refunds() {
 }
 
 #[tokio::test]
+async fn invoices_are_listed_page_by_page() {
+    let invoice = r#"{"id":"in_2","status":"paid","livemode":false,"currency":"usd","created":7,
+        "total":119,"total_excluding_tax":100,"amount_paid":119}"#;
+    let first = format!(r#"{{"data":[{invoice}],"has_more":true}}"#);
+    let answers = [first.as_str(), r#"{"data":[],"has_more":false}"#];
+    let server = Server::start(answers.map(|body| json(200, &[], body))).await;
+    let stripe = client(&server);
+    let page = stripe.invoices_of("sub_1", None).await.unwrap();
+    assert!(page.has_more);
+    assert_eq!(
+        (page.data[0].total_excluding_tax, page.data[0].created),
+        (100, 7)
+    );
+    let page = stripe.invoices_of("sub_1", Some("in_2")).await.unwrap();
+    assert!(!page.has_more && page.data.is_empty());
+    let seen = server.seen();
+    let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
+    assert_eq!(
+        lines,
+        [
+            "GET /v1/invoices?limit=100&subscription=sub_1",
+            "GET /v1/invoices?limit=100&subscription=sub_1&starting_after=in_2",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_page_of_the_portal_is_asked_for_with_our_settings() {
     let found = r#"{"data":[
         {"id":"bpc_1","metadata":{}},
