@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::{db::Db, panel::Panel, stripe::Stripe};
 
+pub mod affiliates;
 pub mod authorize;
 pub mod catalog;
 pub mod checkout;
@@ -70,6 +71,8 @@ pub struct Settings {
     pub payment_methods: Vec<String>,
     /// When the steps of an order come due.
     pub timing: crate::domain::step::Timing,
+    /// What affiliates get.
+    pub affiliates: crate::domain::affiliate::Terms,
     /// Creates in flight over all replicas, in all and per node.
     pub max_creates: u32,
     /// As `max_creates`, for one node.

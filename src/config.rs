@@ -7,6 +7,7 @@
 
 use std::fmt;
 
+mod affiliates;
 mod database;
 mod listen;
 mod log;
@@ -17,6 +18,7 @@ mod shop;
 mod stripe;
 mod worker;
 
+pub use affiliates::Affiliates;
 pub use database::Database;
 pub use listen::{Listen, Tls};
 pub use log::Log;
@@ -42,6 +44,8 @@ pub struct Config {
     pub listen: Listen,
     /// Choices of the shop's owner.
     pub shop: Shop,
+    /// What affiliates are promised.
+    pub affiliates: Affiliates,
     /// How the worker works.
     pub worker: Worker,
     /// Logs.
@@ -101,6 +105,7 @@ impl Config {
             panel: Panel::read(reader),
             listen: Listen::read(reader),
             shop: Shop::read(reader),
+            affiliates: Affiliates::read(reader),
             worker: Worker::read(reader),
             log: Log::read(reader),
         }

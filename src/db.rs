@@ -15,6 +15,7 @@ use crate::probe::Probe;
 pub use sea_orm::ConnectionTrait as Connection;
 
 pub mod accounts;
+pub mod affiliates;
 pub mod allocations;
 pub mod billing;
 pub mod budget;

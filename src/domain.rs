@@ -4,6 +4,7 @@
 //! since the Unix epoch, handed in by the caller; sizes carry their unit in
 //! their name.
 
+pub mod affiliate;
 pub mod catalog;
 pub mod egg;
 pub mod entitlement;

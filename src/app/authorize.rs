@@ -119,6 +119,15 @@ pub const RULES: &[Rule] = &[
         false,
     ),
     rule("OrderService/GetProfile", ANYONE, true),
+    rule("OrderService/CreateAffiliate", BUYERS, true),
+    rule("OrderService/GetAffiliate", BUYERS, true),
+    // For a visitor who is no user yet.
+    rule(
+        "OrderService/RecordAffiliateClick",
+        &[Role::Operator, Role::Storefront],
+        false,
+    ),
+    rule("OrderService/ListAffiliateCommissions", BUYERS, true),
     rule("ProvisioningService/ProvisionOrder", OPERATOR, false),
     rule("ProvisioningService/GetServer", ANYONE, true),
     rule("ProvisioningService/RevealServerSecrets", BUYERS, true),
@@ -156,6 +165,11 @@ impl Caller {
             },
             _ => Ok(Scope::All),
         }
+    }
+
+    /// Whether this user's own figures may be shown, where the method itself is nobody's.
+    pub fn sees(&self, owner: UserId) -> bool {
+        self.role == Role::Operator || self.user == Some(owner)
     }
 
     /// As the actor of an order event.

@@ -13,7 +13,7 @@ use crate::{
     },
     config::Config,
     db::{Db, budget, orders},
-    domain::{DAY_US, entitlement::Patience, step::Timing},
+    domain::{DAY_US, affiliate::Terms, entitlement::Patience, step::Timing},
     panel::{self, Budget, Class, HttpPanel, RateSeen},
     stripe::{self, HttpStripe},
     worker::{self, budget::SharedBudget},
@@ -77,6 +77,7 @@ fn app_settings(config: &Config) -> app::Settings {
         promotion_codes: shop.promotion_codes,
         payment_methods: shop.payment_methods.clone(),
         timing: timing(config),
+        affiliates: terms(config),
         max_creates: panel.max_creates,
         max_creates_per_node: panel.max_creates_per_node,
     }
@@ -95,6 +96,17 @@ fn timing(config: &Config) -> Timing {
             retention_us: days(shop.retention_days),
         },
         ..Timing::default()
+    }
+}
+
+/// Both are bounded by their reader.
+fn terms(config: &Config) -> Terms {
+    let promised = &config.affiliates;
+    let whole = |number: u32| i32::try_from(number).unwrap_or(i32::MAX);
+    Terms {
+        percent: whole(promised.percent),
+        months: whole(promised.months),
+        refund_us: i64::from(promised.refund_days) * DAY_US,
     }
 }
 
@@ -119,6 +131,7 @@ pub(super) fn worker_settings(config: &Config) -> worker::Settings {
             panel_mirror: wanted.sweep_ports,
             stripe_events: wanted.sweep_events,
             subscriptions: wanted.sweep_subscriptions,
+            commissions: wanted.sweep_commissions,
             request_keys: wanted.sweep_requests,
             ..defaults.periods.clone()
         },

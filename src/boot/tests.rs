@@ -9,7 +9,9 @@ use tonic_health::pb::{
 
 use super::{Error, Mode, Running, start};
 use crate::{
-    config::{Config, Database, Listen, Log, Panel, SecretSource, Shop, Stripe, Worker},
+    config::{
+        Affiliates, Config, Database, Listen, Log, Panel, SecretSource, Shop, Stripe, Worker,
+    },
     db::{Db, migrate::FileGuard},
     rpc::proto::{self, catalog_service_client::CatalogServiceClient},
 };
@@ -35,6 +37,7 @@ fn config(url: &str) -> Config {
             ..Listen::default()
         },
         shop: Shop::default(),
+        affiliates: Affiliates::default(),
         worker: Worker::default(),
         log: Log::default(),
     }

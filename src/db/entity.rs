@@ -2,6 +2,9 @@
 
 pub mod addon_prices;
 pub mod addons;
+pub mod affiliate_commissions;
+pub mod affiliate_referrals;
+pub mod affiliates;
 pub mod allocations;
 pub mod api_tokens;
 pub mod billing;

@@ -95,6 +95,16 @@ pub async fn upsert_locked(
     Ok(profile(change.update(&**tx).await?))
 }
 
+/// Locks a user's profile until the transaction ends; tells whether there is one.
+pub async fn lock(tx: &Tx, user_id: UserId) -> Result<bool, Error> {
+    let row = profiles::Entity::find()
+        .filter(profiles::Column::UserId.eq(user_id.0))
+        .lock_exclusive()
+        .one(&**tx)
+        .await?;
+    Ok(row.is_some())
+}
+
 /// A user's profile.
 pub async fn find(
     connection: &impl ConnectionTrait,

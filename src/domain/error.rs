@@ -117,6 +117,10 @@ pub enum Kind {
     Node,
     /// A profile.
     Profile,
+    /// An affiliate, by its user.
+    Affiliate,
+    /// An affiliate, by its code.
+    AffiliateCode,
     /// An event of Stripe.
     Event,
 }
@@ -133,6 +137,7 @@ impl Kind {
             Self::Server => "SERVER_NOT_FOUND",
             Self::Node => "NODE_NOT_FOUND",
             Self::Profile => "PROFILE_NOT_FOUND",
+            Self::Affiliate | Self::AffiliateCode => "AFFILIATE_NOT_FOUND",
             Self::Event => "EVENT_NOT_FOUND",
         }
     }
@@ -146,7 +151,8 @@ impl Kind {
             Self::Region => "region",
             Self::Order | Self::Server => "order_id",
             Self::Node => "node_id",
-            Self::Profile => "user_id",
+            Self::Profile | Self::Affiliate => "user_id",
+            Self::AffiliateCode => "code",
             Self::Event => "event_id",
         }
     }
@@ -163,6 +169,8 @@ impl std::fmt::Display for Kind {
             Self::Server => "server of order",
             Self::Node => "node",
             Self::Profile => "profile of user",
+            Self::Affiliate => "affiliate",
+            Self::AffiliateCode => "affiliate with the code",
             Self::Event => "event",
         })
     }

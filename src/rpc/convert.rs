@@ -6,6 +6,7 @@ use prost_types::{FieldMask, Timestamp};
 
 use crate::domain::error::Violations;
 
+pub mod affiliates;
 pub mod catalog;
 pub mod nodes;
 pub mod orders;

@@ -20,6 +20,7 @@ use crate::{
     domain::{OrderId, error::Violations, ids::parse_uuid},
 };
 
+mod affiliates;
 mod checkout;
 mod ending;
 mod feed;
@@ -261,6 +262,52 @@ impl OrderService for OrderRpc {
                     profile: Some(profile_to(profile)),
                 })
             },
+        )
+        .await
+    }
+
+    async fn create_affiliate(
+        &self,
+        request: Request<proto::CreateAffiliateRequest>,
+    ) -> Result<Response<proto::CreateAffiliateResponse>, Status> {
+        answer(
+            "OrderService/CreateAffiliate",
+            request,
+            |caller, message| affiliates::create(&self.app, caller, message),
+        )
+        .await
+    }
+
+    async fn get_affiliate(
+        &self,
+        request: Request<proto::GetAffiliateRequest>,
+    ) -> Result<Response<proto::GetAffiliateResponse>, Status> {
+        answer("OrderService/GetAffiliate", request, |caller, message| {
+            affiliates::get(&self.app, caller, message)
+        })
+        .await
+    }
+
+    async fn record_affiliate_click(
+        &self,
+        request: Request<proto::RecordAffiliateClickRequest>,
+    ) -> Result<Response<proto::RecordAffiliateClickResponse>, Status> {
+        answer(
+            "OrderService/RecordAffiliateClick",
+            request,
+            |caller, message| affiliates::click(&self.app, caller, message),
+        )
+        .await
+    }
+
+    async fn list_affiliate_commissions(
+        &self,
+        request: Request<proto::ListAffiliateCommissionsRequest>,
+    ) -> Result<Response<proto::ListAffiliateCommissionsResponse>, Status> {
+        answer(
+            "OrderService/ListAffiliateCommissions",
+            request,
+            |caller, message| affiliates::list(&self.app, caller, message),
         )
         .await
     }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::domain::{
     OrderId, UserId,
+    affiliate::{CODE_PROBLEM, code},
     catalog::rules::{VARIABLE_PROBLEM, is_slug, is_variable},
     error::Violations,
     ids::parse_uuid,
@@ -200,7 +201,15 @@ pub fn environment(
     sent
 }
 
-/// The code of an affiliate; empty means none.
+/// The code of an affiliate, in the form that is stored.
+pub fn affiliate_code(violations: &mut Violations, field: &str, text: &str) -> String {
+    let code = code(text);
+    violations.require(code.is_some(), field, CODE_PROBLEM);
+    code.unwrap_or_default()
+}
+
+/// The code of an affiliate at a purchase; empty means none. Older than the rule for new ones, and
+/// wider: what nobody has earns nothing.
 pub fn referral_code(violations: &mut Violations, field: &str, text: &str) -> Option<String> {
     let sound = text.len() <= REFERRAL_CHARS
         && text

@@ -135,7 +135,36 @@ async fn what_is_anothers_is_answered_as_absent(engine: Engine) {
     );
     assert_eq!(reason(&anothers), "PROFILE_NOT_FOUND");
     assert!(ask(other).await.is_ok());
+    anothers_affiliate(&live, &api, owner, other).await;
     live.close().await;
+}
+
+/// Whether a stranger is an affiliate is as unknown as what that earns.
+async fn anothers_affiliate(live: &Live, api: &Api, owner: Uuid, other: Uuid) {
+    let create = api.method("OrderService/CreateAffiliate");
+    let bytes = delimited(1, owner.to_string().as_bytes());
+    let made = call(&live.channel(), &create.path, for_user(live, bytes, owner)).await;
+    assert!(made.is_ok());
+    for label in [
+        "OrderService/GetAffiliate",
+        "OrderService/ListAffiliateCommissions",
+    ] {
+        let method = api.method(label);
+        let ask = async |id: Uuid, user: Uuid| {
+            let bytes = delimited(1, id.to_string().as_bytes());
+            call(&live.channel(), &method.path, for_user(live, bytes, user)).await
+        };
+        let absent = Uuid::new_v4();
+        let anothers = ask(owner, other).await.expect_err(label);
+        let nothing = ask(absent, other).await.expect_err(label);
+        assert_eq!(
+            shape(&anothers, &owner.to_string()),
+            shape(&nothing, &absent.to_string()),
+            "{label}"
+        );
+        assert_eq!(reason(&anothers), "AFFILIATE_NOT_FOUND", "{label}");
+        assert!(ask(owner, owner).await.is_ok(), "{label}");
+    }
 }
 
 fn list(user_id: &str, page_size: i32, page_token: &str) -> proto::ListOrdersRequest {

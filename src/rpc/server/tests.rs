@@ -194,6 +194,34 @@ impl server::OrderService for Scripted {
     ) -> Answer<proto::GetProfileResponse> {
         refuse("")
     }
+
+    async fn create_affiliate(
+        &self,
+        _: Request<proto::CreateAffiliateRequest>,
+    ) -> Answer<proto::CreateAffiliateResponse> {
+        refuse("")
+    }
+
+    async fn get_affiliate(
+        &self,
+        _: Request<proto::GetAffiliateRequest>,
+    ) -> Answer<proto::GetAffiliateResponse> {
+        refuse("")
+    }
+
+    async fn record_affiliate_click(
+        &self,
+        _: Request<proto::RecordAffiliateClickRequest>,
+    ) -> Answer<proto::RecordAffiliateClickResponse> {
+        refuse("")
+    }
+
+    async fn list_affiliate_commissions(
+        &self,
+        _: Request<proto::ListAffiliateCommissionsRequest>,
+    ) -> Answer<proto::ListAffiliateCommissionsResponse> {
+        refuse("")
+    }
 }
 
 struct Rig {

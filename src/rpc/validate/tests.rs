@@ -189,6 +189,18 @@ fn texts_and_referral_codes() {
     );
 }
 
+#[test]
+fn codes_of_affiliates() {
+    let check = |v: &mut Violations, f: &str, t: &str| _ = affiliate_code(v, f, t);
+    table(
+        check,
+        &["abc", "FRIEND-10", "a-b"],
+        &["", "ab", "a_b", "a b", "\u{E9}ab", &"a".repeat(33)],
+    );
+    let mut violations = Violations::default();
+    assert_eq!(affiliate_code(&mut violations, "code", "ABC"), "abc");
+}
+
 fn map(pairs: &[(&str, &str)]) -> HashMap<String, String> {
     pairs
         .iter()

@@ -87,6 +87,16 @@ impl Sound {
             .record_stripe_event(live.operator(event))
             .await;
         recorded.unwrap();
+        let affiliate = proto::CreateAffiliateRequest {
+            user_id: user.to_string(),
+            code: CODE.to_owned(),
+            request_id: String::new(),
+        };
+        let made = live
+            .orders()
+            .create_affiliate(live.operator(affiliate))
+            .await;
+        made.unwrap();
         sound
     }
 
@@ -262,6 +272,25 @@ impl Sound {
                 user_id: self.user.to_string(),
             }
             .encode_to_vec(),
+            "CreateAffiliate" => proto::CreateAffiliateRequest {
+                user_id: self.user.to_string(),
+                code: CODE.to_owned(),
+                request_id: Uuid::new_v4().to_string(),
+            }
+            .encode_to_vec(),
+            "GetAffiliate" => proto::GetAffiliateRequest {
+                user_id: self.user.to_string(),
+            }
+            .encode_to_vec(),
+            "RecordAffiliateClick" => proto::RecordAffiliateClickRequest {
+                code: CODE.to_owned(),
+            }
+            .encode_to_vec(),
+            "ListAffiliateCommissions" => proto::ListAffiliateCommissionsRequest {
+                user_id: self.user.to_string(),
+                ..Default::default()
+            }
+            .encode_to_vec(),
             "RecordStripeEvent" => {
                 let payload = event(&format!("evt_sound{}", self.made));
                 proto::RecordStripeEventRequest {
@@ -405,6 +434,9 @@ impl Sound {
 
 /// An add-on of the example catalog that people deliver.
 const MANUAL_ADDON: &str = "discord-integration";
+
+/// The user is an affiliate.
+const CODE: &str = "sound-code";
 
 /// An event of Stripe that is in the inbox from the start.
 const STORED_EVENT: &str = "evt_stored";
