@@ -27,6 +27,8 @@ pub struct Worker {
     pub sweep_events: Duration,
     /// Between comparisons of all subscriptions: one call of Stripe for each hundred.
     pub sweep_subscriptions: Duration,
+    /// Between looks for what referred orders earn: a few calls of Stripe for each that has news.
+    pub sweep_commissions: Duration,
     /// Between refills of the ports that we know of.
     pub sweep_ports: Duration,
     /// Between removals of old request keys.
@@ -46,6 +48,7 @@ impl Default for Worker {
             sweep_pending: Duration::from_secs(30),
             sweep_events: Duration::from_secs(300),
             sweep_subscriptions: Duration::from_secs(6 * 3600),
+            sweep_commissions: Duration::from_secs(300),
             sweep_ports: Duration::from_secs(30),
             sweep_requests: Duration::from_secs(3600),
         }
@@ -84,6 +87,11 @@ impl Worker {
                 "SWEEP_SUBSCRIPTIONS_SECONDS",
                 defaults.sweep_subscriptions,
                 0.05..=30.0 * DAY_S,
+            ),
+            sweep_commissions: sweep(
+                reader,
+                "SWEEP_COMMISSIONS_SECONDS",
+                defaults.sweep_commissions,
             ),
             sweep_ports: sweep(reader, "SWEEP_PORTS_SECONDS", defaults.sweep_ports),
             sweep_requests: sweep(reader, "SWEEP_REQUESTS_SECONDS", defaults.sweep_requests),

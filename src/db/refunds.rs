@@ -89,6 +89,25 @@ pub async fn due(
     .transpose()
 }
 
+/// Whether the payment of a session is to go back, and whether it has: `None` where it stays.
+pub async fn went_back(
+    connection: &impl ConnectionTrait,
+    id: OrderId,
+    session_id: &str,
+) -> Result<Option<bool>, Error> {
+    let row = refunds::Entity::find()
+        .filter(refunds::Column::OrderId.eq(id.0))
+        .filter(refunds::Column::SessionId.eq(session_id))
+        .one(connection)
+        .await?;
+    Ok(row.and_then(|row| match row.done_us {
+        None => Some(false),
+        // There was nothing to give back.
+        Some(_) if row.amount_minor == 0 => None,
+        Some(_) => Some(true),
+    }))
+}
+
 /// Notes what became of one, unless that is noted already.
 pub async fn set_done(
     tx: &Tx,

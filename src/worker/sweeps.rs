@@ -12,6 +12,7 @@ use crate::{
     db::{self, sweeps::Turn},
 };
 
+mod commissions;
 mod hint;
 mod install_watch;
 mod panel_mirror;
@@ -37,6 +38,8 @@ pub struct Periods {
     pub stripe_events: Duration,
     /// Subscriptions that changed without any event.
     pub subscriptions: Duration,
+    /// What the invoices of referred orders earn.
+    pub commissions: Duration,
     /// Old request keys.
     pub request_keys: Duration,
     /// Payloads of old events.
@@ -53,6 +56,7 @@ impl Default for Periods {
             panel_mirror: Duration::from_secs(30),
             stripe_events: Duration::from_secs(300),
             subscriptions: Duration::from_secs(6 * 3600),
+            commissions: Duration::from_secs(300),
             request_keys: Duration::from_secs(3600),
             payloads: Duration::from_secs(6 * 3600),
             sequencer: Duration::from_secs(5),
@@ -118,7 +122,7 @@ pub(super) fn spawn(
 }
 
 /// The sweeps that a timer starts.
-fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 7] {
+fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 8] {
     [
         ("install_watch", periods.install_watch, |app, _| {
             Box::pin(install_watch::run(app))
@@ -136,6 +140,9 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 7] {
         }),
         ("subscriptions", periods.subscriptions, |app, cursor| {
             Box::pin(subscriptions::run(app, cursor))
+        }),
+        ("commissions", periods.commissions, |app, cursor| {
+            Box::pin(commissions::run(app, cursor))
         }),
         ("request_keys", periods.request_keys, |app, _| {
             Box::pin(request_keys::run(app))

@@ -8,7 +8,7 @@ use super::{PATIENCE, cancel_subscription::void_invoices, fresh};
 use crate::{
     app::Error,
     db::{
-        order_events, orders,
+        affiliates, order_events, orders,
         refunds::{self, Done},
     },
     domain::{
@@ -61,7 +61,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     };
     let failure = match attempt(work, facts, &refund).await {
         Ok(paid_back) => {
-            done(work, &refund, &paid_back).await?;
+            done(work, facts, &refund, &paid_back).await?;
             return Ok(Outcome::Again);
         }
         Err(NotDone::Own(error)) => return Err(error),
@@ -277,7 +277,7 @@ fn form(id: OrderId, payment: &str, reason: RefundReason) -> Form {
 }
 
 /// Stores what went back, and says so in the order's events.
-async fn done(work: &Work, refund: &DueRefund, done: &Done) -> Result<(), Error> {
+async fn done(work: &Work, facts: &Facts, refund: &DueRefund, done: &Done) -> Result<(), Error> {
     let (id, note) = (work.id(), &work.note(Step::Refund.name()));
     let why = refund.reason.text();
     let text = &if done.refund_ids.is_empty() {
@@ -293,8 +293,14 @@ async fn done(work: &Work, refund: &DueRefund, done: &Done) -> Result<(), Error>
             done.refund_ids.join(", ")
         )
     };
+    // A second session's payment is none that earned anything.
+    let own = facts.billing.session_id.as_deref() == Some(&refund.session_id);
+    let reverses = own && done.amount_minor > 0;
     work.store(Step::Refund, |tx, now_us| async move {
         refunds::set_done(&tx, id, refund, done, now_us).await?;
+        if reverses {
+            affiliates::reverse(&tx, id, None).await?;
+        }
         order_events::remark(&tx, id, text, note, now_us).await?;
         Ok(orders::set_done(&tx, id).await?)
     })

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::{
-    app::Error,
+    app::{Error, affiliates},
     db::{
         billing::{self, Read, SessionRead, SubscriptionRead},
         holds, order_changes, order_events,
@@ -130,6 +130,7 @@ async fn store(
         if read.confirmed {
             orders::clear_waiting(&tx, id).await?;
         }
+        affiliates::follow(&work.app, &tx, facts, read.confirmed, now_us).await?;
         // What was told of may be that a change of plan is paid; with its subscription it ends.
         order_changes::set_look(&tx, id, None).await?;
         if undelivered
