@@ -6,6 +6,7 @@
 //! another's rows) needs a client, and I10 (no secret in a log) the logs: both are judged
 //! where those are, and reported in the same form.
 
+mod affiliates;
 mod history;
 mod inbox;
 mod ledger;
@@ -106,6 +107,7 @@ pub fn violations(picture: &Picture, rest: Rest) -> Vec<Violation> {
     ledger::judge(picture, rest, &mut found);
     inbox::judge(picture, &mut found);
     refunds::judge(picture, rest, &mut found);
+    affiliates::judge(picture, &mut found);
     history::judge(picture, &mut found);
     found.sort_by_key(|violation| violation.invariant);
     found

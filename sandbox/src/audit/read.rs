@@ -39,7 +39,11 @@ const EVENTS: &str = "SELECT id, sequence, order_id, what, from_value, to_value,
 const INBOX: &str = "SELECT id, state, order_id FROM stripe_events";
 const PROFILES: &str = "SELECT user_id, stripe_customer_id FROM profiles";
 const ACCOUNTS: &str = "SELECT user_id, pterodactyl_user_id FROM external_accounts";
-const REFUNDS: &str = "SELECT order_id, session_id, done_us,
+const AFFILIATES: &str = "SELECT user_id, code, signups, credits_cents, currency FROM affiliates";
+const REFERRALS: &str = "SELECT order_id, user_id FROM affiliate_referrals";
+const COMMISSIONS: &str = "SELECT order_id, invoice_id, user_id, amount_minor, currency, state
+    FROM affiliate_commissions";
+const REFUNDS: &str = "SELECT order_id, session_id, done_us, amount_minor,
     CAST(refund_ids AS text) AS refund_ids FROM refunds";
 const REQUEST_KEYS: &str = "SELECT method, request_id, resource_id FROM request_keys";
 
@@ -125,6 +129,9 @@ impl Auditor {
             accounts: rows(&tx, ACCOUNTS).await?,
             request_keys: rows(&tx, REQUEST_KEYS).await?,
             refunds: rows(&tx, REFUNDS).await?,
+            affiliates: rows(&tx, AFFILIATES).await?,
+            referrals: rows(&tx, REFERRALS).await?,
+            commissions: rows(&tx, COMMISSIONS).await?,
         };
         tx.commit().await?;
         Ok(store)

@@ -57,6 +57,35 @@ pub(super) struct Refund {
     pub session_id: String,
     pub done_us: Option<i64>,
     pub refund_ids: String,
+    pub amount_minor: i64,
+}
+
+/// A user who sends customers.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(super) struct Affiliate {
+    pub user_id: Uuid,
+    pub code: String,
+    pub signups: i32,
+    pub credits_cents: i64,
+    pub currency: String,
+}
+
+/// An order that an affiliate brought.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(super) struct Referral {
+    pub order_id: Uuid,
+    pub user_id: Uuid,
+}
+
+/// What a paid invoice earns.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(super) struct Commission {
+    pub order_id: Uuid,
+    pub invoice_id: String,
+    pub user_id: Uuid,
+    pub amount_minor: i64,
+    pub currency: String,
+    pub state: String,
 }
 
 /// What is known of the panel's side.
@@ -179,4 +208,7 @@ pub(super) struct Store {
     pub accounts: Vec<Account>,
     pub request_keys: Vec<RequestKey>,
     pub refunds: Vec<Refund>,
+    pub affiliates: Vec<Affiliate>,
+    pub referrals: Vec<Referral>,
+    pub commissions: Vec<Commission>,
 }

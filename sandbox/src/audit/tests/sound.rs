@@ -112,6 +112,9 @@ pub(super) fn shop() -> Shop {
             resource_id: RUNNING.to_string(),
         }],
         refunds: Vec::new(),
+        affiliates: Vec::new(),
+        referrals: Vec::new(),
+        commissions: Vec::new(),
         events: Vec::new(),
     };
     history(&mut store.events);
