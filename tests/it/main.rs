@@ -12,6 +12,7 @@
 #[macro_use]
 mod support;
 
+mod affiliates;
 mod allocations;
 mod authz;
 mod billing;
