@@ -40,6 +40,8 @@ pub trait Stripe: Send + Sync {
     fn livemode(&self) -> bool;
     /// `POST /v1/customers`.
     async fn create_customer(&self, form: &Form, key: &str) -> Result<Customer, Error>;
+    /// `POST /v1/customers/{id}`: what is sent replaces what was there, and an empty text clears.
+    async fn update_customer(&self, id: &str, form: &Form, key: &str) -> Result<Customer, Error>;
     /// `GET /v1/customers` with exactly this address, newest first, at most 100.
     async fn customers(&self, email: &str) -> Result<Vec<Customer>, Error>;
     /// `POST /v1/checkout/sessions`.

@@ -222,6 +222,12 @@ impl Stripe for HttpStripe {
         Ok(customer.into())
     }
 
+    async fn update_customer(&self, id: &str, form: &Form, key: &str) -> Result<Customer, Error> {
+        let url = self.object_url(&["customers"], id)?;
+        let customer: wire::Customer = self.post("/v1/customers/{id}", url, form, key).await?;
+        Ok(customer.into())
+    }
+
     async fn customers(&self, email: &str) -> Result<Vec<Customer>, Error> {
         let mut url = self.url(&["customers"]);
         url.query_pairs_mut()

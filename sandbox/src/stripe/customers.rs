@@ -112,6 +112,59 @@ pub(super) fn create(world: &mut World, ask: &Invocation) -> Result<Value, Refus
     Ok(customer.render())
 }
 
+const UPDATE: Schema = Schema {
+    unsimulated: &[
+        "address",
+        "balance",
+        "cash_balance",
+        "default_source",
+        "invoice_prefix",
+        "invoice_settings",
+        "next_invoice_sequence",
+        "preferred_locales",
+        "shipping",
+        "source",
+        "tax",
+        "tax_exempt",
+    ],
+    clearable: &["email", "name", "description", "phone"],
+    ..Schema::of(&["email", "name", "description", "phone", "metadata[*]"])
+};
+
+/// `POST /v1/customers/{id}`: what is sent replaces what was there, an empty text clears, and
+/// metadata is changed key by key.
+pub(super) fn update(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
+    let params = &ask.params;
+    params.allow(&UPDATE)?;
+    if let Some(email) = params.text("email").filter(|email| !email.is_empty()) {
+        check_email(email, "email")?;
+    }
+    let metadata = params.metadata("metadata")?;
+    let customer = world.customers.find_mut(ask.id())?;
+    let before = customer.clone();
+    for (key, field) in [
+        ("email", &mut customer.email),
+        ("name", &mut customer.name),
+        ("description", &mut customer.description),
+        ("phone", &mut customer.phone),
+    ] {
+        if let Some(value) = params.owned(key) {
+            *field = Some(value).filter(|value| !value.is_empty());
+        }
+    }
+    customer.metadata.extend(metadata);
+    customer.metadata.retain(|_, value| !value.is_empty());
+    let after = customer.clone();
+    if after.render() != before.render() {
+        world.emit(
+            "customer.updated",
+            Subject::Customer(Box::new(after.clone())),
+            Some(Subject::Customer(Box::new(before))),
+        );
+    }
+    Ok(after.render())
+}
+
 /// `GET /v1/customers/{id}`.
 pub(super) fn get(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
     ask.params.allow(&Schema::of(&[]))?;

@@ -25,6 +25,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/v1/customers", call(POST, customers::create))
         .route("/v1/customers", call(GET, customers::list_all))
         .route("/v1/customers/{id}", call(GET, customers::get))
+        .route("/v1/customers/{id}", call(POST, customers::update))
         .route(sessions, call(POST, sessions::create::create))
         .route(sessions, call(GET, sessions::list_all))
         .route(session, call(GET, sessions::get))

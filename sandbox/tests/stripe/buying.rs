@@ -344,3 +344,50 @@ async fn a_ticking_clock_expires_sessions_without_any_call() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_customer_is_changed_field_by_field_and_told_of_once() {
+    let shop = Shop::open().await;
+    let made = [
+        ("email", "a@example.com"),
+        ("name", "A"),
+        ("metadata[user_id]", "7"),
+    ];
+    let id = shop.post("/v1/customers", &made).await.id().to_owned();
+    let path = format!("/v1/customers/{id}");
+    let told = || {
+        let events = shop.stripe.events();
+        let updates = events.iter();
+        updates
+            .filter(|event| event.kind == "customer.updated")
+            .count()
+    };
+    let changed = shop
+        .post(&path, &[("email", "b@example.com"), ("name", "")])
+        .await;
+    assert_eq!(
+        (&changed.body["email"], &changed.body["name"]),
+        (&json!("b@example.com"), &json!(null))
+    );
+    assert_eq!(
+        changed.body["metadata"]["user_id"], "7",
+        "what is not sent stays"
+    );
+    assert_eq!(shop.get(&path).await.body, changed.body);
+    assert_eq!(told(), 1);
+    shop.post(&path, &[("email", "b@example.com")]).await;
+    assert_eq!(told(), 1, "nothing has changed");
+    for (key, value, code) in [
+        ("email", "nobody", "email_invalid"),
+        ("emial", "b@example.com", "parameter_unknown"),
+    ] {
+        let refused = shop.post(&path, &[(key, value)]).await;
+        assert_eq!((refused.status, refused.error("code")), (400, code));
+    }
+    let missing = shop.post("/v1/customers/cus_none", &[]).await;
+    assert_eq!(
+        (missing.status, missing.error("code")),
+        (404, "resource_missing")
+    );
+    assert_eq!(shop.get(&path).await.body, changed.body);
+}

@@ -98,6 +98,7 @@ async fn every_call_goes_to_its_own_path() {
         subscription,
         price,
         &customers,
+        known,
     ];
     let server = Server::start(answers.map(|body| json(200, &[], body))).await;
     let stripe = client(&server);
@@ -120,6 +121,8 @@ async fn every_call_goes_to_its_own_path() {
     let found = stripe.customers("a+b@c.de").await.unwrap();
     let users: Vec<_> = found.into_iter().map(|found| found.user_id).collect();
     assert_eq!(users, [Some("7".to_owned()), None]);
+    let form = vec![("name".to_owned(), String::new())];
+    stripe.update_customer("cus_1", &form, "p:1").await.unwrap();
     let seen = server.seen();
     let lines: Vec<_> = seen.iter().map(|seen| seen.line.as_str()).collect();
     assert_eq!(
@@ -134,13 +137,16 @@ async fn every_call_goes_to_its_own_path() {
             "GET /v1/subscriptions/sub_1",
             "GET /v1/prices/price_1",
             "GET /v1/customers?limit=100&email=a%2Bb%40c.de",
+            "POST /v1/customers/cus_1",
         ]
     );
+    assert_eq!(seen[8].header("idempotency-key"), Some("p:1"));
+    assert_eq!(seen[8].body, b"name=");
     assert_eq!(seen[2].header("idempotency-key"), Some("exp:1"));
     assert!(seen[2].body.is_empty());
     assert_eq!(seen[1].header("idempotency-key"), None, "a read has no key");
     let connections: Vec<_> = seen.iter().map(|seen| seen.connection).collect();
-    assert_eq!(connections, [1; 8], "one connection serves all calls");
+    assert_eq!(connections, [1; 9], "one connection serves all calls");
 }
 
 #[tokio::test]
