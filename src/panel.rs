@@ -48,6 +48,11 @@ pub trait Panel: Send + Sync {
     async fn create_user(&self, user: &NewUser) -> Result<User, Error>;
     /// Writes a user's external id, all else as it was read.
     async fn set_user_external_id(&self, user: &User, external_id: &str) -> Result<User, Error>;
+    /// Writes a user as given: user name, e-mail address, names, language and external id, all at
+    /// once. Password and rights stay. Asked again it comes to the same.
+    async fn update_user(&self, user: &User) -> Result<User, Error>;
+    /// Deletes a user; one that is gone already is a success, one that owns servers is rejected.
+    async fn delete_user(&self, id: i64) -> Result<(), Error>;
     /// Creates a server with its allocations included in the answer. What could not be
     /// begun by `begin_by` is not sent: the caller's right to send it ends.
     async fn create_server(&self, server: &NewServer, begin_by: Instant) -> Result<Server, Error>;

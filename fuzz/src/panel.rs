@@ -26,7 +26,7 @@ const SEPARATOR: &[u8] = b"\n---\n";
 /// Small, so that a fuzzer reaches it.
 const BODY_MAX: usize = 64 << 10;
 const OURS: &str = "o-1";
-const CALLS: [(&str, Kind); 16] = [
+const CALLS: [(&str, Kind); 18] = [
     ("nodes", Kind::Read),
     ("allocations", Kind::Read),
     ("egg", Kind::Read),
@@ -34,6 +34,8 @@ const CALLS: [(&str, Kind); 16] = [
     ("user_by_email", Kind::Read),
     ("create_user", Kind::Make),
     ("set_user_external_id", Kind::Make),
+    ("update_user", Kind::Make),
+    ("delete_user", Kind::Delete),
     ("create_server", Kind::Make),
     ("server_by_external_id", Kind::Read),
     ("server", Kind::Read),
@@ -237,7 +239,6 @@ fn find(text: &[u8], part: &[u8]) -> Option<usize> {
 
 /// Makes the call, sees that what came is what was asked for, and shows it.
 async fn perform(panel: &HttpPanel, call: &str) -> Result<String, Error> {
-    let person = user();
     Ok(match call {
         "nodes" => format!("{:?}", panel.nodes().await?),
         "allocations" => format!("{:?}", panel.allocations(3, 1).await?),
@@ -246,35 +247,12 @@ async fn perform(panel: &HttpPanel, call: &str) -> Result<String, Error> {
             assert!(egg.id == 4 && !egg.docker_images.is_empty() && !egg.startup.is_empty());
             format!("{egg:?}")
         }
-        "user_by_external_id" => {
-            let found = panel.user_by_external_id(OURS).await?;
-            assert!(
-                found
-                    .iter()
-                    .all(|user| user.external_id.as_deref() == Some(OURS))
-            );
-            format!("{found:?}")
-        }
-        "user_by_email" => {
-            let found = panel.user_by_email(&person.email).await?;
-            assert!(
-                found
-                    .iter()
-                    .all(|user| user.email.to_lowercase() == person.email)
-            );
-            format!("{found:?}")
-        }
-        "create_user" => {
-            let made = panel.create_user(&new_user()).await?;
-            assert_eq!(made.external_id.as_deref(), Some(OURS));
-            format!("{made:?}")
-        }
-        "set_user_external_id" => {
-            let written = panel.set_user_external_id(&person, OURS).await?;
-            assert_eq!(written.external_id.as_deref(), Some(OURS));
-            assert_eq!(written.id, person.id);
-            format!("{written:?}")
-        }
+        "user_by_external_id"
+        | "user_by_email"
+        | "create_user"
+        | "set_user_external_id"
+        | "update_user"
+        | "delete_user" => of_users(panel, call).await?,
         "create_server" => {
             let begin_by = Instant::now() + Duration::from_secs(60);
             let made = panel.create_server(&new_server(), begin_by).await?;
@@ -313,6 +291,53 @@ async fn perform(panel: &HttpPanel, call: &str) -> Result<String, Error> {
         }
         "reinstall_server" => format!("{:?}", panel.reinstall_server(7).await?),
         _ => format!("{:?}", panel.delete_server(7).await?),
+    })
+}
+
+/// As [`perform`], for calls about users.
+async fn of_users(panel: &HttpPanel, call: &str) -> Result<String, Error> {
+    let person = user();
+    Ok(match call {
+        "user_by_external_id" => {
+            let found = panel.user_by_external_id(OURS).await?;
+            assert!(
+                found
+                    .iter()
+                    .all(|user| user.external_id.as_deref() == Some(OURS))
+            );
+            format!("{found:?}")
+        }
+        "user_by_email" => {
+            let found = panel.user_by_email(&person.email).await?;
+            assert!(
+                found
+                    .iter()
+                    .all(|user| user.email.to_lowercase() == person.email)
+            );
+            format!("{found:?}")
+        }
+        "create_user" => {
+            let made = panel.create_user(&new_user()).await?;
+            assert_eq!(made.external_id.as_deref(), Some(OURS));
+            format!("{made:?}")
+        }
+        "set_user_external_id" => {
+            let written = panel.set_user_external_id(&person, OURS).await?;
+            assert_eq!(written.external_id.as_deref(), Some(OURS));
+            assert_eq!(written.id, person.id);
+            format!("{written:?}")
+        }
+        "update_user" => {
+            let ours = User {
+                external_id: Some(OURS.to_owned()),
+                ..person
+            };
+            let written = panel.update_user(&ours).await?;
+            assert_eq!(written.external_id.as_deref(), Some(OURS));
+            assert_eq!(written.id, ours.id);
+            format!("{written:?}")
+        }
+        _ => format!("{:?}", panel.delete_user(3).await?),
     })
 }
 

@@ -44,6 +44,8 @@ pub(super) enum Call {
     CreateUser,
     /// Rewrites a user; no node is asked.
     UpdateUser,
+    /// Removes a user; no node is asked.
+    DeleteUser,
     /// Makes a server, with the node in the loop.
     CreateServer,
     /// Rewrites a server's limits or details. The node hears of it afterwards, and the panel
@@ -86,13 +88,16 @@ impl Call {
             Self::CreateUser | Self::UpdateUser | Self::CreateServer | Self::UpdateServer => {
                 (200..300).contains(&status)
             }
-            Self::ActOnServer | Self::DeleteServer => status == 204,
+            Self::ActOnServer | Self::DeleteServer | Self::DeleteUser => status == 204,
         }
     }
 
     /// Whether success is told by the status alone.
     pub(super) fn wants_no_body(self) -> bool {
-        matches!(self, Self::ActOnServer | Self::DeleteServer)
+        matches!(
+            self,
+            Self::ActOnServer | Self::DeleteServer | Self::DeleteUser
+        )
     }
 
     /// The request was sent, and what came back does not tell what became of it.
@@ -141,9 +146,11 @@ impl Call {
             Self::Read | Self::CreateServer | Self::ActOnServer | Self::DeleteServer => {
                 not_done(Trouble::Node)
             }
-            Self::CreateUser | Self::UpdateUser | Self::UpdateServer => Error::Unknown {
-                trouble: Trouble::Node,
-            },
+            Self::CreateUser | Self::UpdateUser | Self::DeleteUser | Self::UpdateServer => {
+                Error::Unknown {
+                    trouble: Trouble::Node,
+                }
+            }
         }
     }
 }

@@ -95,22 +95,26 @@ impl Panel for HttpPanel {
     }
 
     async fn set_user_external_id(&self, user: &User, external_id: &str) -> Result<User, Error> {
-        check_external_id(external_id)?;
-        let call = Call::UpdateUser;
+        self.rewrite_user(user, external_id).await
+    }
+
+    async fn update_user(&self, user: &User) -> Result<User, Error> {
+        let external_id = user.external_id.as_deref().unwrap_or_default();
+        self.rewrite_user(user, external_id).await
+    }
+
+    async fn delete_user(&self, id: i64) -> Result<(), Error> {
         let ask = Ask {
-            call,
-            method: Method::PATCH,
+            call: Call::DeleteUser,
+            method: Method::DELETE,
             template: "/users/{id}",
-            path: &["users", &user.id.to_string()],
+            path: &["users", &id.to_string()],
             query: &[],
-            body: Some(body(wire::user_rewrite_body(user, external_id))?),
+            body: None,
             time_out: self.read,
             begin_by: None,
         };
-        let written: User = item(call, &self.link.run(self.class, ask).await?)?;
-        same(user.id, written.id, "user")?;
-        ours(external_id, written.external_id.as_deref(), "user")?;
-        Ok(written)
+        gone(self.link.run(self.class, ask).await)
     }
 
     async fn create_server(&self, server: &NewServer, begin_by: Instant) -> Result<Server, Error> {
@@ -224,14 +228,31 @@ impl Panel for HttpPanel {
             time_out: self.create,
             begin_by: None,
         };
-        match self.link.run(self.class, ask).await {
-            Ok(_) | Err(Error::NotFound) => Ok(()),
-            Err(error) => Err(error),
-        }
+        gone(self.link.run(self.class, ask).await)
     }
 }
 
 impl HttpPanel {
+    /// Writes a user as given, under this external id.
+    async fn rewrite_user(&self, user: &User, external_id: &str) -> Result<User, Error> {
+        check_external_id(external_id)?;
+        let call = Call::UpdateUser;
+        let ask = Ask {
+            call,
+            method: Method::PATCH,
+            template: "/users/{id}",
+            path: &["users", &user.id.to_string()],
+            query: &[],
+            body: Some(body(wire::user_rewrite_body(user, external_id))?),
+            time_out: self.read,
+            begin_by: None,
+        };
+        let written: User = item(call, &self.link.run(self.class, ask).await?)?;
+        same(user.id, written.id, "user")?;
+        ours(external_id, written.external_id.as_deref(), "user")?;
+        Ok(written)
+    }
+
     /// Has the node act on a server.
     async fn act(&self, template: &'static str, id: i64, verb: &str) -> Result<(), Error> {
         let ask = Ask {
@@ -245,6 +266,14 @@ impl HttpPanel {
             begin_by: None,
         };
         self.link.run(self.class, ask).await.map(drop)
+    }
+}
+
+/// What a deletion came to: what is gone already is what it was for.
+fn gone(outcome: Result<Vec<u8>, Error>) -> Result<(), Error> {
+    match outcome {
+        Ok(_) | Err(Error::NotFound) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

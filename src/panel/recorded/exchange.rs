@@ -58,6 +58,7 @@ impl<'a> Exchange<'a> {
             ("GET", _) => Call::Read,
             ("POST", ["users"]) => Call::CreateUser,
             ("PATCH", ["users", _]) => Call::UpdateUser,
+            ("DELETE", ["users", _]) => Call::DeleteUser,
             ("POST", ["servers"]) => Call::CreateServer,
             ("PATCH", ["servers", _, "build" | "details"]) => Call::UpdateServer,
             ("POST", ["servers", _, "suspend" | "unsuspend" | "reinstall"]) => Call::ActOnServer,

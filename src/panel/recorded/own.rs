@@ -23,10 +23,12 @@ pub(super) enum Own {
     UserByExternalId(String),
     UserByEmail(String),
     CreateUser(String),
-    SetUserExternalId {
+    /// Both calls that rewrite a user.
+    UpdateUser {
         id: i64,
         external_id: String,
     },
+    DeleteUser(i64),
     CreateServer(String),
     ServerByExternalId(String),
     /// Both calls that read a server by its id.
@@ -45,7 +47,7 @@ pub(super) enum Own {
 
 impl Own {
     /// How many there are, and all are recorded.
-    pub(super) const KINDS: usize = 15;
+    pub(super) const KINDS: usize = 16;
 
     /// The call of the client that would have got this answer; none where the client has no such
     /// call, or never asks for such a thing.
@@ -64,10 +66,11 @@ impl Own {
             ("GET", ["users"]) => Self::UserByEmail(address(exchange)?),
             ("GET", ["users", "external", given]) => Self::UserByExternalId(plain(given)?),
             ("POST", ["users"]) => Self::CreateUser(external_id(exchange)?),
-            ("PATCH", ["users", user]) => Self::SetUserExternalId {
+            ("PATCH", ["users", user]) => Self::UpdateUser {
                 id: id(user)?,
                 external_id: external_id(exchange)?,
             },
+            ("DELETE", ["users", user]) => Self::DeleteUser(id(user)?),
             ("POST", ["servers"]) => Self::CreateServer(external_id(exchange)?),
             ("GET", ["servers", "external", given]) => Self::ServerByExternalId(plain(given)?),
             ("GET", ["servers", server]) => Self::Server(id(server)?),
@@ -88,7 +91,7 @@ impl Own {
     /// How many requests it makes; the recorded lists that are walked have one page.
     pub(super) fn requests(&self) -> usize {
         match self {
-            Self::Server(_) => 2,
+            Self::Server(_) | Self::UpdateUser { .. } => 2,
             _ => 1,
         }
     }
@@ -96,8 +99,8 @@ impl Own {
     /// What it has to come to, where the answer as such comes to this.
     pub(super) fn wanted(&self, outcome: &str, body: &Value) -> String {
         match self {
-            // A server that is gone is what a deletion is for.
-            Self::Delete(_) if outcome == "NotFound" => "done".to_owned(),
+            // What is gone is what a deletion is for.
+            Self::Delete(_) | Self::DeleteUser(_) if outcome == "NotFound" => "done".to_owned(),
             Self::UserByEmail(address) if outcome.starts_with("done") => found(body, address),
             // Only a call of its own tells the variables.
             Self::CreateServer(_)
@@ -130,9 +133,21 @@ impl Own {
             Self::UserByExternalId(id) => user(panel.user_by_external_id(id).await?),
             Self::UserByEmail(address) => user(panel.user_by_email(address).await?),
             Self::CreateUser(id) => user(Some(panel.create_user(&new_user(id)).await?)),
-            Self::SetUserExternalId { id, external_id } => {
+            Self::UpdateUser { id, external_id } => {
                 let old = old_user(*id);
-                user(Some(panel.set_user_external_id(&old, external_id).await?))
+                let adopted = panel.set_user_external_id(&old, external_id).await;
+                let ours = User {
+                    external_id: Some(external_id.clone()),
+                    ..old
+                };
+                let told = |written: Result<User, Error>| written.map(|it| user(Some(it)));
+                let (adopted, updated) = (told(adopted), told(panel.update_user(&ours).await));
+                assert_eq!(adopted, updated);
+                return updated;
+            }
+            Self::DeleteUser(id) => {
+                panel.delete_user(*id).await?;
+                "done".to_owned()
             }
             Self::CreateServer(id) => {
                 let begin_by = Instant::now() + Duration::from_secs(60);

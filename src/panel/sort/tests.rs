@@ -2,10 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CALLS: [Call; 7] = [
+const CALLS: [Call; 8] = [
     Call::Read,
     Call::CreateUser,
     Call::UpdateUser,
+    Call::DeleteUser,
     Call::CreateServer,
     Call::UpdateServer,
     Call::ActOnServer,
@@ -200,7 +201,7 @@ fn a_5xx_of_a_changing_call_is_unknown_unless_it_surely_stopped_before() {
         ] {
             assert_eq!(coded(call, 500, code, charged), create, "{call:?} {code}");
         }
-        for call in [Call::ActOnServer, Call::DeleteServer] {
+        for call in [Call::ActOnServer, Call::DeleteServer, Call::DeleteUser] {
             assert_eq!(coded(call, 500, code, charged), act, "{call:?} {code}");
         }
         let read = coded(Call::Read, 500, code, charged);

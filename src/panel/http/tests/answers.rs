@@ -142,6 +142,7 @@ async fn an_answer_about_another_object_is_garbage() {
             .await
             .map(drop),
         panel.set_user_external_id(&read, "u-1").await.map(drop),
+        panel.update_user(&read).await.map(drop),
         panel.server(7).await.map(drop),
         panel.server_environment(7).await.map(drop),
         panel.servers(1).await.map(drop),
@@ -210,6 +211,7 @@ async fn only_the_panels_own_404_means_that_there_is_nothing() {
     assert!(panel.user_by_external_id("u-1").await.unwrap().is_none());
     assert!(panel.server_environment(7).await.unwrap().is_none());
     assert_eq!(panel.delete_server(7).await, Ok(()));
+    assert_eq!(panel.delete_user(7).await, Ok(()));
     assert_eq!(panel.reinstall_server(7).await, Err(Error::NotFound));
 
     let body = json!({"errors": [{"code": "NotFoundHttpException", "status": "404"}]}).to_string();

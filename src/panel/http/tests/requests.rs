@@ -39,6 +39,7 @@ async fn each_call_has_its_route() {
     assert!(panel.user_by_email("a+b@x.test").await.unwrap().is_none());
     panel.create_user(&new_user()).await.unwrap();
     panel.set_user_external_id(&user, "u-1").await.unwrap();
+    panel.update_user(&user).await.unwrap();
     panel.create_server(&new_server(), in_time()).await.unwrap();
     panel.server_by_external_id("o-1").await.unwrap().unwrap();
     panel.server(7).await.unwrap().unwrap();
@@ -48,6 +49,7 @@ async fn each_call_has_its_route() {
     panel.set_details(7, &details()).await.unwrap();
     panel.reinstall_server(7).await.unwrap();
     panel.delete_server(7).await.unwrap();
+    panel.delete_user(3).await.unwrap();
     let api = "/api/application";
     let expected = [
         "GET /nodes?sort=id&per_page=100&page=1",
@@ -56,6 +58,7 @@ async fn each_call_has_its_route() {
         "GET /users/external/u-1",
         "GET /users?filter%5Bemail%5D=a%2Bb%40x.test&sort=id&per_page=100&page=1",
         "POST /users",
+        "PATCH /users/3",
         "PATCH /users/3",
         "POST /servers?include=allocations",
         "GET /servers/external/o-1?include=allocations",
@@ -66,6 +69,7 @@ async fn each_call_has_its_route() {
         "PATCH /servers/7/details",
         "POST /servers/7/reinstall",
         "DELETE /servers/7",
+        "DELETE /users/3",
     ];
     assert_eq!(
         lines(&stand_in),
