@@ -24,6 +24,7 @@ pub mod connect;
 pub mod convert;
 pub mod eggs;
 pub mod entity;
+pub mod erasure;
 pub mod error;
 pub mod holds;
 pub mod migrate;

@@ -19,6 +19,7 @@ mod m20261129_000008_suspension;
 mod m20261129_000009_endings;
 mod m20261129_000010_refunds;
 mod m20261129_000011_plan_changes;
+mod m20261129_000014_profiles;
 mod m20261129_000015_affiliates;
 
 /// All steps, oldest first.
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000009_endings::Step),
             Box::new(m20261129_000010_refunds::Step),
             Box::new(m20261129_000011_plan_changes::Step),
+            Box::new(m20261129_000014_profiles::Step),
             Box::new(m20261129_000015_affiliates::Step),
         ]
     }

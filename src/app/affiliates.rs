@@ -46,7 +46,7 @@ pub async fn create_affiliate(
         app.db.tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
             // Under the profile's lock, so that two calls at once make one code.
-            if !profiles::lock(&tx, user_id).await? {
+            if profiles::lock(&tx, user_id).await?.is_none() {
                 return Err(domain::Error::not_found(Kind::Profile, user_id).into());
             }
             if let Some(request) = request

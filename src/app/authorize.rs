@@ -119,6 +119,9 @@ pub const RULES: &[Rule] = &[
         false,
     ),
     rule("OrderService/GetProfile", ANYONE, true),
+    rule("OrderService/UpdateProfile", BUYERS, true),
+    rule("OrderService/ExportProfile", BUYERS, true),
+    rule("OrderService/DeleteProfile", BUYERS, true),
     rule("OrderService/CreateAffiliate", BUYERS, true),
     rule("OrderService/GetAffiliate", BUYERS, true),
     // For a visitor who is no user yet.

@@ -1,4 +1,7 @@
 //! Profiles of customers, and the panel accounts that belong to them.
+//!
+//! A change is stored here at once. That Stripe and the panel are to follow is stored with it: the
+//! worker tells them.
 
 use super::{App, Caller, Error};
 use crate::{
@@ -10,12 +13,24 @@ use crate::{
     },
 };
 
+mod delete;
+mod export;
+mod update;
+
+pub use delete::delete_profile;
+pub use export::export_profile;
+pub use update::update_profile;
+
+fn absent(user_id: UserId) -> Error {
+    domain::Error::not_found(Kind::Profile, user_id).into()
+}
+
 /// A user's profile, as checkout stored it.
 pub async fn get_profile(app: &App, caller: &Caller, user_id: UserId) -> Result<Profile, Error> {
     let scope = caller.may("OrderService/GetProfile")?;
     let found = profiles::find(app.db.read(), user_id).await?;
     let found = found.filter(|profile| scope.covers(profile.user_id));
-    found.ok_or_else(|| domain::Error::not_found(Kind::Profile, user_id).into())
+    found.ok_or_else(|| absent(user_id))
 }
 
 /// The panel account of a user.

@@ -132,6 +132,7 @@ pub(super) fn worker_settings(config: &Config) -> worker::Settings {
             stripe_events: wanted.sweep_events,
             subscriptions: wanted.sweep_subscriptions,
             commissions: wanted.sweep_commissions,
+            profiles: wanted.sweep_profiles,
             request_keys: wanted.sweep_requests,
             ..defaults.periods.clone()
         },

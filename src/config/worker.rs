@@ -31,6 +31,8 @@ pub struct Worker {
     pub sweep_commissions: Duration,
     /// Between refills of the ports that we know of.
     pub sweep_ports: Duration,
+    /// Between looks for profiles that Stripe and the panel are to follow.
+    pub sweep_profiles: Duration,
     /// Between removals of old request keys.
     pub sweep_requests: Duration,
 }
@@ -50,6 +52,7 @@ impl Default for Worker {
             sweep_subscriptions: Duration::from_secs(6 * 3600),
             sweep_commissions: Duration::from_secs(300),
             sweep_ports: Duration::from_secs(30),
+            sweep_profiles: Duration::from_secs(5),
             sweep_requests: Duration::from_secs(3600),
         }
     }
@@ -94,6 +97,7 @@ impl Worker {
                 defaults.sweep_commissions,
             ),
             sweep_ports: sweep(reader, "SWEEP_PORTS_SECONDS", defaults.sweep_ports),
+            sweep_profiles: sweep(reader, "SWEEP_PROFILES_SECONDS", defaults.sweep_profiles),
             sweep_requests: sweep(reader, "SWEEP_REQUESTS_SECONDS", defaults.sweep_requests),
         };
         if let Some(problem) = read.lease_problem() {

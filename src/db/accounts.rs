@@ -1,7 +1,8 @@
 //! Queries of `external_accounts`.
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, EntityTrait, IntoActiveModel, sea_query::OnConflict,
+    ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    sea_query::{Expr, OnConflict},
 };
 
 use super::{
@@ -44,6 +45,19 @@ pub async fn insert(tx: &Tx, new: &Account) -> Result<Account, Error> {
         .await?;
     let stored = find(&**tx, new.user_id).await?;
     stored.ok_or_else(|| Error::Corrupt("an account vanished as it was stored".to_owned()))
+}
+
+/// Notes that the account was compared with the panel.
+pub async fn set_synced(tx: &Tx, user_id: UserId, now_us: i64) -> Result<(), Error> {
+    external_accounts::Entity::update_many()
+        .col_expr(
+            external_accounts::Column::LastSyncedAt,
+            Expr::value(timestamp(now_us)),
+        )
+        .filter(external_accounts::Column::UserId.eq(user_id.0))
+        .exec(&**tx)
+        .await?;
+    Ok(())
 }
 
 fn account(row: external_accounts::Model) -> Result<Account, Error> {

@@ -11,10 +11,15 @@ use uuid::Uuid;
 use super::{
     Error, Tx,
     billing::Form,
-    convert::{json, micros, timestamp, to_json},
+    convert::{json, micros, timestamp, to_json, word},
     entity::profiles,
 };
-use crate::domain::{UserId, profile::Profile};
+use crate::domain::{
+    UserId,
+    profile::{Changes, Problem, Profile},
+};
+
+pub mod follow;
 
 /// What a checkout tells of its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +38,8 @@ pub struct Told {
 
 /// Creates the profile or completes it with what is told now, and locks it until
 /// the transaction ends. `customer_request` is kept only where none is stored: it
-/// is sent under the key `cus:<user>`, which Stripe binds to one body.
+/// is sent under the key `cus:<user>`, which Stripe binds to one body. One that was deleted
+/// begins anew.
 pub async fn upsert_locked(
     tx: &Tx,
     id: Uuid,
@@ -53,6 +59,12 @@ pub async fn upsert_locked(
         stripe_customer_key: format!("cus:{}", told.user_id),
         created_at: timestamp(now_us),
         updated_at: timestamp(now_us),
+        stripe_follow_us: None,
+        stripe_problem: String::new(),
+        panel_follow_us: None,
+        panel_problem: String::new(),
+        panel_leaving_id: None,
+        deleted_us: None,
     };
     let conflict = OnConflict::column(profiles::Column::UserId)
         .update_column(profiles::Column::UserId)
@@ -61,48 +73,95 @@ pub async fn upsert_locked(
         .on_conflict(conflict)
         .exec_without_returning(&**tx)
         .await?;
-    let row = profiles::Entity::find()
-        .filter(profiles::Column::UserId.eq(told.user_id.0))
-        .lock_exclusive()
-        .one(&**tx)
+    let row = locked_row(tx, told.user_id)
         .await?
         .ok_or_else(|| Error::Corrupt("a profile vanished under its lock".to_owned()))?;
+    let known = profile(row.clone())?;
     let lacks_request = row.stripe_customer_request.is_none() && row.stripe_customer_id.is_none();
-    let differs = lacks_request
-        || row.email != told.email
-        || row.email_verified != told.email_verified
-        || (!told.first_name.is_empty() && row.first_name != told.first_name)
-        || (!told.last_name.is_empty() && row.last_name != told.last_name);
-    if !differs {
-        return Ok(profile(row));
+    let given = |name: &String| (!name.is_empty()).then(|| name.clone());
+    let wanted = known.with(&Changes {
+        email: Some(told.email.clone()),
+        email_verified: Some(told.email_verified),
+        first_name: given(&told.first_name),
+        last_name: given(&told.last_name),
+    });
+    if !lacks_request && wanted == known && known.deleted_us.is_none() {
+        return Ok(known);
     }
-    let mut change = profiles::ActiveModel {
-        id: Unchanged(row.id),
-        email: Set(told.email.clone()),
-        email_verified: Set(told.email_verified),
-        updated_at: Set(timestamp(now_us)),
-        ..Default::default()
-    };
     if lacks_request {
-        change.stripe_customer_request = Set(Some(to_json(customer_request)?));
+        let change = profiles::ActiveModel {
+            id: Unchanged(row.id),
+            stripe_customer_request: Set(Some(to_json(customer_request)?)),
+            ..Default::default()
+        };
+        change.update(&**tx).await?;
     }
-    if !told.first_name.is_empty() {
-        change.first_name = Set(told.first_name.clone());
-    }
-    if !told.last_name.is_empty() {
-        change.last_name = Set(told.last_name.clone());
-    }
-    Ok(profile(change.update(&**tx).await?))
+    let follows = !wanted.is_told_as(&known);
+    set_told(tx, &wanted, follows, now_us).await
 }
 
-/// Locks a user's profile until the transaction ends; tells whether there is one.
-pub async fn lock(tx: &Tx, user_id: UserId) -> Result<bool, Error> {
+/// Stores what a user is called now. Where others are to follow, that is noted with it, under a
+/// time that was not used for it before.
+pub async fn set_told(
+    tx: &Tx,
+    wanted: &Profile,
+    follows: bool,
+    now_us: i64,
+) -> Result<Profile, Error> {
+    let user_id = wanted.user_id;
+    let mut update = profiles::Entity::update_many()
+        .col_expr(profiles::Column::Email, Expr::value(wanted.email.as_str()))
+        .col_expr(
+            profiles::Column::EmailVerified,
+            Expr::value(wanted.email_verified),
+        )
+        .col_expr(
+            profiles::Column::FirstName,
+            Expr::value(wanted.first_name.as_str()),
+        )
+        .col_expr(
+            profiles::Column::LastName,
+            Expr::value(wanted.last_name.as_str()),
+        )
+        .col_expr(profiles::Column::UpdatedAt, Expr::value(timestamp(now_us)))
+        .col_expr(profiles::Column::DeletedUs, Expr::value(None::<i64>));
+    if follows {
+        let since_us = |before_us: Option<i64>| {
+            let later_us = before_us.map_or(now_us, |before_us| now_us.max(before_us + 1));
+            Expr::value(later_us)
+        };
+        update = update
+            .col_expr(
+                profiles::Column::StripeFollowUs,
+                since_us(wanted.stripe_follow_us),
+            )
+            .col_expr(profiles::Column::StripeProblem, Expr::value(""))
+            .col_expr(
+                profiles::Column::PanelFollowUs,
+                since_us(wanted.panel_follow_us),
+            )
+            .col_expr(profiles::Column::PanelProblem, Expr::value(""));
+    }
+    update
+        .filter(profiles::Column::UserId.eq(user_id.0))
+        .exec(&**tx)
+        .await?;
+    let stored = find(&**tx, user_id).await?;
+    stored.ok_or_else(|| Error::Corrupt("a profile vanished under its lock".to_owned()))
+}
+
+/// Locks a user's profile until the transaction ends.
+pub async fn lock(tx: &Tx, user_id: UserId) -> Result<Option<Profile>, Error> {
+    locked_row(tx, user_id).await?.map(profile).transpose()
+}
+
+async fn locked_row(tx: &Tx, user_id: UserId) -> Result<Option<profiles::Model>, Error> {
     let row = profiles::Entity::find()
         .filter(profiles::Column::UserId.eq(user_id.0))
         .lock_exclusive()
         .one(&**tx)
         .await?;
-    Ok(row.is_some())
+    Ok(row)
 }
 
 /// A user's profile.
@@ -114,7 +173,7 @@ pub async fn find(
         .filter(profiles::Column::UserId.eq(user_id.0))
         .one(connection)
         .await?;
-    Ok(row.map(profile))
+    row.map(profile).transpose()
 }
 
 /// The stored request that makes the user's Stripe customer, and its idempotency key.
@@ -170,6 +229,9 @@ pub async fn forget_customer(
             Expr::value(None::<sea_orm::prelude::Json>),
         )
         .col_expr(profiles::Column::StripeCustomerKey, Expr::value(key))
+        // The new one is made of what its checkout tells.
+        .col_expr(profiles::Column::StripeFollowUs, Expr::value(None::<i64>))
+        .col_expr(profiles::Column::StripeProblem, Expr::value(""))
         .filter(profiles::Column::UserId.eq(user_id.0));
     update = match customer_id {
         Some(customer_id) => update.filter(profiles::Column::StripeCustomerId.eq(customer_id)),
@@ -193,8 +255,13 @@ pub async fn set_customer(tx: &Tx, user_id: UserId, customer_id: &str) -> Result
     found.ok_or_else(|| Error::Corrupt(format!("profile of {user_id} has no customer")))
 }
 
-fn profile(row: profiles::Model) -> Profile {
-    Profile {
+fn profile(row: profiles::Model) -> Result<Profile, Error> {
+    let problem = |text: &str, column| {
+        (!text.is_empty())
+            .then(|| word(Problem::parse, text, column))
+            .transpose()
+    };
+    Ok(Profile {
         user_id: UserId(row.user_id),
         email: row.email,
         email_verified: row.email_verified,
@@ -203,5 +270,11 @@ fn profile(row: profiles::Model) -> Profile {
         stripe_customer_id: row.stripe_customer_id,
         created_us: micros(row.created_at),
         updated_us: micros(row.updated_at),
-    }
+        stripe_follow_us: row.stripe_follow_us,
+        stripe_problem: problem(&row.stripe_problem, "profiles.stripe_problem")?,
+        panel_follow_us: row.panel_follow_us,
+        panel_problem: problem(&row.panel_problem, "profiles.panel_problem")?,
+        panel_leaving_id: row.panel_leaving_id,
+        deleted_us: row.deleted_us,
+    })
 }

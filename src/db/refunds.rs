@@ -9,7 +9,7 @@ use sea_orm::{
 
 use super::{
     Error, Tx,
-    convert::{to_json, word},
+    convert::{json, to_json, word},
     entity::{billing, refunds},
 };
 use crate::domain::{
@@ -106,6 +106,44 @@ pub async fn went_back(
         Some(_) if row.amount_minor == 0 => None,
         Some(_) => Some(true),
     }))
+}
+
+/// A payment that goes back, or went back, as its customer may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The session that was paid.
+    pub session_id: String,
+    /// Why.
+    pub reason: RefundReason,
+    /// When that was decided.
+    pub decided_us: i64,
+    /// When it was carried out.
+    pub done_us: Option<i64>,
+    /// What Stripe made of it.
+    pub done: Done,
+}
+
+/// All of an order, the oldest first.
+pub async fn of_order(connection: &impl ConnectionTrait, id: OrderId) -> Result<Vec<Shown>, Error> {
+    let rows = refunds::Entity::find()
+        .filter(refunds::Column::OrderId.eq(id.0))
+        .order_by_asc(refunds::Column::Id)
+        .all(connection)
+        .await?;
+    let shown = rows.into_iter().map(|row| {
+        Ok(Shown {
+            session_id: row.session_id,
+            reason: word(RefundReason::parse, &row.reason, "refunds.reason")?,
+            decided_us: row.decided_us,
+            done_us: row.done_us,
+            done: Done {
+                refund_ids: json(row.refund_ids, "refunds.refund_ids")?,
+                amount_minor: row.amount_minor,
+                currency: row.currency,
+            },
+        })
+    });
+    shown.collect()
 }
 
 /// Notes what became of one, unless that is noted already.

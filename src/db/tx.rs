@@ -8,8 +8,8 @@
 use std::{future::Future, ops::Deref, sync::Arc, time::Duration};
 
 use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
-    Statement, TransactionOptions, TransactionTrait,
+    AccessMode, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, IsolationLevel, RuntimeErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 use tokio::time::timeout;
 
@@ -104,6 +104,28 @@ impl Db {
                 other => return other,
             }
         }
+    }
+
+    /// Reads with `body` from one snapshot of the store: all of it is of one moment.
+    pub async fn snapshot<T, E, F, Fut>(&self, body: F) -> Result<T, E>
+    where
+        F: FnOnce(Tx) -> Fut,
+        Fut: Future<Output = Result<T, E>>,
+        E: From<Error>,
+    {
+        // Each transaction of SQLite reads one snapshot.
+        let postgres = self.is_postgres();
+        let options = TransactionOptions {
+            isolation_level: postgres.then_some(IsolationLevel::RepeatableRead),
+            access_mode: postgres.then_some(AccessMode::ReadOnly),
+            ..TransactionOptions::default()
+        };
+        self.within_reason(async {
+            let begun = self.read.begin_with_options(options).await;
+            // Dropped, it is rolled back: there is nothing to commit.
+            body(Tx(Arc::new(begun.map_err(Error::from)?))).await
+        })
+        .await
     }
 
     /// The server said nothing for longer than any transaction takes.

@@ -124,7 +124,9 @@ pub fn generated(random: [u8; 10]) -> String {
 /// Whether a buyer uses a code of their own: the same user, or another one with the same address.
 pub fn refers_self(buyer: &Profile, affiliate: &Profile) -> bool {
     let address = |profile: &Profile| profile.email.trim().to_lowercase();
-    buyer.user_id == affiliate.user_id || address(buyer) == address(affiliate)
+    // One that was deleted has no address.
+    let same = !affiliate.email.is_empty() && address(buyer) == address(affiliate);
+    buyer.user_id == affiliate.user_id || same
 }
 
 /// What was really paid of an invoice, without the tax in it: credits and balances pay a part of

@@ -14,7 +14,7 @@ pub enum Error {
     #[error("{message}")]
     BadRequest {
         /// `PAGE_TOKEN_INVALID`, `ITEM_TYPE_MISMATCH`, `EVENT_MALFORMED`, `EVENT_THIN`,
-        /// `URL_NOT_ALLOWED`.
+        /// `URL_NOT_ALLOWED`, `MESSAGE_TOO_LARGE`.
         reason: &'static str,
         /// In words.
         message: String,

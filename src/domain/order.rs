@@ -400,6 +400,17 @@ impl Facts {
         }
     }
 
+    /// Nothing is left to be done for it: it is over, has neither server nor room, and no payment
+    /// is to go back.
+    pub fn settled(&self) -> bool {
+        self.billing.over()
+            && self.billing.refunds_due == 0
+            && !self.server.exists()
+            && !self.server.in_doubt()
+            && self.hold_node.is_none()
+            && self.ports == 0
+    }
+
     /// What bears on what the customer is entitled to.
     pub fn grounds(&self) -> Grounds {
         let suspend_since_us = self.billing.suspend_since_us;

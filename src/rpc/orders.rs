@@ -8,14 +8,14 @@ use tonic::{Request, Response, Status};
 use super::{
     auth,
     call::{self, answer, page},
-    convert::orders::{event_to, order_status_from, order_to, profile_to},
+    convert::orders::{event_to, order_status_from, order_to},
     page::next,
     proto::{self, order_service_server::OrderService},
     status::status,
     validate,
 };
 use crate::{
-    app::{App, Caller, Error, orders, profiles, stripe_events},
+    app::{App, Caller, Error, orders, stripe_events},
     db::orders::Filter,
     domain::{OrderId, error::Violations, ids::parse_uuid},
 };
@@ -28,6 +28,7 @@ mod inbox;
 mod manual;
 mod plan_change;
 mod portal;
+mod profiles;
 mod watch;
 
 /// The service.
@@ -250,19 +251,39 @@ impl OrderService for OrderRpc {
         &self,
         request: Request<proto::GetProfileRequest>,
     ) -> Result<Response<proto::GetProfileResponse>, Status> {
-        answer(
-            "OrderService/GetProfile",
-            request,
-            |caller, message| async move {
-                let mut violations = Violations::default();
-                let user_id = validate::user_id(&mut violations, &message.user_id);
-                violations.finish()?;
-                let profile = profiles::get_profile(&self.app, &caller, user_id).await?;
-                Ok(proto::GetProfileResponse {
-                    profile: Some(profile_to(profile)),
-                })
-            },
-        )
+        answer("OrderService/GetProfile", request, |caller, message| {
+            profiles::get(&self.app, caller, message)
+        })
+        .await
+    }
+
+    async fn update_profile(
+        &self,
+        request: Request<proto::UpdateProfileRequest>,
+    ) -> Result<Response<proto::UpdateProfileResponse>, Status> {
+        answer("OrderService/UpdateProfile", request, |caller, message| {
+            profiles::update(&self.app, caller, message)
+        })
+        .await
+    }
+
+    async fn export_profile(
+        &self,
+        request: Request<proto::ExportProfileRequest>,
+    ) -> Result<Response<proto::ExportProfileResponse>, Status> {
+        answer("OrderService/ExportProfile", request, |caller, message| {
+            profiles::export(&self.app, caller, message)
+        })
+        .await
+    }
+
+    async fn delete_profile(
+        &self,
+        request: Request<proto::DeleteProfileRequest>,
+    ) -> Result<Response<proto::DeleteProfileResponse>, Status> {
+        answer("OrderService/DeleteProfile", request, |caller, message| {
+            profiles::delete(&self.app, caller, message)
+        })
         .await
     }
 

@@ -18,6 +18,7 @@ mod install_watch;
 mod panel_mirror;
 mod payloads;
 mod pending_sessions;
+mod profiles;
 mod request_keys;
 mod sequencer;
 mod stripe_events;
@@ -40,6 +41,8 @@ pub struct Periods {
     pub subscriptions: Duration,
     /// What the invoices of referred orders earn.
     pub commissions: Duration,
+    /// Profiles that Stripe and the panel are to follow.
+    pub profiles: Duration,
     /// Old request keys.
     pub request_keys: Duration,
     /// Payloads of old events.
@@ -57,6 +60,7 @@ impl Default for Periods {
             stripe_events: Duration::from_secs(300),
             subscriptions: Duration::from_secs(6 * 3600),
             commissions: Duration::from_secs(300),
+            profiles: Duration::from_secs(5),
             request_keys: Duration::from_secs(3600),
             payloads: Duration::from_secs(6 * 3600),
             sequencer: Duration::from_secs(5),
@@ -122,7 +126,7 @@ pub(super) fn spawn(
 }
 
 /// The sweeps that a timer starts.
-fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 8] {
+fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 9] {
     [
         ("install_watch", periods.install_watch, |app, _| {
             Box::pin(install_watch::run(app))
@@ -143,6 +147,9 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 8] {
         }),
         ("commissions", periods.commissions, |app, cursor| {
             Box::pin(commissions::run(app, cursor))
+        }),
+        ("profiles", periods.profiles, |app, cursor| {
+            Box::pin(profiles::run(app, cursor))
         }),
         ("request_keys", periods.request_keys, |app, _| {
             Box::pin(request_keys::run(app))

@@ -4,15 +4,15 @@ use super::{Cart, Command};
 use crate::{
     app::Settings,
     db::{billing::Form, profiles::Told},
-    domain::OrderId,
+    domain::{OrderId, profile::full_name},
 };
 
 /// The body that makes a user's Stripe customer.
 pub fn customer(told: &Told) -> Form {
     let mut form = vec![("email".to_owned(), told.email.clone())];
-    let name = format!("{} {}", told.first_name, told.last_name);
-    if !name.trim().is_empty() {
-        form.push(("name".to_owned(), name.trim().to_owned()));
+    let name = full_name(&told.first_name, &told.last_name);
+    if !name.is_empty() {
+        form.push(("name".to_owned(), name));
     }
     form.push(("metadata[user_id]".to_owned(), told.user_id.to_string()));
     form

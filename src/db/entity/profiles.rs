@@ -28,6 +28,14 @@ pub struct Model {
     pub stripe_customer_key: String,
     pub created_at: TimeDateTimeWithTimeZone,
     pub updated_at: TimeDateTimeWithTimeZone,
+    pub stripe_follow_us: Option<i64>,
+    #[sea_orm(column_type = "Text")]
+    pub stripe_problem: String,
+    pub panel_follow_us: Option<i64>,
+    #[sea_orm(column_type = "Text")]
+    pub panel_problem: String,
+    pub panel_leaving_id: Option<i64>,
+    pub deleted_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

@@ -12,6 +12,12 @@ fn profile(id: u128, email: &str) -> Profile {
         stripe_customer_id: None,
         created_us: 0,
         updated_us: 0,
+        stripe_follow_us: None,
+        stripe_problem: None,
+        panel_follow_us: None,
+        panel_problem: None,
+        panel_leaving_id: None,
+        deleted_us: None,
     }
 }
 

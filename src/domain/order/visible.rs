@@ -127,8 +127,8 @@ impl Facts {
     }
 }
 
-/// A time as people read it in an event.
-fn rfc3339(us: i64) -> String {
+/// A time as people read it.
+pub fn rfc3339(us: i64) -> String {
     let nanos = i128::from(us) * 1000;
     OffsetDateTime::from_unix_timestamp_nanos(nanos)
         .ok()

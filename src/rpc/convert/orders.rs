@@ -9,7 +9,7 @@ use crate::{
         catalog::{ItemType, Term},
         entitlement::SuspensionReason,
         order::{Facts, ServerState, Status, visible::Event},
-        profile::Profile,
+        profile::{Problem, Profile},
     },
     rpc::proto,
 };
@@ -137,6 +137,7 @@ pub fn event_to(event: Event) -> proto::OrderEvent {
 
 /// A profile as it is sent.
 pub fn profile_to(profile: Profile) -> proto::Profile {
+    let problem = |problem: Option<Problem>| problem.map(|it| it.to_string()).unwrap_or_default();
     proto::Profile {
         user_id: profile.user_id.to_string(),
         email: profile.email,
@@ -146,5 +147,8 @@ pub fn profile_to(profile: Profile) -> proto::Profile {
         stripe_customer_id: profile.stripe_customer_id.unwrap_or_default(),
         create_time: Some(time(profile.created_us)),
         update_time: Some(time(profile.updated_us)),
+        stripe_problem: problem(profile.stripe_problem),
+        panel_problem: problem(profile.panel_problem),
+        delete_time: profile.deleted_us.map(time),
     }
 }

@@ -23,7 +23,8 @@ use crate::{
     },
 };
 
-const NAME_CHARS: usize = 100;
+/// Longest first or last name.
+pub(super) const NAME_CHARS: usize = 100;
 
 pub(super) async fn create(
     app: &Arc<App>,

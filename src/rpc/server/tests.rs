@@ -222,6 +222,27 @@ impl server::OrderService for Scripted {
     ) -> Answer<proto::ListAffiliateCommissionsResponse> {
         refuse("")
     }
+
+    async fn update_profile(
+        &self,
+        _: Request<proto::UpdateProfileRequest>,
+    ) -> Answer<proto::UpdateProfileResponse> {
+        refuse("")
+    }
+
+    async fn export_profile(
+        &self,
+        _: Request<proto::ExportProfileRequest>,
+    ) -> Answer<proto::ExportProfileResponse> {
+        refuse("")
+    }
+
+    async fn delete_profile(
+        &self,
+        _: Request<proto::DeleteProfileRequest>,
+    ) -> Answer<proto::DeleteProfileResponse> {
+        refuse("")
+    }
 }
 
 struct Rig {

@@ -6,8 +6,8 @@ use crate::{
     db::{accounts, orders, orders::leases, profiles},
     domain::{
         UserId,
-        order::{ErrorReason, Facts},
-        profile::{Account, Origin, Profile, panel_username},
+        order::{ErrorReason, Facts, WaitingReason},
+        profile::{Account, Origin, Profile, panel_names, panel_username},
         step::Step,
     },
     panel::{self, NewUser, User},
@@ -26,6 +26,10 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let profile = profiles::find(work.app.db.read(), user_id).await?;
     let profile =
         profile.ok_or_else(|| Error::Internal(format!("user {user_id} has no profile")))?;
+    if profile.panel_leaving_id.is_some() {
+        // It would be found by its id, and be gone a moment later.
+        return Ok(work.later(WaitingReason::PanelUnavailable));
+    }
     let made = work.app.panel.create_user(&new_user(&profile)).await;
     let names_taken = made.as_ref().is_err_and(taken);
     let found = match made {
@@ -44,27 +48,19 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
                 .to_owned(),
         }),
         // It may have been made, and is not there yet: look again later.
-        Ok(Found::Nothing) => Ok(work.later(crate::domain::order::WaitingReason::PanelUnavailable)),
+        Ok(Found::Nothing) => Ok(work.later(WaitingReason::PanelUnavailable)),
         Err(error) => Ok(work.panel_failed(&error)),
     }
 }
 
 fn new_user(profile: &Profile) -> NewUser {
-    // The panel wants both names; the shop does not.
-    let or = |name: &str, fallback: &str| {
-        let name: String = name.trim().chars().take(191).collect();
-        if name.is_empty() {
-            fallback.to_owned()
-        } else {
-            name
-        }
-    };
+    let (first_name, last_name) = panel_names(profile);
     NewUser {
         external_id: profile.user_id.to_string(),
         username: panel_username(profile.user_id),
         email: profile.email.clone(),
-        first_name: or(&profile.first_name, "Player"),
-        last_name: or(&profile.last_name, "One"),
+        first_name,
+        last_name,
     }
 }
 

@@ -18,10 +18,11 @@ fn obliging(request: &Received) -> Script {
         path.trim_start_matches("/api/application"),
     ) {
         ("POST", "/users") => charged(201, user(3, Some("u-1"), "person@x.test")),
+        ("DELETE", _) => charged(204, ""),
         (_, "/users") => charged(200, list(&[], 1, 1)),
         (_, path) if path.starts_with("/users/") => charged(200, user(3, Some("u-1"), "e@x.test")),
         ("POST", "/servers") => charged(201, server(7, "o-1")),
-        ("POST" | "DELETE", _) => charged(204, ""),
+        ("POST", _) => charged(204, ""),
         (_, "/servers" | "/nodes" | "/nodes/5/allocations") => charged(200, list(&[], 1, 1)),
         (_, path) if path.starts_with("/servers/") => charged(200, server(7, "o-1")),
         _ => error(404, "NotFoundHttpException"),
