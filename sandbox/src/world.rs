@@ -300,6 +300,7 @@ fn config(
         ("SWEEP_EVENTS_SECONDS", "10".to_owned()),
         ("SWEEP_SUBSCRIPTIONS_SECONDS", "60".to_owned()),
         ("SWEEP_PORTS_SECONDS", "1".to_owned()),
+        ("SWEEP_PROFILES_SECONDS", "1".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .to_vec();

@@ -211,6 +211,10 @@ impl Picture {
                 found.push(format!("order {id} is paid, and nobody knows yet"));
             }
         }
+        for profile in self.store.profiles.iter().filter(|row| row.following) {
+            let user_id = profile.user_id;
+            found.push(format!("a change of user {user_id} is still to be told"));
+        }
         let unnumbered = self.store.events.iter();
         let unnumbered = unnumbered.filter(|event| event.sequence.is_none()).count();
         if unnumbered > 0 {

@@ -37,7 +37,11 @@ const PORTS: &str = "SELECT pterodactyl_allocation_id, node_id, ip, port, order_
 const EVENTS: &str = "SELECT id, sequence, order_id, what, from_value, to_value, actor, cause,
     trace_id, created_us FROM order_events ORDER BY id";
 const INBOX: &str = "SELECT id, state, order_id FROM stripe_events";
-const PROFILES: &str = "SELECT user_id, stripe_customer_id FROM profiles";
+const PROFILES: &str = "SELECT user_id, stripe_customer_id, (
+        (stripe_follow_us IS NOT NULL AND stripe_problem = '' AND stripe_customer_id IS NOT NULL)
+        OR (panel_follow_us IS NOT NULL AND panel_problem = '' AND EXISTS (SELECT 1
+            FROM external_accounts WHERE external_accounts.user_id = profiles.user_id))
+        OR panel_leaving_id IS NOT NULL) AS following FROM profiles";
 const ACCOUNTS: &str = "SELECT user_id, pterodactyl_user_id FROM external_accounts";
 const AFFILIATES: &str = "SELECT user_id, code, signups, credits_cents, currency FROM affiliates";
 const REFERRALS: &str = "SELECT order_id, user_id FROM affiliate_referrals";

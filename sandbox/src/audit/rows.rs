@@ -176,6 +176,8 @@ pub(super) struct Inbox {
 pub(super) struct Profile {
     pub user_id: Uuid,
     pub stripe_customer_id: Option<String>,
+    /// Stripe or the panel still has to be told of a change.
+    pub following: bool,
 }
 
 /// A customer's account on the panel.

@@ -116,6 +116,10 @@ pub struct UserView {
     pub username: String,
     /// The e-mail address.
     pub email: String,
+    /// The first name.
+    pub first_name: String,
+    /// The last name.
+    pub last_name: String,
     /// Whether it may use the Application API.
     pub root_admin: bool,
 }
@@ -128,6 +132,8 @@ impl UserView {
             uuid: row.uuid,
             username: row.username.clone(),
             email: row.email.clone(),
+            first_name: row.first_name.clone(),
+            last_name: row.last_name.clone(),
             root_admin: row.root_admin,
         }
     }

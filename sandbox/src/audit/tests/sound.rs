@@ -101,6 +101,7 @@ pub(super) fn shop() -> Shop {
         profiles: vec![Profile {
             user_id: USER,
             stripe_customer_id: Some("cus_1".to_owned()),
+            following: false,
         }],
         accounts: vec![Account {
             user_id: USER,
@@ -350,6 +351,8 @@ fn panel_user() -> UserView {
         uuid: Uuid::from_u128(78),
         username: "u".to_owned(),
         email: "a@b.example".to_owned(),
+        first_name: "A".to_owned(),
+        last_name: "B".to_owned(),
         root_admin: false,
     }
 }
