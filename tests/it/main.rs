@@ -59,6 +59,7 @@ mod plan_changes;
 mod poisoned;
 mod portal;
 mod ports;
+mod profiles;
 mod proofs;
 mod provisioning;
 mod purchase;

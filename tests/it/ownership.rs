@@ -121,20 +121,7 @@ async fn what_is_anothers_is_answered_as_absent(engine: Engine) {
     let noted = sql::count(&live.store.db, &events).await;
     assert_eq!(noted, told + 1, "the owner's own look at the secrets");
 
-    let profile = api.method("OrderService/GetProfile");
-    let ask = async |id: Uuid| {
-        let bytes = delimited(1, id.to_string().as_bytes());
-        call(&channel, &profile.path, for_user(&live, bytes, other)).await
-    };
-    let absent = Uuid::new_v4();
-    let anothers = ask(owner).await.unwrap_err();
-    let nothing = ask(absent).await.unwrap_err();
-    assert_eq!(
-        shape(&anothers, &owner.to_string()),
-        shape(&nothing, &absent.to_string())
-    );
-    assert_eq!(reason(&anothers), "PROFILE_NOT_FOUND");
-    assert!(ask(other).await.is_ok());
+    profiles_of_others_are_absent(&live, &api, owner, other).await;
     anothers_affiliate(&live, &api, owner, other).await;
     live.close().await;
 }
@@ -164,6 +151,39 @@ async fn anothers_affiliate(live: &Live, api: &Api, owner: Uuid, other: Uuid) {
         );
         assert_eq!(reason(&anothers), "AFFILIATE_NOT_FOUND", "{label}");
         assert!(ask(owner, owner).await.is_ok(), "{label}");
+    }
+}
+
+async fn profiles_of_others_are_absent(live: &Live, api: &Api, owner: Uuid, other: Uuid) {
+    let channel = live.channel();
+    for name in ["Get", "Update", "Export", "Delete"] {
+        let profile = api.method(&format!("OrderService/{name}Profile"));
+        let ask = async |id: Uuid, user: Uuid| {
+            let id = delimited(1, id.to_string().as_bytes());
+            let bytes = match name {
+                // A profile with an address, and a mask that names it.
+                "Update" => {
+                    let email = delimited(2, format!("{user}@mail.example").as_bytes());
+                    let mask = delimited(1, b"email");
+                    [delimited(1, &[id, email].concat()), delimited(2, &mask)].concat()
+                }
+                _ => id,
+            };
+            call(&channel, &profile.path, for_user(live, bytes, user)).await
+        };
+        let absent = Uuid::new_v4();
+        let anothers = ask(owner, other).await.unwrap_err();
+        let nothing = ask(absent, other).await.unwrap_err();
+        assert_eq!(
+            shape(&anothers, &owner.to_string()),
+            shape(&nothing, &absent.to_string()),
+            "{name}"
+        );
+        assert_eq!(reason(&anothers), "PROFILE_NOT_FOUND", "{name}");
+        match (name, ask(owner, owner).await) {
+            ("Delete", refused) => assert_eq!(reason(&refused.unwrap_err()), "ORDER_ACTIVE"),
+            (_, done) => assert!(done.is_ok(), "{name}: {done:?}"),
+        }
     }
 }
 

@@ -81,6 +81,7 @@ impl Live {
             ("SWEEP_EVENTS_SECONDS", "2592000"),
             ("SWEEP_SUBSCRIPTIONS_SECONDS", "2592000"),
             ("SWEEP_PORTS_SECONDS", "0.5"),
+            ("SWEEP_PROFILES_SECONDS", "0.2"),
             ("SETTLE_SECONDS", "1"),
             ("RETRY_SECONDS", "0.3"),
         ]);

@@ -5,10 +5,13 @@ use std::collections::HashMap;
 use prost::Message;
 use prost_types::FieldMask;
 use sandbox::world::SHOP_ORIGIN;
-use spawnpoint::rpc::proto;
+use spawnpoint::{domain::UserId, rpc::proto};
 use uuid::Uuid;
 
-use super::live::{Live, cart};
+use super::{
+    live::{Live, cart},
+    shop,
+};
 
 /// Makes sound requests. Each is new where a method makes something.
 pub struct Sound {
@@ -18,6 +21,8 @@ pub struct Sound {
     /// One with an add-on that people deliver.
     manual_order_id: String,
     user: Uuid,
+    /// One who never bought anything.
+    leaver: UserId,
     /// Where the server of the order is.
     busy_node_id: i32,
     node_id: i32,
@@ -36,7 +41,14 @@ impl Sound {
             ..cart(Uuid::new_v4())
         };
         let manual = live.buy_cart(with_addon).await;
+        let db = &live.store.db;
+        let leaver = db.tx(|tx| async move {
+            let now_us = db.now_in(&tx).await?;
+            shop::user(&tx, now_us).await
+        });
+        let leaver = leaver.await.unwrap();
         let mut sound = Self {
+            leaver,
             order_id: order.id,
             spare_order_id: spare.id,
             manual_order_id: manual.id,
@@ -289,6 +301,33 @@ impl Sound {
             "ListAffiliateCommissions" => proto::ListAffiliateCommissionsRequest {
                 user_id: self.user.to_string(),
                 ..Default::default()
+            }
+            .encode_to_vec(),
+            "UpdateProfile" => {
+                let paths = ["email", "email_verified", "first_name", "last_name"];
+                proto::UpdateProfileRequest {
+                    profile: Some(proto::Profile {
+                        user_id: self.user.to_string(),
+                        email: format!("{}@mail.example", self.user.simple()),
+                        email_verified: true,
+                        first_name: "Sam".to_owned(),
+                        last_name: "Digger".to_owned(),
+                        ..proto::Profile::default()
+                    }),
+                    update_mask: Some(FieldMask {
+                        paths: paths.map(str::to_owned).to_vec(),
+                    }),
+                    request_id: Uuid::new_v4().to_string(),
+                }
+                .encode_to_vec()
+            }
+            "ExportProfile" => proto::ExportProfileRequest {
+                user_id: self.user.to_string(),
+            }
+            .encode_to_vec(),
+            "DeleteProfile" => proto::DeleteProfileRequest {
+                user_id: self.leaver.to_string(),
+                request_id: Uuid::new_v4().to_string(),
             }
             .encode_to_vec(),
             "RecordStripeEvent" => {
