@@ -69,6 +69,10 @@ pub struct Settings {
     pub promotion_codes: bool,
     /// `payment_method_types[]` of a session; empty leaves it to the dashboard.
     pub payment_methods: Vec<String>,
+    /// What is done where a bank disputes a payment.
+    pub disputes: crate::domain::dispute::DisputePolicy,
+    /// What is done where somebody gave a payment back whole, at Stripe.
+    pub refunded: crate::domain::dispute::RefundPolicy,
     /// When the steps of an order come due.
     pub timing: crate::domain::step::Timing,
     /// What affiliates get.

@@ -22,6 +22,7 @@ pub mod budget;
 pub mod catalog;
 pub mod connect;
 pub mod convert;
+pub mod disputes;
 pub mod eggs;
 pub mod entity;
 pub mod erasure;

@@ -6,6 +6,7 @@
 
 pub mod affiliate;
 pub mod catalog;
+pub mod dispute;
 pub mod egg;
 pub mod entitlement;
 pub mod error;

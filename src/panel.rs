@@ -320,6 +320,8 @@ pub struct Server {
     pub description: String,
     /// `None` is normal, else the panel's word.
     pub status: Option<String>,
+    /// When it last changed by the panel's clock, Unix seconds; `None` where the panel does not say.
+    pub changed_at: Option<i64>,
     /// Resources.
     pub limits: Limits,
     /// What the customer may make.

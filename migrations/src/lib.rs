@@ -19,6 +19,8 @@ mod m20261129_000008_suspension;
 mod m20261129_000009_endings;
 mod m20261129_000010_refunds;
 mod m20261129_000011_plan_changes;
+mod m20261129_000012_reinstalls;
+mod m20261129_000013_disputes;
 mod m20261129_000014_profiles;
 mod m20261129_000015_affiliates;
 
@@ -41,6 +43,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000009_endings::Step),
             Box::new(m20261129_000010_refunds::Step),
             Box::new(m20261129_000011_plan_changes::Step),
+            Box::new(m20261129_000012_reinstalls::Step),
+            Box::new(m20261129_000013_disputes::Step),
             Box::new(m20261129_000014_profiles::Step),
             Box::new(m20261129_000015_affiliates::Step),
         ]

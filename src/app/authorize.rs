@@ -136,6 +136,7 @@ pub const RULES: &[Rule] = &[
     rule("ProvisioningService/RevealServerSecrets", BUYERS, true),
     rule("ProvisioningService/SuspendServer", OPERATOR, false),
     rule("ProvisioningService/UnsuspendServer", OPERATOR, false),
+    rule("ProvisioningService/ReinstallServer", BUYERS, true),
     rule("ProvisioningService/TerminateServer", OPERATOR, false),
     rule("ProvisioningService/ListNodes", STAFF, false),
     rule("ProvisioningService/GetNode", STAFF, false),

@@ -9,12 +9,13 @@ use crate::{
     db::{
         billing, order_events,
         orders::{self, Filter, Progress},
-        refunds, servers,
+        refunds,
+        servers::installs,
     },
     domain::{
         self, Listed, OrderId,
         error::Kind,
-        order::{Facts, visible::Event},
+        order::{ErrorReason, Facts, visible::Event},
     },
 };
 
@@ -117,7 +118,17 @@ pub async fn provision_order(
                     attempts: 0,
                 };
                 orders::set_progress(&tx, id, &progress).await?;
-                servers::reset_reinstalls(&tx, id).await?;
+                installs::reset_reinstalls(&tx, id).await?;
+                if facts.server.reinstall_sent_us.is_none() {
+                    // What was wanted before it parked may cost what its customer did since.
+                    installs::clear_reinstall(&tx, id).await?;
+                }
+                if facts.order.error_reason == Some(ErrorReason::InstallFailed)
+                    && facts.server.exists()
+                    && facts.server.ever_ran()
+                {
+                    installs::look_again(&tx, id, now_us).await?;
+                }
             }
             refunds::try_now(&tx, id).await?;
             // Whatever parked it is read afresh: Stripe first.

@@ -17,8 +17,10 @@ use crate::{
     },
 };
 
+mod reinstall;
 mod stopping;
 
+pub use reinstall::reinstall_server;
 pub use stopping::{suspend_server, terminate_server, unsuspend_server};
 
 /// A server with all that its customer needs to reach it.

@@ -20,8 +20,10 @@ use crate::{
     stripe::events::{self, Event, ParseError, Subject},
 };
 
+mod charges;
 mod inbox;
 
+pub(crate) use charges::ask_whose;
 pub(crate) use inbox::retry_failed;
 pub use inbox::{list_stripe_events, replay_stripe_event};
 
@@ -148,6 +150,12 @@ async fn apply(
 ) -> Result<Applied, Error> {
     if !events::matters(&event.kind) || event.livemode != livemode {
         return Ok(ignored());
+    }
+    if charges::are_about_money(&event.kind) {
+        return Ok(Applied {
+            state: State::Received,
+            ..ignored()
+        });
     }
     // An account at Stripe is often shared: what names no order of ours is not ours.
     let Some(locked) = order_of(tx, &event.subject).await? else {

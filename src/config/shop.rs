@@ -6,7 +6,10 @@ use std::time::Duration;
 use url::{Position, Url};
 
 use super::reader::Reader;
-use crate::domain::placement::Strategy;
+use crate::domain::{
+    dispute::{DisputePolicy, RefundPolicy},
+    placement::Strategy,
+};
 
 /// Choices of the shop's owner.
 #[derive(Clone, Debug)]
@@ -27,6 +30,10 @@ pub struct Shop {
     pub grace_days: u32,
     /// Days that a suspended server is kept.
     pub retention_days: u32,
+    /// What is done where a bank disputes a payment.
+    pub disputes: DisputePolicy,
+    /// What is done where somebody gave a payment back whole, at Stripe.
+    pub refunded: RefundPolicy,
     /// How long a paid order may be without a server before it is canceled and its payment
     /// refunded; none: it waits until somebody acts.
     pub refund_unfulfillable_after: Option<Duration>,
@@ -43,6 +50,8 @@ impl Default for Shop {
             hold_minutes: 35,
             grace_days: 3,
             retention_days: 7,
+            disputes: DisputePolicy::Suspend,
+            refunded: RefundPolicy::End,
             refund_unfulfillable_after: None,
         }
     }
@@ -56,11 +65,31 @@ impl Shop {
             automatic_tax: reader.flag("STRIPE_AUTOMATIC_TAX", defaults.automatic_tax),
             promotion_codes: reader.flag("STRIPE_PROMOTION_CODES", defaults.promotion_codes),
             payment_methods: read_methods(reader, defaults.payment_methods),
-            placement: read_placement(reader, defaults.placement),
+            placement: read_word(
+                reader,
+                "PLACEMENT",
+                Strategy::parse,
+                defaults.placement,
+                "must be spread or pack",
+            ),
             // One minute above Stripe's 30, for the way there; Stripe's most is a day.
             hold_minutes: reader.number("HOLD_MINUTES", defaults.hold_minutes, 31..=1430),
             grace_days: reader.number("GRACE_DAYS", defaults.grace_days, 0..=365),
             retention_days: reader.number("RETENTION_DAYS", defaults.retention_days, 0..=3650),
+            disputes: read_word(
+                reader,
+                "DISPUTES",
+                DisputePolicy::parse,
+                defaults.disputes,
+                "must be suspend or ignore",
+            ),
+            refunded: read_word(
+                reader,
+                "REFUNDED",
+                RefundPolicy::parse,
+                defaults.refunded,
+                "must be end or keep",
+            ),
             refund_unfulfillable_after: read_refund_after(reader),
         }
     }
@@ -121,16 +150,19 @@ fn read_methods(reader: &mut Reader<'_>, default: Vec<String>) -> Vec<String> {
     methods
 }
 
-fn read_placement(reader: &mut Reader<'_>, default: Strategy) -> Strategy {
-    let Some(text) = reader.text("PLACEMENT") else {
+/// One of a few words.
+fn read_word<T>(
+    reader: &mut Reader<'_>,
+    name: &'static str,
+    parse: fn(&str) -> Option<T>,
+    default: T,
+    hint: &'static str,
+) -> T {
+    let Some(text) = reader.text(name) else {
         return default;
     };
-    Strategy::parse(&text).unwrap_or_else(|| {
-        reader.fault(
-            "PLACEMENT",
-            format!("is {text:?}"),
-            "must be spread or pack",
-        );
+    parse(&text).unwrap_or_else(|| {
+        reader.fault(name, format!("is {text:?}"), hint);
         default
     })
 }

@@ -25,6 +25,8 @@ pub struct Worker {
     pub sweep_pending: Duration,
     /// Between looks for events that no webhook brought. Each is at least one call of Stripe.
     pub sweep_events: Duration,
+    /// Between questions to Stripe whose refunds and disputes are that events told of.
+    pub sweep_charges: Duration,
     /// Between comparisons of all subscriptions: one call of Stripe for each hundred.
     pub sweep_subscriptions: Duration,
     /// Between looks for what referred orders earn: a few calls of Stripe for each that has news.
@@ -49,6 +51,7 @@ impl Default for Worker {
             sweep_install: Duration::from_secs(10),
             sweep_pending: Duration::from_secs(30),
             sweep_events: Duration::from_secs(300),
+            sweep_charges: Duration::from_secs(30),
             sweep_subscriptions: Duration::from_secs(6 * 3600),
             sweep_commissions: Duration::from_secs(300),
             sweep_ports: Duration::from_secs(30),
@@ -86,6 +89,7 @@ impl Worker {
                 defaults.sweep_events,
                 0.05..=30.0 * DAY_S,
             ),
+            sweep_charges: sweep(reader, "SWEEP_CHARGES_SECONDS", defaults.sweep_charges),
             sweep_subscriptions: reader.seconds(
                 "SWEEP_SUBSCRIPTIONS_SECONDS",
                 defaults.sweep_subscriptions,

@@ -68,6 +68,20 @@ pub async fn find_by_code(
     Ok(row.map(affiliate))
 }
 
+/// Replaces a code that a user chose, and that may say who that is, by the user's id; what it earned
+/// is kept for accounting.
+pub async fn forget_code(tx: &Tx, user_id: UserId) -> Result<(), Error> {
+    affiliates::Entity::update_many()
+        .col_expr(
+            affiliates::Column::Code,
+            Expr::value(user_id.0.simple().to_string()),
+        )
+        .filter(affiliates::Column::UserId.eq(user_id.0))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
 /// Counts a visit. A counter that is full stays so.
 pub async fn click(db: &Db, code: &str) -> Result<Option<Affiliate>, Error> {
     let counted = affiliates::Entity::update_many()

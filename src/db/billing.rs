@@ -60,6 +60,8 @@ pub async fn insert(
         refund_next_us: None,
         prices: None,
         ends_undelivered_us: None,
+        disputes_open: 0,
+        disputed_since_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())

@@ -8,6 +8,7 @@ pub mod affiliates;
 pub mod allocations;
 pub mod api_tokens;
 pub mod billing;
+pub mod disputes;
 pub mod eggs;
 pub mod external_accounts;
 pub mod games;

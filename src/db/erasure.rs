@@ -41,6 +41,7 @@ pub async fn profile(tx: &Tx, user_id: UserId, now_us: i64) -> Result<(), Error>
     entity::external_accounts::Entity::delete_by_id(user_id.0)
         .exec(&**tx)
         .await?;
+    super::affiliates::forget_code(tx, user_id).await?;
     let mut update = Entity::update_many();
     if let Some(leaving) = leaving {
         update = update.col_expr(Column::PanelLeavingId, Expr::value(leaving));

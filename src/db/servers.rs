@@ -3,8 +3,8 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::{Set, Unchanged},
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, JoinType,
-    PaginatorTrait, QueryFilter, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    QuerySelect,
     sea_query::Expr,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -12,11 +12,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     Error, Tx,
     convert::{json, to_json},
-    entity::{orders, servers},
+    entity::servers,
     tx::AdvisoryLock,
 };
-use crate::domain::{OrderId, order::ErrorReason};
+use crate::domain::OrderId;
 
+pub mod installs;
 pub mod suspension;
 
 /// Stores the server part of a new order: nothing is known yet.
@@ -53,6 +54,9 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         terminated_us: None,
         respec_us: None,
         rename_us: None,
+        reinstall_us: None,
+        reinstall_sent_us: None,
+        reinstall_over: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -292,32 +296,6 @@ pub async fn set_observed(
     Ok(())
 }
 
-/// Notes that the install script was started again.
-pub async fn set_reinstalled(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
-    servers::Entity::update_many()
-        .col_expr(
-            servers::Column::Reinstalls,
-            Expr::col(servers::Column::Reinstalls).add(1),
-        )
-        .col_expr(servers::Column::InstallSinceUs, Expr::value(now_us))
-        .col_expr(servers::Column::ObservedStatus, Expr::value("installing"))
-        .col_expr(servers::Column::PanelWriteUs, Expr::value(now_us))
-        .filter(servers::Column::OrderId.eq(id.0))
-        .exec(&**tx)
-        .await?;
-    Ok(())
-}
-
-/// Lets the install be tried once more, after an operator asked for it.
-pub async fn reset_reinstalls(tx: &Tx, id: OrderId) -> Result<(), Error> {
-    let change = servers::ActiveModel {
-        reinstalls: Set(0),
-        ..change(id)
-    };
-    change.update(&**tx).await?;
-    Ok(())
-}
-
 /// Notes that the name on the panel is to follow the order's.
 pub async fn set_rename(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     let change = servers::ActiveModel {
@@ -408,22 +386,4 @@ pub async fn orders_of_panel_ids(
         .into_iter()
         .filter_map(|row| Some((row.pterodactyl_server_id?, OrderId(row.order_id))))
         .collect())
-}
-
-/// How many servers wait for their install to end; those of parked orders do not.
-pub async fn installing(connection: &impl ConnectionTrait) -> Result<u64, Error> {
-    Ok(servers::Entity::find()
-        .join(
-            JoinType::InnerJoin,
-            servers::Entity::belongs_to(orders::Entity)
-                .from(servers::Column::OrderId)
-                .to(orders::Column::Id)
-                .into(),
-        )
-        .filter(orders::Column::ErrorReason.is_in(["", ErrorReason::PlanMismatch.as_str()]))
-        .filter(servers::Column::PterodactylServerId.is_not_null())
-        .filter(servers::Column::DeletedUs.is_null())
-        .filter(servers::Column::FirstRunningUs.is_null())
-        .count(connection)
-        .await?)
 }

@@ -14,6 +14,8 @@ use crate::domain::{OrderId, words::words};
 words! {
     /// What became of an event.
     State {
+        /// It is about money, and names no order: Stripe has to be asked whose it is.
+        Received = "received",
         /// It marked its order due, or told nothing new of it.
         Applied = "applied",
         /// It is not about us.
@@ -69,7 +71,7 @@ pub async fn insert(tx: &Tx, event: &NewEvent<'_>) -> Result<bool, Error> {
         received_us: event.received_us,
         payload: event.payload.to_vec(),
         source: event.source.as_str().to_owned(),
-        state: "received".to_owned(),
+        state: State::Received.as_str().to_owned(),
         attempts: 1,
         last_error: String::new(),
         order_id: None,
@@ -132,6 +134,21 @@ pub async fn forget_payloads(
         .exec(&**tx)
         .await?;
     Ok(Some((old.len(), *last_us)))
+}
+
+/// Events about money of which Stripe has to be asked whose they are; the oldest first.
+pub async fn received(connection: &impl ConnectionTrait, limit: u64) -> Result<Vec<String>, Error> {
+    let ids = stripe_events::Entity::find()
+        .select_only()
+        .column(stripe_events::Column::Id)
+        // In so many words: the index holds only these.
+        .filter(Expr::cust("state = 'received'"))
+        .order_by_asc(stripe_events::Column::ReceivedUs)
+        .limit(limit)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    Ok(ids)
 }
 
 /// Events that could not be applied, by how often they were tried and by when they must have

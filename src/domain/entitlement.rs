@@ -12,6 +12,8 @@ words! {
     SuspensionReason {
         /// The subscription is not paid, or over.
         Billing = "billing",
+        /// A bank disputes a payment.
+        Dispute = "dispute",
         /// An operator said so.
         Operator = "operator",
     }
@@ -76,6 +78,8 @@ pub struct Grounds {
     /// Since when what is on the server is kept for whoever may pay after all: since billing
     /// suspends it, and a server that was used, since it stands still as well.
     pub kept_since_us: Option<i64>,
+    /// Whether a dispute of a payment suspends it.
+    pub disputed: bool,
     /// Whether an operator suspended it.
     pub operator: bool,
     /// Whether an operator wants it gone.
@@ -100,6 +104,8 @@ pub enum Entitlement {
 pub struct Reasons {
     /// See [`SuspensionReason::Billing`].
     pub billing: bool,
+    /// See [`SuspensionReason::Dispute`].
+    pub dispute: bool,
     /// See [`SuspensionReason::Operator`].
     pub operator: bool,
 }
@@ -112,13 +118,14 @@ impl Reasons {
             .copied()
             .filter(move |reason| match reason {
                 SuspensionReason::Billing => self.billing,
+                SuspensionReason::Dispute => self.dispute,
                 SuspensionReason::Operator => self.operator,
             })
     }
 
     /// Whether any holds.
     pub fn any(self) -> bool {
-        self.billing || self.operator
+        self.billing || self.dispute || self.operator
     }
 }
 
@@ -134,6 +141,7 @@ impl Grounds {
         }
         let reasons = Reasons {
             billing: self.billing_suspends(patience, now_us),
+            dispute: self.disputed,
             operator: self.operator,
         };
         if reasons.any() {

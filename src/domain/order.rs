@@ -250,6 +250,11 @@ pub struct Billing {
     pub refund_next_us: Option<i64>,
     /// Since when it ends with its period because nothing was delivered.
     pub ends_undelivered_us: Option<i64>,
+    /// How many disputes of its payments may still change.
+    pub disputes_open: i32,
+    /// When the read was that first showed that a dispute keeps the server from running, while it
+    /// does.
+    pub disputed_since_us: Option<i64>,
     /// When it ended.
     pub ended_at_us: Option<i64>,
     /// When our own read first showed it paid and matching.
@@ -307,6 +312,13 @@ pub struct Server {
     pub respec_us: Option<i64>,
     /// The same of its name.
     pub rename_us: Option<i64>,
+    /// Since when its customer wants its install script run again, while that was not done.
+    pub reinstall_us: Option<i64>,
+    /// The panel was told to do so then, and what came of it is not known.
+    pub reinstall_sent_us: Option<i64>,
+    /// When the panel had last changed the server by its own clock, before it was told: Unix
+    /// seconds. Where that is still so, nothing came of it.
+    pub reinstall_over: Option<i64>,
     /// When it was deleted.
     pub deleted_us: Option<i64>,
 }
@@ -425,6 +437,7 @@ impl Facts {
             standing: self.billing.standing(),
             past_due_since_us: self.billing.past_due_since_us,
             suspend_since_us,
+            disputed: self.billing.disputed_since_us.is_some(),
             operator: self.server.operator_suspended_us.is_some(),
             terminated: self.server.terminated_us.is_some(),
         }
@@ -437,6 +450,7 @@ impl Facts {
         }
         Reasons {
             billing: self.billing.suspend_since_us.is_some(),
+            dispute: self.billing.disputed_since_us.is_some(),
             operator: self.server.operator_suspended_us.is_some(),
         }
     }

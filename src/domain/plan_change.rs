@@ -110,7 +110,7 @@ pub fn hindrance(facts: &Facts) -> Option<&'static str> {
     let (billing, server) = (&facts.billing, &facts.server);
     if !server.ever_ran() || facts.server_state() != ServerState::Running {
         Some("its server does not run")
-    } else if server.suspend_sent_us.is_some() || server.operator_suspended_us.is_some() {
+    } else if server.suspend_sent_us.is_some() || facts.suspension_reasons().any() {
         Some("its server is suspended")
     } else if billing.standing() != Standing::Good {
         Some("its subscription is not paid")

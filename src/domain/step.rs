@@ -71,7 +71,7 @@ pub enum Step {
     /// Ask the panel what came of a create.
     SettleCreate,
     /// Look at an install that failed or takes too long, and run its script once more.
-    Reinstall,
+    RetryInstall,
     /// Have the panel stop a server that is not paid for, or that an operator suspends.
     Suspend,
     /// Have the panel let a server go on that we suspended.
@@ -85,6 +85,8 @@ pub enum Step {
     ChangePlan,
     /// Give a server the name and the limits that its order has by now.
     ApplySpec,
+    /// Run the install script of a used server again: its customer wants that.
+    Reinstall,
     /// Delete a server that its order no longer entitles to.
     Delete,
     /// Give room and ports back.
@@ -119,8 +121,8 @@ words! {
         CreateServer = "CreateServer",
         /// See [`Step::SettleCreate`].
         SettleCreate = "SettleCreate",
-        /// See [`Step::Reinstall`].
-        Reinstall = "Reinstall",
+        /// See [`Step::RetryInstall`].
+        RetryInstall = "RetryInstall",
         /// See [`Step::Suspend`].
         Suspend = "Suspend",
         /// See [`Step::Unsuspend`].
@@ -133,6 +135,8 @@ words! {
         ChangePlan = "ChangePlan",
         /// See [`Step::ApplySpec`].
         ApplySpec = "ApplySpec",
+        /// See [`Step::Reinstall`].
+        Reinstall = "Reinstall",
         /// See [`Step::Delete`].
         Delete = "Delete",
         /// See [`Step::Release`].
@@ -152,13 +156,14 @@ impl Step {
             Self::Place => StepKind::Place,
             Self::CreateServer => StepKind::CreateServer,
             Self::SettleCreate => StepKind::SettleCreate,
-            Self::Reinstall => StepKind::Reinstall,
+            Self::RetryInstall => StepKind::RetryInstall,
             Self::Suspend => StepKind::Suspend,
             Self::Unsuspend => StepKind::Unsuspend,
             Self::CancelSubscription => StepKind::CancelSubscription,
             Self::PlanEnd => StepKind::PlanEnd,
             Self::ChangePlan => StepKind::ChangePlan,
             Self::ApplySpec => StepKind::ApplySpec,
+            Self::Reinstall => StepKind::Reinstall,
             Self::Delete => StepKind::Delete,
             Self::Release => StepKind::Release,
             Self::Refund => StepKind::Refund,

@@ -114,6 +114,18 @@ impl ProvisioningService for ProvisioningRpc {
         .await
     }
 
+    async fn reinstall_server(
+        &self,
+        request: Request<proto::ReinstallServerRequest>,
+    ) -> Result<Response<proto::ReinstallServerResponse>, Status> {
+        answer(
+            "ProvisioningService/ReinstallServer",
+            request,
+            |caller, message| stopping::reinstall(&self.app, caller, message),
+        )
+        .await
+    }
+
     async fn terminate_server(
         &self,
         request: Request<proto::TerminateServerRequest>,

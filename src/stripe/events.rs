@@ -19,7 +19,7 @@ const MAX_TEXT: usize = 255;
 const MAX_SECOND: i64 = 253_402_300_799;
 
 /// The types that the core acts on; a list of Stripe takes at most 20.
-pub const MATTERING: [&str; 15] = [
+pub const MATTERING: [&str; 17] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -34,6 +34,9 @@ pub const MATTERING: [&str; 15] = [
     "invoice.paid",
     "charge.refunded",
     "charge.dispute.created",
+    "charge.dispute.updated",
+    // An inquiry becomes a dispute.
+    "charge.dispute.funds_withdrawn",
     "charge.dispute.closed",
 ];
 

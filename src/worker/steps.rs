@@ -19,6 +19,7 @@ mod change_plan;
 mod create_server;
 mod created;
 mod delete;
+mod disputes;
 mod ensure_owner;
 mod fresh;
 mod open_session;
@@ -27,6 +28,7 @@ mod plan_end;
 mod refund;
 mod reinstall;
 mod release;
+mod retry_install;
 mod settle_create;
 mod suspend;
 mod sync_billing;
@@ -48,13 +50,14 @@ pub(super) async fn take(work: &Work, facts: &Facts, step: Step) -> Result<Outco
         Step::Place => place::take(work, facts).await,
         Step::CreateServer => create_server::take(work, facts).await,
         Step::SettleCreate => settle_create::take(work, facts).await,
-        Step::Reinstall => reinstall::take(work, facts).await,
+        Step::RetryInstall => retry_install::take(work, facts).await,
         Step::Suspend => suspend::take(work, facts).await,
         Step::Unsuspend => unsuspend::take(work, facts).await,
         Step::CancelSubscription => cancel_subscription::take(work, facts).await,
         Step::PlanEnd => plan_end::take(work, facts).await,
         Step::ChangePlan => change_plan::take(work, facts).await,
         Step::ApplySpec => apply_spec::take(work, facts).await,
+        Step::Reinstall => reinstall::take(work, facts).await,
         Step::Delete => delete::take(work, facts).await,
         Step::Release => release::take(work).await,
         Step::Refund => refund::take(work, facts).await,
@@ -68,10 +71,11 @@ fn asks_the_panel(step: Step) -> bool {
         | Step::Place
         | Step::CreateServer
         | Step::SettleCreate
-        | Step::Reinstall
+        | Step::RetryInstall
         | Step::Suspend
         | Step::Unsuspend
         | Step::ApplySpec
+        | Step::Reinstall
         | Step::Delete => true,
         Step::OpenSession
         | Step::SyncBilling

@@ -12,6 +12,7 @@ use crate::{
     db::{self, sweeps::Turn},
 };
 
+mod charges;
 mod commissions;
 mod hint;
 mod install_watch;
@@ -37,6 +38,8 @@ pub struct Periods {
     pub panel_mirror: Duration,
     /// Events of Stripe that no webhook brought.
     pub stripe_events: Duration,
+    /// Whose the money is that events told of.
+    pub charges: Duration,
     /// Subscriptions that changed without any event.
     pub subscriptions: Duration,
     /// What the invoices of referred orders earn.
@@ -58,6 +61,7 @@ impl Default for Periods {
             pending_sessions: Duration::from_secs(30),
             panel_mirror: Duration::from_secs(30),
             stripe_events: Duration::from_secs(300),
+            charges: Duration::from_secs(30),
             subscriptions: Duration::from_secs(6 * 3600),
             commissions: Duration::from_secs(300),
             profiles: Duration::from_secs(5),
@@ -120,13 +124,16 @@ pub(super) fn spawn(
     }
     let (app, period, cancel) = (Arc::clone(app), periods.sequencer, cancel.clone());
     let lasts = cancel.clone();
-    tasks.spawn(lasting("sequencer", lasts, async move || {
+    tasks.spawn(lasting(SEQUENCER, lasts, async move || {
         sequencer::run(&app, period, &cancel).await;
     }));
 }
 
+/// The one that is no sweep of others: it gives what happened its numbers.
+const SEQUENCER: &str = "sequencer";
+
 /// The sweeps that a timer starts.
-fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 9] {
+fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 10] {
     [
         ("install_watch", periods.install_watch, |app, _| {
             Box::pin(install_watch::run(app))
@@ -141,6 +148,9 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 9] {
         }),
         ("stripe_events", periods.stripe_events, |app, cursor| {
             Box::pin(stripe_events::run(app, cursor))
+        }),
+        ("charges", periods.charges, |app, _| {
+            Box::pin(charges::run(app))
         }),
         ("subscriptions", periods.subscriptions, |app, cursor| {
             Box::pin(subscriptions::run(app, cursor))
@@ -173,10 +183,10 @@ pub(super) async fn once(
         }
         turn(app, settings, name, Duration::ZERO, run).await?;
     }
-    if only.is_some() {
-        return Ok(());
+    match only {
+        None | Some(SEQUENCER) => sequencer::once(app).await,
+        Some(_) => Ok(()),
     }
-    sequencer::once(app).await
 }
 
 /// Renews a sweep's lease for as long as its turn lasts.

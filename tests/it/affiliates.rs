@@ -155,7 +155,8 @@ async fn give_back(live: &Live, order: &Order) {
         ("payment_intent".to_owned(), payments[0].id.clone()),
         ("amount".to_owned(), "100".to_owned()),
     ];
-    stripe.refund(&form, &order.id).await.unwrap();
+    let key = format!("by-hand-{}", order.id);
+    stripe.refund(&form, &key).await.unwrap();
 }
 
 /// Finding 60: commissions were never computed. Here several replicas see the same invoice.

@@ -8,7 +8,7 @@ use spawnpoint::{
     db::{
         Db, Error, Tx, accounts,
         affiliates::{self, commissions, referrals},
-        allocations, catalog, eggs, entity, holds, order_changes, order_events, refunds,
+        allocations, catalog, disputes, eggs, entity, holds, order_changes, order_events, refunds,
         stripe_events::{self, NewEvent, Source, State},
         sweeps,
     },
@@ -72,6 +72,7 @@ macro_rules! for_every_entity {
             allocations,
             api_tokens,
             billing,
+            disputes,
             eggs,
             external_accounts,
             games,
@@ -212,6 +213,7 @@ async fn fill(db: &Db) {
             "a payment goes back once"
         );
         refer(&tx, order).await?;
+        disputes::note(&tx, order, "du_1", "in_1", 1).await?;
         order_changes::insert(&tx, order, &change()).await?;
         order_events::remark(&tx, order, "hello", &note(), 1).await
     })

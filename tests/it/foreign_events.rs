@@ -56,17 +56,6 @@ fn event(id: &str, change: impl FnOnce(&mut Value)) -> Value {
     event
 }
 
-/// The counters of the process; other tests may add to them at any time.
-async fn counted(live: &Live, series: &str) -> f64 {
-    let url = format!("http://{}/metrics", live.world.cores[0].metrics_addr);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let text = client.get(url).send().await.unwrap().text().await.unwrap();
-    let mut values = text
-        .lines()
-        .filter_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok());
-    values.next().unwrap_or(0.0)
-}
-
 /// W-06: completed for an order that nobody knows, with somebody else's metadata, of the
 /// other mode, of another session: answered 200, stored, counted, and without effect.
 async fn an_event_that_is_not_ours_changes_nothing(engine: Engine) {
@@ -121,7 +110,7 @@ async fn an_event_that_is_not_ours_changes_nothing(engine: Engine) {
     let stored = live.wait_order(&order.id, "it waits", waits).await.version;
     let ignored = "spawnpoint_stripe_events_total{state=\"ignored\"}";
     let failed = "spawnpoint_stripe_events_total{state=\"failed\"}";
-    let before = (counted(&live, ignored).await, counted(&live, failed).await);
+    let before = (live.counted(ignored).await, live.counted(failed).await);
     for (event, state) in &cases {
         let id = event["id"].as_str().unwrap();
         assert_eq!(
@@ -136,8 +125,8 @@ async fn an_event_that_is_not_ours_changes_nothing(engine: Engine) {
         );
     }
     assert_eq!(till::hints(&live, &order.id).await, 0);
-    assert!(counted(&live, ignored).await >= before.0 + 6.0);
-    assert!(counted(&live, failed).await >= before.1 + 1.0);
+    assert!(live.counted(ignored).await >= before.0 + 6.0);
+    assert!(live.counted(failed).await >= before.1 + 1.0);
     let now = live.order(&order.id).await;
     assert_eq!((now.status(), now.version), (OrderStatus::Pending, stored));
     // Nothing was believed: the session itself says that it is not paid.
@@ -165,7 +154,7 @@ async fn an_event_that_is_not_ours_changes_nothing(engine: Engine) {
 async fn what_is_no_event_is_refused(engine: Engine) {
     let live = open(engine).await;
     let thin_events = "spawnpoint_stripe_thin_events_total";
-    let before = counted(&live, thin_events).await;
+    let before = live.counted(thin_events).await;
     let thin = json!({
         "id": "evt_thin",
         "object": "v2.core.event",
@@ -206,6 +195,6 @@ async fn what_is_no_event_is_refused(engine: Engine) {
         );
     }
     assert_eq!(till::rows(&live, "stripe_events").await, 0);
-    assert!(counted(&live, thin_events).await >= before + 2.0);
+    assert!(live.counted(thin_events).await >= before + 2.0);
     live.close().await;
 }

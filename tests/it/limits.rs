@@ -202,8 +202,10 @@ async fn pages_and_enums_outside_their_range_are_refused(engine: Engine) {
         let size = |size: i32| {
             let mut bytes = Vec::new();
             prost::encoding::int32::encode(number, &size, &mut bytes);
-            if let Some(order) = api.field(method, "order_id") {
-                bytes.extend(delimited(order, Uuid::new_v4().to_string().as_bytes()));
+            for id in ["order_id", "user_id"] {
+                if let Some(field) = api.field(method, id) {
+                    bytes.extend(delimited(field, Uuid::new_v4().to_string().as_bytes()));
+                }
             }
             if let Some(node) = api.field(method, "node_id") {
                 prost::encoding::int32::encode(node, &1, &mut bytes);

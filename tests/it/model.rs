@@ -5,6 +5,7 @@
 //! clockwork is in the test's hand: whose turn it is, what time it is, which message
 //! comes, and when the process dies. Nothing here waits.
 
+mod banks;
 mod core;
 mod op;
 mod play;

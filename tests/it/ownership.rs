@@ -67,7 +67,8 @@ fn further(label: &str) -> Vec<u8> {
 
 /// What an owner may do once, and then has nothing more to do anything with; or not with a
 /// server that is still to be made.
-const ENDS: [&str; 3] = [
+const ENDS: [&str; 4] = [
+    "ProvisioningService/ReinstallServer",
     "OrderService/CancelOrder",
     "OrderService/ResumeOrder",
     "OrderService/ChangePlan",

@@ -33,7 +33,8 @@ fn stored(picture: &Picture, found: &mut Vec<Violation>) {
     }
     for event in inbox {
         match (event.state.as_str(), event.order_id) {
-            ("applied", Some(_)) | ("ignored", None) | ("failed", _) => {}
+            // At rest nothing is asked about any more: see `Picture::unrest`.
+            ("applied", Some(_)) | ("ignored" | "received", None) | ("failed", _) => {}
             (state, order) => add(format!("event {} is {state}, order {order:?}", event.id)),
         }
     }

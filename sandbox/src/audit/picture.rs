@@ -121,6 +121,7 @@ impl Case<'_> {
     pub(super) fn must_stand_still(&self) -> bool {
         self.over()
             || self.billing.suspend_since_us.is_some()
+            || self.billing.disputed_since_us.is_some()
             || self.server.operator_suspended_us.is_some()
     }
 
@@ -214,6 +215,10 @@ impl Picture {
         for profile in self.store.profiles.iter().filter(|row| row.following) {
             let user_id = profile.user_id;
             found.push(format!("a change of user {user_id} is still to be told"));
+        }
+        let asked = self.store.inbox.iter();
+        for event in asked.filter(|event| event.state == "received") {
+            found.push(format!("nobody knows yet whose event {} is", event.id));
         }
         let unnumbered = self.store.events.iter();
         let unnumbered = unnumbered.filter(|event| event.sequence.is_none()).count();

@@ -23,7 +23,7 @@ const ORDERS: &str = "SELECT id, user_id, status, server_state, node_id,
     FROM orders ORDER BY id";
 const BILLING: &str = "SELECT order_id, session_id, customer_id, subscription_id, hints,
     never_opened, session_status, payment_status, payment_failed_us, read_us,
-    subscription_status, suspend_since_us, ended_at_us, confirmed_at_us, refunds_due,
+    subscription_status, suspend_since_us, disputed_since_us, ended_at_us, confirmed_at_us, refunds_due,
     CAST(prices AS text) AS prices FROM billing";
 const SERVERS: &str = "SELECT order_id, attempt, node_id, create_sent_us, create_slot_until_us,
     pterodactyl_server_id, identifier, uuid, owner_id, egg_id, first_running_us,

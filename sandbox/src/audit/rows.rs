@@ -43,6 +43,7 @@ pub(super) struct Billing {
     pub read_us: Option<i64>,
     pub subscription_status: Option<String>,
     pub suspend_since_us: Option<i64>,
+    pub disputed_since_us: Option<i64>,
     pub ended_at_us: Option<i64>,
     pub confirmed_at_us: Option<i64>,
     pub refunds_due: i32,

@@ -10,13 +10,16 @@ use super::absent;
 use crate::{
     app::{App, Caller, Error},
     db::{
-        Tx, accounts, order_events,
+        Tx, accounts,
+        affiliates::{self, commissions},
+        order_events,
         orders::{self, Filter},
         profiles, refunds,
         stripe_events::inbox,
     },
     domain::{
         self, OrderId, UserId,
+        affiliate::Affiliate,
         order::{Facts, visible::rfc3339},
         profile::{Account, Profile},
     },
@@ -40,13 +43,18 @@ pub async fn export_profile(app: &App, caller: &Caller, user_id: UserId) -> Resu
             let profile = profile.filter(|profile| scope.covers(profile.user_id));
             let profile = profile.ok_or_else(|| absent(user_id))?;
             let account = accounts::find(&*tx, user_id).await?;
+            let affiliate = affiliates::find(&*tx, user_id).await?;
             let mut document = Document::default();
             document.open(&json!({
                 "format": FORMAT,
                 "export_time": rfc3339(now_us),
                 "profile": profile_of(&profile),
                 "panel_account": account.as_ref().map(account_of),
+                "affiliate": affiliate.as_ref().map(affiliate_of),
             }))?;
+            document.list("commissions");
+            commissions_of(&tx, user_id, &mut document).await?;
+            document.end_list();
             document.list("orders");
             all_orders(&tx, user_id, &mut document).await?;
             document.end_list();
@@ -54,6 +62,37 @@ pub async fn export_profile(app: &App, caller: &Caller, user_id: UserId) -> Resu
             Ok(document.bytes)
         })
         .await
+}
+
+fn affiliate_of(affiliate: &Affiliate) -> Value {
+    json!({
+        "code": affiliate.code,
+        "clicks": affiliate.clicks,
+        "signups": affiliate.signups,
+        "credits_cents": affiliate.credits_minor,
+    })
+}
+
+async fn commissions_of(tx: &Tx, user_id: UserId, document: &mut Document) -> Result<(), Error> {
+    let mut after = None;
+    loop {
+        let page = commissions::list(&**tx, user_id, after, EVENTS).await?;
+        for one in &page {
+            document.next();
+            document.value(&json!({
+                "order_id": one.order_id.to_string(),
+                "invoice_id": one.invoice_id,
+                "amount_minor": one.amount.amount_minor,
+                "currency": one.amount.currency,
+                "state": one.state.as_str(),
+                "time": rfc3339(one.seen_us),
+            }))?;
+        }
+        match page.last() {
+            Some(last) => after = Some(last.id),
+            None => return Ok(()),
+        }
+    }
 }
 
 async fn all_orders(tx: &Tx, user_id: UserId, document: &mut Document) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use crate::{
     app::{App, Caller, Error},
     db::{
         self, order_events,
-        orders::Note,
+        orders::{self, Note},
         stripe_events::{
             self, Source, State,
             inbox::{self, Filter, Stored},
@@ -63,7 +63,10 @@ pub async fn replay_stripe_event(
             let (before, _) = before.ok_or_else(missing)?;
             let livemode = app.stripe.livemode();
             let applied: Applied = apply(&tx, event, livemode, &note.trace_id, now_us).await?;
-            if let (true, Some(id)) = (before.state == State::Applied.as_str(), applied.order) {
+            // One about money is applied once Stripe said again whose it is.
+            let about = applied.order.or(before.order_id);
+            if let (true, Some(id)) = (before.state == State::Applied.as_str(), about) {
+                orders::lock(&tx, id).await?;
                 order_events::remark(&tx, id, "an event of Stripe was replayed", note, now_us)
                     .await?;
             }

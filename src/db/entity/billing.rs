@@ -52,6 +52,8 @@ pub struct Model {
     #[sea_orm(column_type = "JsonBinary")]
     pub prices: Option<Json>,
     pub ends_undelivered_us: Option<i64>,
+    pub disputes_open: i32,
+    pub disputed_since_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

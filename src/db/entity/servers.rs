@@ -47,6 +47,9 @@ pub struct Model {
     pub terminated_us: Option<i64>,
     pub respec_us: Option<i64>,
     pub rename_us: Option<i64>,
+    pub reinstall_us: Option<i64>,
+    pub reinstall_sent_us: Option<i64>,
+    pub reinstall_over: Option<i64>,
 }
 
 /// None are used: queries name their joins.

@@ -84,6 +84,8 @@ struct BillingRow {
     refunds_due: i32,
     refund_next_us: Option<i64>,
     ends_undelivered_us: Option<i64>,
+    disputes_open: i32,
+    disputed_since_us: Option<i64>,
 }
 
 /// Of `servers` what planning looks at.
@@ -115,6 +117,9 @@ struct ServerRow {
     terminated_us: Option<i64>,
     respec_us: Option<i64>,
     rename_us: Option<i64>,
+    reinstall_us: Option<i64>,
+    reinstall_sent_us: Option<i64>,
+    reinstall_over: Option<i64>,
 }
 
 /// Reads one order.
@@ -257,6 +262,8 @@ fn billing_part(row: BillingRow) -> Result<Billing, Error> {
         refunds_due: row.refunds_due,
         refund_next_us: row.refund_next_us,
         ends_undelivered_us: row.ends_undelivered_us,
+        disputes_open: row.disputes_open,
+        disputed_since_us: row.disputed_since_us,
         ended_at_us: row.ended_at_us,
         confirmed_at_us: row.confirmed_at_us,
         read_us: row.read_us,
@@ -288,6 +295,9 @@ fn server_part(row: ServerRow) -> Server {
         terminated_us: row.terminated_us,
         respec_us: row.respec_us,
         rename_us: row.rename_us,
+        reinstall_us: row.reinstall_us,
+        reinstall_sent_us: row.reinstall_sent_us,
+        reinstall_over: row.reinstall_over,
         deleted_us: row.deleted_us,
     }
 }

@@ -36,10 +36,14 @@ pub async fn set_operator(tx: &Tx, id: OrderId, suspended: bool, now_us: i64) ->
     Ok(())
 }
 
-/// Notes that it is suspended.
+/// Notes that it is suspended. Whoever wanted its install script run again asks again when it
+/// goes on: that may be long after.
 pub async fn set_suspended(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     let change = servers::ActiveModel {
         suspended_us: Set(Some(now_us)),
+        reinstall_us: Set(None),
+        reinstall_sent_us: Set(None),
+        reinstall_over: Set(None),
         observed_status: Set(Some("suspended".to_owned())),
         panel_write_us: Set(Some(now_us)),
         ..change(id)

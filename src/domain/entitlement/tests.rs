@@ -17,6 +17,7 @@ fn first_read(status: &str) -> Grounds {
         past_due_since_us: None,
         suspend_since_us: None,
         kept_since_us: None,
+        disputed: false,
         operator: false,
         terminated: false,
     };
@@ -38,6 +39,7 @@ fn days(number: i64) -> i64 {
 
 const BILLING: Entitlement = Entitlement::Suspended(Reasons {
     billing: true,
+    dispute: false,
     operator: false,
 });
 
@@ -112,18 +114,30 @@ fn a_payment_ends_what_billing_began_and_nothing_else() {
         let mut grounds =
             first_read(status).after_read(Standing::of(Some(status)), patience(), days(4));
         grounds.operator = true;
-        let both = Reasons {
+        grounds.disputed = true;
+        let all = Reasons {
             billing: true,
+            dispute: true,
             operator: true,
         };
         assert_eq!(
             grounds.entitle(patience(), days(4)),
-            Entitlement::Suspended(both)
+            Entitlement::Suspended(all)
         );
         let mut paid = grounds.after_read(Standing::Good, patience(), days(5));
-        let operator = Reasons {
+        let others = Reasons {
             billing: false,
+            dispute: true,
             operator: true,
+        };
+        assert_eq!(
+            paid.entitle(patience(), days(400)),
+            Entitlement::Suspended(others)
+        );
+        paid.disputed = false;
+        let operator = Reasons {
+            dispute: false,
+            ..others
         };
         assert_eq!(
             paid.entitle(patience(), days(400)),

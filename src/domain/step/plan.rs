@@ -40,6 +40,10 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
         if refund_due(facts, now_us) {
             return Step::Refund;
         }
+        // What a bank takes back after the end still takes a commission with it.
+        if facts.billing.disputes_open > 0 && facts.billing.hints > facts.billing.hints_read {
+            return Step::SyncBilling;
+        }
         return wind_down(facts, timing, now_us);
     }
     match billing_step(facts, timing, now_us) {
@@ -67,6 +71,8 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
         // A server that ran and failed later keeps its place; parked means hands off.
         None if parked(facts) => Step::Rest(None),
         None if usable(facts) && follows(facts) => Step::ApplySpec,
+        // It would let a server go on that stands still.
+        None if usable(facts) && wants_reinstall(facts) => Step::Reinstall,
         None => provision_step(facts, timing, now_us),
     }
 }
@@ -154,6 +160,12 @@ fn change_due(facts: &Facts, now_us: i64) -> bool {
 /// Whether name or limits on the panel are to follow the order's.
 fn follows(facts: &Facts) -> bool {
     facts.server.respec_us.is_some() || facts.server.rename_us.is_some()
+}
+
+/// Whether its install script is to run again, and may.
+fn wants_reinstall(facts: &Facts) -> bool {
+    let server = &facts.server;
+    server.reinstall_us.is_some() && server.suspended_us.or(server.suspend_sent_us).is_none()
 }
 
 /// Whether its customer can use its server, or could.
@@ -280,8 +292,11 @@ fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
         Entitlement::Suspended(_) if usable => {
             server.suspended_us.is_none().then_some(Step::Suspend)
         }
-        // Not made for somebody who does not pay for it; nothing else would look again.
-        Entitlement::Suspended(reasons) if reasons.billing && !server.exists() => {
+        // Not made for somebody who does not pay for it, or whose bank takes the money back;
+        // nothing else would look again.
+        Entitlement::Suspended(reasons)
+            if (reasons.billing || reasons.dispute) && !server.exists() =>
+        {
             let read_us = facts.billing.read_us.unwrap_or(0);
             let until_us = read_us + timing.delayed_payment_us;
             Some(if until_us <= now_us {
@@ -333,15 +348,18 @@ fn provision_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
 
 fn install_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     let server = &facts.server;
+    if server.ever_ran() && server.suspended_us.or(server.suspend_sent_us).is_some() {
+        return Step::Rest(None);
+    }
     match server.observed_status.as_deref() {
-        Some("install_failed" | "reinstall_failed") if !server.ever_ran() => {
-            if server.reinstalls == 0 {
-                Step::Reinstall
+        Some("install_failed" | "reinstall_failed") => {
+            if server.reinstalls == 0 && !server.ever_ran() {
+                Step::RetryInstall
             } else {
                 Step::Park(ErrorReason::InstallFailed)
             }
         }
-        None | Some("installing") if !server.ever_ran() => {
+        None | Some("installing") => {
             let limit_us = server.install_since_us.unwrap_or(now_us) + timing.install_limit_us;
             if limit_us > now_us {
                 // The poll of all servers wakes the order; this is the deadline of the install.
@@ -349,9 +367,11 @@ fn install_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
                     until_us: limit_us,
                     reason: Some(WaitingReason::Installing),
                 }
+            } else if server.ever_ran() {
+                Step::Reinstall
             } else {
                 // Also after the second chance: nobody may have looked since it ended.
-                Step::Reinstall
+                Step::RetryInstall
             }
         }
         _ => Step::Rest(None),
@@ -359,9 +379,13 @@ fn install_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
 }
 
 /// Settles a create whose answer never came. Two looks of a live order, three
-/// late ones of an order that has ended.
+/// late ones of an order that has ended. And a reinstall: one that lands late lets a server go
+/// on that was stopped meanwhile.
 fn settle_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     let server = &facts.server;
+    if server.reinstall_sent_us.is_some() && usable(facts) && !parked(facts) {
+        return Some(Step::Reinstall);
+    }
     if !server.in_doubt() {
         return None;
     }

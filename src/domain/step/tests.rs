@@ -14,6 +14,7 @@ use crate::domain::{
 mod model;
 mod product;
 mod properties;
+mod reinstall;
 mod scenario;
 mod undelivered;
 
@@ -457,7 +458,7 @@ fn an_install_gets_one_second_chance() {
     for failed in ["install_failed", "reinstall_failed"] {
         let mut facts = installing();
         facts.server.observed_status = Some(failed.to_owned());
-        assert_eq!(plan(&facts, MADE_US), Step::Reinstall);
+        assert_eq!(plan(&facts, MADE_US), Step::RetryInstall);
         facts.server.reinstalls = 1;
         assert_eq!(
             plan(&facts, MADE_US),
@@ -467,23 +468,10 @@ fn an_install_gets_one_second_chance() {
     // One that never ends has failed too.
     let mut facts = installing();
     let late_us = MADE_US + timing().install_limit_us;
-    assert_eq!(plan(&facts, late_us), Step::Reinstall);
+    assert_eq!(plan(&facts, late_us), Step::RetryInstall);
     // The second time too the panel is looked at before anything is said of it.
     facts.server.reinstalls = 1;
-    assert_eq!(plan(&facts, late_us), Step::Reinstall);
-    // A server that ran before is its customer's: never installed again by itself.
-    facts.server.first_running_us = Some(MADE_US);
-    facts.server.reinstalls = 0;
-    for observed in [
-        "install_failed",
-        "reinstall_failed",
-        "installing",
-        "suspended",
-        "",
-    ] {
-        facts.server.observed_status = Some(observed.to_owned());
-        assert_eq!(plan(&facts, late_us), Step::Rest(None), "{observed}");
-    }
+    assert_eq!(plan(&facts, late_us), Step::RetryInstall);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use serde::{
     de::{Error, MapAccess, SeqAccess, Visitor},
 };
 use serde_json::Value;
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Stands for "no limit" where a server was built without one.
 pub(super) fn no_limit() -> i64 {
@@ -42,6 +43,16 @@ pub(super) fn text_or_nothing<'de, D: Deserializer<'de>>(from: D) -> Result<Stri
         Value::String(text) => text,
         _ => String::new(),
     })
+}
+
+/// A time as Unix seconds where it is one, and else nothing.
+pub(super) fn moment_or_nothing<'de, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<i64>, D::Error> {
+    let text = text_or_nothing(from)?;
+    Ok(OffsetDateTime::parse(&text, &Rfc3339)
+        .ok()
+        .map(OffsetDateTime::unix_timestamp))
 }
 
 /// The values of an object or list of texts, in the order of the document.

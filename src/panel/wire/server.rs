@@ -33,6 +33,8 @@ pub(in crate::panel) struct ServerAttributes {
     allocation: i64,
     #[serde(deserialize_with = "lenient::int")]
     egg: i64,
+    #[serde(default, deserialize_with = "lenient::moment_or_nothing")]
+    updated_at: Option<i64>,
     #[serde(default)]
     relationships: ServerRelations,
 }
@@ -115,6 +117,7 @@ impl Resource for Server {
             name: server.name,
             description: server.description,
             status: server.status,
+            changed_at: server.updated_at,
             limits: Limits {
                 memory,
                 swap,

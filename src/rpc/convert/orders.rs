@@ -50,6 +50,7 @@ pub fn server_state_to(state: ServerState) -> proto::ServerState {
 pub fn suspension_reason_to(reason: SuspensionReason) -> proto::SuspensionReason {
     match reason {
         SuspensionReason::Billing => proto::SuspensionReason::Billing,
+        SuspensionReason::Dispute => proto::SuspensionReason::Dispute,
         SuspensionReason::Operator => proto::SuspensionReason::Operator,
     }
 }

@@ -1,4 +1,4 @@
-//! SuspendServer, UnsuspendServer and TerminateServer.
+//! SuspendServer, UnsuspendServer, ReinstallServer and TerminateServer.
 
 use std::sync::Arc;
 
@@ -43,6 +43,18 @@ pub(super) async fn unsuspend(
     let (id, request_id) = checked(&message.order_id, note, &message.request_id)?;
     let facts = servers::unsuspend_server(app, &caller, id, note, request_id).await?;
     Ok(proto::UnsuspendServerResponse {
+        order: Some(order_to(&facts)),
+    })
+}
+
+pub(super) async fn reinstall(
+    app: &Arc<App>,
+    caller: Caller,
+    message: proto::ReinstallServerRequest,
+) -> Result<proto::ReinstallServerResponse, Error> {
+    let (id, request_id) = checked(&message.order_id, "", &message.request_id)?;
+    let facts = servers::reinstall_server(app, &caller, id, request_id).await?;
+    Ok(proto::ReinstallServerResponse {
         order: Some(order_to(&facts)),
     })
 }

@@ -205,7 +205,7 @@ fn huge_and_deep_payloads_do_no_harm() {
 }
 
 #[test]
-fn fifteen_types_matter() {
+fn seventeen_types_matter() {
     for kind in [
         "checkout.session.completed",
         "checkout.session.async_payment_succeeded",
@@ -221,6 +221,8 @@ fn fifteen_types_matter() {
         "invoice.paid",
         "charge.refunded",
         "charge.dispute.created",
+        "charge.dispute.updated",
+        "charge.dispute.funds_withdrawn",
         "charge.dispute.closed",
     ] {
         assert!(matters(kind), "{kind}");
@@ -231,7 +233,7 @@ fn fifteen_types_matter() {
         "invoice.paid ",
         "INVOICE.PAID",
         "customer.subscription.trial_will_end",
-        "charge.dispute.updated",
+        "charge.dispute.funds_reinstated",
         "refund.created",
     ] {
         assert!(!matters(kind), "{kind}");

@@ -4,7 +4,7 @@
 //! its node refuses shows for a moment and leaves "normal" behind; and a second call for one
 //! that is suspended tells the node nothing.
 
-use super::fresh;
+use super::{disputes, fresh};
 use crate::{
     app::Error,
     db::{orders, servers::suspension},
@@ -38,6 +38,11 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     if (over || facts.suspension_reasons().billing)
         && let Err(instead) = fresh::still_so(work, facts).await?
     {
+        return Ok(work.slowed(instead));
+    }
+    let reasons = facts.suspension_reasons();
+    let dispute_alone = reasons.dispute && !(over || reasons.billing || reasons.operator);
+    if dispute_alone && let Err(instead) = disputes::still_open(work, facts).await? {
         return Ok(work.slowed(instead));
     }
     let panel = &work.app.panel;

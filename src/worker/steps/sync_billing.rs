@@ -3,10 +3,12 @@
 
 use std::time::Duration;
 
+use super::disputes;
 use crate::{
     app::{Error, affiliates},
     db::{
         billing::{self, Read, SessionRead, SubscriptionRead},
+        disputes::DisputeRead,
         holds, order_changes, order_events,
         orders::{self, Progress},
         refunds,
@@ -41,6 +43,10 @@ async fn follow(work: &Work, facts: &Facts, id: &str) -> Result<Outcome, Error> 
         Err(error) => return Ok(failed(work, &error)),
     };
     let finding = matching::of_subscription(work, facts, &subscription).await?;
+    let disputes = match disputes::read(work, facts).await? {
+        Ok(disputes) => disputes,
+        Err(error) => return Ok(failed(work, &error)),
+    };
     let now_us = work.app.db.now().await?;
     let read = &Read {
         hints_read: facts.billing.hints,
@@ -49,7 +55,7 @@ async fn follow(work: &Work, facts: &Facts, id: &str) -> Result<Outcome, Error> 
         confirmed: finding.is_none(),
         read_us: now_us,
     };
-    store(work, facts, read, finding).await?;
+    store(work, facts, read, finding, &disputes).await?;
     Ok(Outcome::Again)
 }
 
@@ -77,6 +83,10 @@ async fn first(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     } else {
         None
     };
+    let disputes = match disputes::read(work, facts).await? {
+        Ok(disputes) => disputes,
+        Err(error) => return Ok(failed(work, &error)),
+    };
     let now_us = work.app.db.now().await?;
     let read = &Read {
         hints_read: facts.billing.hints,
@@ -87,7 +97,7 @@ async fn first(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         confirmed: paid && finding.is_none() && subscription.is_some(),
         read_us: now_us,
     };
-    store(work, facts, read, finding).await?;
+    store(work, facts, read, finding, &disputes).await?;
     if paid && subscription.is_none() {
         // Stripe makes it after the payment; the session names it a moment later.
         return Ok(work.later(WaitingReason::StripeUnavailable));
@@ -106,6 +116,7 @@ async fn store(
     facts: &Facts,
     read: &Read,
     finding: Option<Finding>,
+    disputed: &[DisputeRead],
 ) -> Result<(), Error> {
     let (id, order, finding) = (work.id(), &facts.order, &finding);
     let put_back = finding.is_none() && order.error_reason == Some(ErrorReason::PlanMismatch);
@@ -119,6 +130,7 @@ async fn store(
         && policy.is_some()
         && facts.billing.ends_undelivered_us.is_some()
         && !facts.server.ever_ran();
+    let disputes_policy = work.app.settings.disputes;
     work.store(Step::SyncBilling, |tx, now_us| async move {
         if let Some(session_id) = billing::set_read(&tx, id, read).await? {
             let reason = RefundReason::PaidAfterCancel;
@@ -127,6 +139,7 @@ async fn store(
                 order_events::remark(&tx, id, &text, note, now_us).await?;
             }
         }
+        disputes::store(&tx, (id, over), disputed, disputes_policy, note, now_us).await?;
         if read.confirmed {
             orders::clear_waiting(&tx, id).await?;
         }

@@ -14,7 +14,7 @@ use crate::{
     db::{
         self,
         affiliates::{self, commissions, referrals},
-        orders, refunds,
+        disputes, orders, refunds,
     },
     domain::{
         DAY_US, OrderId, SECOND_US,
@@ -243,8 +243,10 @@ async fn store(app: &Arc<App>, referral: &Referral, seen: &Seen) -> Result<i32, 
                 Some(false) => {}
                 None => {
                     let earns_us = now_us.saturating_add(refund_us);
-                    changed +=
-                        commissions::insert(&tx, referral, &seen.new, now_us, earns_us).await?;
+                    let withheld = disputes::withheld(&*tx, id).await?;
+                    let mut new = seen.new.clone();
+                    new.retain(|found| !withheld.contains(&found.invoice_id));
+                    changed += commissions::insert(&tx, referral, &new, now_us, earns_us).await?;
                     for invoice_id in &seen.gone {
                         changed += affiliates::reverse(&tx, id, Some(invoice_id)).await?;
                     }

@@ -8,14 +8,48 @@ use crate::{
     app::{App, Error},
     db::{
         orders::{self, Note, leases},
-        servers::{self, Observed},
+        servers::{self, Observed, installs},
     },
     domain::OrderId,
     panel::{Server, Walk},
 };
 
+/// So many used servers under reinstall are asked for in one turn, each by its id.
+const ONE_BY_ONE: u64 = 20;
+
 pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
-    let mut waiting = servers::installing(app.db.read()).await?;
+    let finds = new_servers(app).await? + used_servers(app).await?;
+    Ok(Found {
+        finds,
+        cursor: String::new(),
+    })
+}
+
+/// Those whose script runs again are far down in the list: each is asked for by itself.
+async fn used_servers(app: &Arc<App>) -> Result<i32, Error> {
+    let mut finds = 0;
+    for (panel_id, id) in installs::reinstalling(app.db.read(), ONE_BY_ONE).await? {
+        let began_us = app.db.now().await?;
+        let server = match app.panel_housekeeping.server(panel_id).await {
+            Ok(Some(server)) => server,
+            // Whoever writes to it next finds that it is gone.
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "a server under reinstall could not be read");
+                break;
+            }
+        };
+        if server.external_id.as_deref() == Some(id.to_string().as_str())
+            && observe(app, id, &server, began_us).await?
+        {
+            finds += 1;
+        }
+    }
+    Ok(finds)
+}
+
+async fn new_servers(app: &Arc<App>) -> Result<i32, Error> {
+    let mut waiting = installs::installing(app.db.read()).await?;
     let mut finds = 0;
     let mut walk = Walk::default();
     // Newest first: the look ends as soon as nothing is left that waits.
@@ -52,10 +86,7 @@ pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
             }
         }
     }
-    Ok(Found {
-        finds,
-        cursor: String::new(),
-    })
+    Ok(finds)
 }
 
 /// Stores what was seen of a server, unless it is older than our last write to the

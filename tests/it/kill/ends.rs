@@ -11,9 +11,10 @@ use super::{
     rest,
     scene::{Armed, Hang, Scene},
 };
-use crate::support::{db::Engine, effort, live::PATIENCE, pool::pool_cart, wait};
+use crate::support::{changes, db::Engine, effort, live::PATIENCE, pool::pool_cart, sql, wait};
 
 both_engines!(
+    killed_around_a_second_install,
     killed_around_a_reinstall,
     killed_around_a_delete,
     killed_before_room_is_given_back,
@@ -24,9 +25,41 @@ const REINSTALL: &str = "/servers/{server}/reinstall";
 const DELETE: &str = "/servers/{server}";
 const SEEDS: u32 = 20;
 
-/// P-07: killed before the panel took a reinstall, and after it did: the install script
-/// is run again once, not once for each process.
+/// P-07: killed before the panel was told to reinstall a used server, and after it was: its
+/// files are replaced once, not once for each process.
 async fn killed_around_a_reinstall(engine: Engine) {
+    let mut scene = Scene::open(engine).await;
+    let order = scene.reserve(pool_cart(Uuid::new_v4())).await;
+    scene.live.pay(&order);
+    scene.wait_until_delivered().await;
+    for run in 0..effort::runs(1, SEEDS) {
+        for after_work in [false, true] {
+            let panel = &scene.live.world.panel;
+            // By the panel's clock, which has seconds, its end is another one than the last.
+            panel.set_install_delay(Duration::from_millis(1_100));
+            let before = panel.succeeded_route("POST", REINSTALL);
+            let armed = scene.arm(Hang::Panel("POST", "/servers/", after_work));
+            changes::reinstall(&scene.live, &order.id).await.unwrap();
+            scene.kill_when_hanging(&armed, 1).await;
+            scene.restart().await;
+            let wanted = "SELECT count(*) FROM servers WHERE reinstall_us IS NOT NULL";
+            wait::until("it is reinstalled", PATIENCE, || async {
+                sql::count(&scene.live.store.db, wanted).await == 0
+            })
+            .await;
+            scene.live.wait_running(&order.id).await;
+            let panel = &scene.live.world.panel;
+            let done = panel.succeeded_route("POST", REINSTALL) - before;
+            assert_eq!(done, 1, "run {run}, after_work {after_work}");
+        }
+    }
+    scene.assert_each_delivered_once(1).await;
+    scene.close().await;
+}
+
+/// P-07: killed before the panel took the second install of a server whose first one failed, and
+/// after it did: the install script is run again once, not once for each process.
+async fn killed_around_a_second_install(engine: Engine) {
     let quick = Duration::from_millis(200);
     let mut scene = Scene::open_with(engine, |options| options.install = quick, &[]).await;
     let runs = effort::runs(1, SEEDS);

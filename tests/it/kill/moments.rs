@@ -58,6 +58,7 @@ impl Way {
         let mut quiet = vec![
             ("SWEEP_PORTS_SECONDS", "3600".to_owned()),
             ("SWEEP_PENDING_SECONDS", "3600".to_owned()),
+            ("SWEEP_CHARGES_SECONDS", "3600".to_owned()),
             ("SWEEP_PROFILES_SECONDS", "3600".to_owned()),
         ];
         let mut scene = Scene::open_with(engine, |_| {}, &quiet).await;

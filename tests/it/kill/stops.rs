@@ -40,11 +40,12 @@ const LONG_INSTALL: Duration = Duration::from_secs(600);
 
 /// Calls are not given up, nor leases lost, because a machine is busy.
 const LEASE: Duration = Duration::from_secs(5);
-const PATIENT: [(&str, &str); 4] = [
+const PATIENT: [(&str, &str); 5] = [
     ("LEASE_SECONDS", "5"),
     ("LEASE_MARGIN_SECONDS", "0.5"),
     ("CALL_TIMEOUT_SECONDS", "3"),
     // Nothing but the orders' own calls is to go over the wire.
+    ("SWEEP_CHARGES_SECONDS", "3600"),
     ("SWEEP_PORTS_SECONDS", "3600"),
 ];
 

@@ -25,6 +25,9 @@ const LARGER_MB: i64 = 4096;
 const NEW_NAME: &str = "Another world";
 /// Longer than any test.
 const LONG_INSTALL: Duration = Duration::from_secs(600);
+const REINSTALL: &str = "/servers/{server}/reinstall";
+/// Of a second install.
+const AN_INSTALL: Duration = Duration::from_millis(1_100);
 /// How long a server that is not paid for is kept.
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The worker leaves a new order to the call that made it for a little less.
@@ -55,6 +58,8 @@ pub enum Scene {
     PlanChanged,
     /// A customer gives the server another name.
     Renamed,
+    /// A customer has the server installed again.
+    Reinstalled,
     /// A second session of the order is paid as well.
     PaidTwice,
     /// Nobody pays.
@@ -71,13 +76,14 @@ impl Scene {
             | StepKind::Place
             | StepKind::CreateServer => Self::Bought,
             StepKind::SettleCreate => Self::Unanswered,
-            StepKind::Reinstall => Self::InstallFails,
+            StepKind::RetryInstall => Self::InstallFails,
             StepKind::Suspend => Self::Lapsed,
             StepKind::Unsuspend => Self::PaidAfterAll,
             StepKind::CancelSubscription => Self::GoneForGood,
             StepKind::PlanEnd => Self::EndPlanned,
             StepKind::ChangePlan => Self::PlanChanged,
             StepKind::ApplySpec => Self::Renamed,
+            StepKind::Reinstall => Self::Reinstalled,
             StepKind::Delete => Self::CanceledInstalling,
             StepKind::Release => Self::WalkedAway,
             StepKind::Refund => Self::PaidTwice,
@@ -154,6 +160,7 @@ impl LoopShop {
             | Scene::EndPlanned
             | Scene::PlanChanged
             | Scene::Renamed
+            | Scene::Reinstalled
             | Scene::PaidTwice => {}
             Scene::Unanswered => {
                 let lost = Fault::on("POST", "/servers", FaultAction::Drop).after_work();
@@ -227,6 +234,21 @@ impl LoopShop {
                     .unwrap();
                 self.until_server(order, |server| server.name == NEW_NAME)
                     .await;
+            }
+            Scene::Reinstalled => {
+                self.until("it runs", &order.id, |order| {
+                    order.server_state() == proto::ServerState::Running
+                })
+                .await;
+                // The panel's clock has seconds: by it the end of this one has to differ.
+                let panel = &self.live.world.panel;
+                panel.set_install_delay(AN_INSTALL);
+                let before = panel.succeeded_route("POST", REINSTALL);
+                changes::reinstall(&self.live, &order.id).await.unwrap();
+                self.until_reinstalled(order).await;
+                let panel = &self.live.world.panel;
+                let done = panel.succeeded_route("POST", REINSTALL) - before;
+                assert_eq!(done, 1, "it may cost its customer's files each time");
             }
             Scene::PaidTwice => {
                 self.until("it runs", &order.id, |order| {

@@ -179,6 +179,20 @@ impl LoopShop {
         }
     }
 
+    /// Waits until nobody waits for the server's reinstall any more.
+    pub async fn until_reinstalled(&mut self, order: &proto::Order) {
+        let (began, mut pace) = (Instant::now(), Pace::new());
+        let id = sql::id(&self.live.store.db, order.id.parse().unwrap());
+        let waits = format!(
+            "SELECT count(*) FROM servers WHERE order_id = {id} AND reinstall_us IS NOT NULL"
+        );
+        while sql::count(&self.live.store.db, &waits).await > 0 {
+            self.bury().await;
+            assert!(began.elapsed() < PATIENCE, "it is not reinstalled");
+            pace.pause().await;
+        }
+    }
+
     /// Starts another process where one died.
     async fn bury(&mut self) {
         if !self.hand.take_death() {

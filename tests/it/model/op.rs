@@ -98,6 +98,13 @@ pub(super) enum Op {
     },
     /// A difference that waits to be paid is paid.
     PayDifference(Pick),
+    /// A bank disputes a payment.
+    Dispute(Pick),
+    /// A dispute ends.
+    CloseDispute {
+        pick: Pick,
+        won: bool,
+    },
     /// Stripe's next event, or a later one before it.
     Deliver {
         pick: Pick,
@@ -158,7 +165,9 @@ pub(super) enum Op {
     Wake(Pick),
 }
 
-const STRIPE: [Route; 11] = [
+const STRIPE: [Route; 13] = [
+    Route("GET", "/v1/invoice_payments"),
+    Route("GET", "/v1/disputes/"),
     Route("POST", "/v1/subscriptions/"),
     Route("POST", "/v1/customers"),
     Route("POST", "/v1/checkout/sessions"),
@@ -249,6 +258,9 @@ fn customers() -> impl Strategy<Value = Op> {
         6 => (any::<Pick>(), prop::bool::weighted(0.4))
             .prop_map(|(pick, declines)| Op::ChangePlan { pick, declines }),
         3 => any::<Pick>().prop_map(Op::PayDifference),
+        3 => any::<Pick>().prop_map(Op::Dispute),
+        3 => (any::<Pick>(), any::<bool>())
+            .prop_map(|(pick, won)| Op::CloseDispute { pick, won }),
     ]
 }
 
@@ -269,6 +281,7 @@ fn clockwork() -> impl Strategy<Value = Op> {
         1 => Just(Sweep::One("panel_mirror")),
         1 => Just(Sweep::One("stripe_events")),
         1 => Just(Sweep::One("subscriptions")),
+        1 => Just(Sweep::One("charges")),
     ];
     prop_oneof![
         8 => Just(Op::Work),
@@ -296,11 +309,11 @@ fn others() -> impl Strategy<Value = Op> {
         5 => Just(NodeMood::LosesInstalls),
     ];
     prop_oneof![
-        5 => (prop::sample::select(&STRIPE[..]), harm())
+        7 => (prop::sample::select(&STRIPE[..]), harm())
             .prop_map(|(route, harm)| Op::StripeFault { route, harm }),
-        4 => (prop::sample::select(&PANEL[..]), harm())
+        8 => (prop::sample::select(&PANEL[..]), harm())
             .prop_map(|(route, harm)| Op::PanelFault { route, harm }),
-        7 => harm().prop_map(Op::LoseCreate),
+        10 => harm().prop_map(Op::LoseCreate),
         4 => (1..30_u8).prop_map(Op::CreateLandsLate),
         5 => (any::<bool>(), mood).prop_map(|(second, mood)| Op::Node { second, mood }),
         3 => (any::<Pick>(), prop::bool::weighted(0.3))

@@ -45,7 +45,7 @@ pub(super) fn pick<T>(from: &[T], pick: Pick) -> Option<&T> {
 }
 
 /// The order that an id of ours names.
-fn order_of(reference: Option<&str>) -> Option<OrderId> {
+pub(super) fn order_of(reference: Option<&str>) -> Option<OrderId> {
     reference
         .and_then(|id| id.parse::<Uuid>().ok())
         .map(OrderId)
@@ -69,6 +69,8 @@ impl Play<'_> {
             }
             Op::ChangePlan { pick, declines } => self.change_plan(pick, declines)?,
             Op::PayDifference(at) => self.pay_difference(at)?,
+            Op::Dispute(at) => self.dispute(at)?,
+            Op::CloseDispute { pick, won } => self.close_dispute(pick, won)?,
             Op::Deliver { pick, old } => self.deliver_one(pick, old)?,
             Op::Duplicate { pick, old } => self.duplicate(pick, old)?,
             Op::Lose(at) => self.lose(at),

@@ -41,6 +41,18 @@ impl Dunning {
     }
 }
 
+/// Whether a bank disputes its payment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// No, or no longer.
+    #[default]
+    None,
+    /// The bank has the money.
+    Open,
+    /// The bank keeps it.
+    Lost,
+}
+
 /// How installs of the order end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Installs {
@@ -62,6 +74,7 @@ pub(super) struct Story {
     /// The customer ended the subscription.
     pub ended: bool,
     pub dunning: Dunning,
+    pub claim: Claim,
     pub installs: Installs,
     /// The panel had its server ready for use at least once.
     pub usable: bool,
@@ -93,7 +106,10 @@ impl Story {
 
     /// Nothing is owed any more, in either direction.
     fn over(&self) -> bool {
-        self.ended || self.money != Money::Paid || self.dunning == Dunning::GivenUp
+        self.ended
+            || self.money != Money::Paid
+            || self.dunning == Dunning::GivenUp
+            || self.claim == Claim::Lost
     }
 
     /// The end, once everybody has done what they do and nothing is under way.
@@ -111,6 +127,7 @@ impl Story {
             server_state: match (stays, failed) {
                 (true, true) => ServerState::InstallFailed,
                 (true, false) if self.dunning == Dunning::PastDue => ServerState::Suspended,
+                (true, false) if self.claim == Claim::Open => ServerState::Suspended,
                 (true, false) => ServerState::Running,
                 (false, _) => ServerState::None,
             },

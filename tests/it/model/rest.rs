@@ -91,6 +91,7 @@ impl Play<'_> {
             self.node(second, NodeMood::Well);
         }
         self.pay_for_what_is_not_made()?;
+        self.win_for_what_is_not_made()?;
         while !self.awaited().is_empty() {
             self.settle(0, !self.seed.is_multiple_of(3))?;
         }
@@ -109,6 +110,10 @@ impl Play<'_> {
             self.turn_until_idle()?;
         }
         if self.change_plans()? {
+            self.turn_until_idle()?;
+        }
+        if self.seed % 4 == 1 {
+            self.reinstall(0)?;
             self.turn_until_idle()?;
         }
         self.come_to_the_end_of_the_news()?;
@@ -285,5 +290,6 @@ impl Play<'_> {
 
 /// Whether a server is being made ready, as far as the order knows.
 fn installing(facts: &Facts) -> bool {
-    facts.server.exists() && !facts.server.ever_ran()
+    let again = facts.server.observed_status.as_deref() == Some("installing");
+    facts.server.exists() && (again || !facts.server.ever_ran())
 }

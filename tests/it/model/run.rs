@@ -38,7 +38,7 @@ pub(super) fn batch(engine: Engine, stories: u32) {
     let next = AtomicU32::new(0);
     let total = Mutex::new(Tally::default());
     // Stories wait for answers more than they compute.
-    let threads = 2 * thread::available_parallelism().map_or(2, usize::from);
+    let threads = 3 * thread::available_parallelism().map_or(2, usize::from);
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {

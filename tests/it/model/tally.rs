@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, ops::AddAssign};
 
 /// What is counted, and how many of it a thousand stories must bring at least: about
 /// half of what they do bring.
-const KINDS: [(&str, u64); 33] = [
+const KINDS: [(&str, u64); 37] = [
     ("purchase", 1290),
     ("request repeated", 260),
     ("payment", 580),
@@ -18,6 +18,10 @@ const KINDS: [(&str, u64); 33] = [
     ("debt paid", 15),
     ("plan change", 35),
     ("difference paid", 6),
+    ("dispute", 50),
+    ("dispute won", 40),
+    ("dispute lost", 3),
+    ("reinstall", 70),
     ("event delivered", 970),
     ("event doubled", 100),
     ("event reordered", 390),
@@ -28,10 +32,10 @@ const KINDS: [(&str, u64); 33] = [
     ("crash in a call", 40),
     ("store away", 70),
     ("step repeated", 50),
-    ("fault of Stripe", 90),
-    ("fault of the panel", 40),
-    ("create unanswered", 30),
-    ("create landed late", 15),
+    ("fault of Stripe", 80),
+    ("fault of the panel", 30),
+    ("create unanswered", 20),
+    ("create landed late", 8),
     ("install lost", 1),
     ("install failed", 50),
     ("wake-up by an operator", 4),

@@ -321,7 +321,7 @@ async fn an_account_with_servers_of_others_is_left(engine: Engine) {
     told(&live).await;
     let shown = profile(&live, user).await;
     assert_eq!(shown.panel_problem, "HAS_SERVERS");
-    assert_eq!(live.panel_users(user), [account.clone()]);
+    assert_eq!(live.panel_users(user), std::slice::from_ref(&account));
     // Back again, the user has the same account.
     let order = live.buy_cart(cart(user)).await;
     told(&live).await;

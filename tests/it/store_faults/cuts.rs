@@ -57,8 +57,10 @@ impl Cutter {
 
     async fn renew(&mut self) {
         if self.cuts > 0 && self.cuts.is_multiple_of(ROOM) {
-            let full = std::mem::replace(&mut self.bench, Bench::open().await);
-            full.close().await;
+            // On the heap: within a flow's own state two shops are more than a thread's stack.
+            let fresh = Box::pin(Bench::open()).await;
+            let full = std::mem::replace(&mut self.bench, fresh);
+            Box::pin(full.close()).await;
         }
     }
 }

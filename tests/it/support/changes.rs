@@ -23,6 +23,17 @@ pub async fn ask(
     Ok(answer.into_inner().order.unwrap())
 }
 
+/// Has a server installed again, as an operator.
+pub async fn reinstall(live: &Live, order_id: &str) -> Result<proto::Order, Status> {
+    let message = proto::ReinstallServerRequest {
+        order_id: order_id.to_owned(),
+        request_id: String::new(),
+    };
+    let mut client = live.provisioning();
+    let answer = client.reinstall_server(live.operator(message)).await?;
+    Ok(answer.into_inner().order.unwrap())
+}
+
 /// Gives a server another name, as an operator.
 pub async fn rename(live: &Live, order_id: &str, name: &str) -> Result<proto::Order, Status> {
     let message = proto::RenameServerRequest {

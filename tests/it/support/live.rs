@@ -80,8 +80,9 @@ impl Live {
             // What no webhook brought is found only where a test wants that.
             ("SWEEP_EVENTS_SECONDS", "2592000"),
             ("SWEEP_SUBSCRIPTIONS_SECONDS", "2592000"),
+            ("SWEEP_CHARGES_SECONDS", "1"),
             ("SWEEP_PORTS_SECONDS", "0.5"),
-            ("SWEEP_PROFILES_SECONDS", "0.2"),
+            ("SWEEP_PROFILES_SECONDS", "1"),
             ("SETTLE_SECONDS", "1"),
             ("RETRY_SECONDS", "0.3"),
         ]);

@@ -29,6 +29,17 @@ impl Live {
         answer.unwrap().status().is_success()
     }
 
+    /// A counter of the process; other tests may add to it at any time.
+    pub async fn counted(&self, series: &str) -> f64 {
+        let url = format!("http://{}/metrics", self.world.cores[0].metrics_addr);
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let text = client.get(url).send().await.unwrap().text().await.unwrap();
+        let mut values = text
+            .lines()
+            .filter_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok());
+        values.next().unwrap_or(0.0)
+    }
+
     /// Waits until both say that calls should go elsewhere.
     pub async fn wait_not_serving(&self) {
         wait::until("health says NOT_SERVING", PATIENCE, || async {

@@ -10,6 +10,7 @@ use spawnpoint::{
     app::App,
     db::{
         Db, Error, Tx,
+        affiliates::{commissions, referrals},
         allocations::{self, Seen},
         billing, catalog, nodes,
         orders::{self, NewOrder, Note},
@@ -18,6 +19,7 @@ use spawnpoint::{
     },
     domain::{
         OrderId, UserId,
+        affiliate::Terms,
         catalog::{Game, ItemType, Money, Plan, Price, Spec, Term},
         node::NewNode,
         placement::Need,
@@ -147,6 +149,29 @@ pub fn note() -> Note {
         cause: "Test".to_owned(),
         trace_id: "0".to_owned(),
     }
+}
+
+/// Stores what one paid invoice of an order earned the affiliate who sent its customer; nothing
+/// is promised for further ones.
+#[allow(dead_code, reason = "each mode of the suite uses its own")]
+pub async fn commission(
+    tx: &Tx,
+    order: OrderId,
+    affiliate: UserId,
+    now_us: i64,
+) -> Result<(), Error> {
+    referrals::insert(tx, order, affiliate, &Terms::default(), now_us).await?;
+    let referral = referrals::find(&**tx, order).await?.unwrap();
+    let found = commissions::Found {
+        invoice_id: "in_of_a_friend".to_owned(),
+        amount: Money {
+            amount_minor: 69,
+            currency: "usd".to_owned(),
+        },
+    };
+    let inserted = commissions::insert(tx, &referral, &[found], now_us, now_us).await?;
+    assert_eq!(inserted, 1);
+    Ok(())
 }
 
 /// A new user's profile.

@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use prost::Message;
 use prost_types::FieldMask;
 use sandbox::world::SHOP_ORIGIN;
-use spawnpoint::{domain::UserId, rpc::proto};
+use spawnpoint::{
+    domain::{OrderId, UserId},
+    rpc::proto,
+};
 use uuid::Uuid;
 
 use super::{
@@ -109,6 +112,12 @@ impl Sound {
             .create_affiliate(live.operator(affiliate))
             .await;
         made.unwrap();
+        let referred = OrderId(sound.spare_order_id.parse().unwrap());
+        let stored = db.tx(|tx| async move {
+            let now_us = db.now_in(&tx).await?;
+            shop::commission(&tx, referred, UserId(user), now_us).await
+        });
+        stored.await.unwrap();
         sound
     }
 
@@ -360,6 +369,11 @@ impl Sound {
             "UnsuspendServer" => proto::UnsuspendServerRequest {
                 order_id,
                 note: "a note".to_owned(),
+                request_id,
+            }
+            .encode_to_vec(),
+            "ReinstallServer" => proto::ReinstallServerRequest {
+                order_id,
                 request_id,
             }
             .encode_to_vec(),

@@ -441,6 +441,7 @@ fn an_invoice_earns_once_and_for_another() {
     let (running, _) = found(|shop| {
         whole(shop);
         let own = shop.running().1.session_id.clone();
+        shop.picture.stripe.sessions[0].subscription = Some("sub_1".to_owned());
         shop.picture.store.refunds.push(refund(own));
     });
     assert_eq!(running, [I6, I6], "it went back, lives on, and counts");

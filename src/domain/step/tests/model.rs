@@ -218,6 +218,14 @@ impl World {
                 }
                 return;
             }
+            (Act::Reinstall, _) => {
+                let server = &mut self.facts.server;
+                let runs = server.exists() && server.observed_status.as_deref() == Some("");
+                if runs && server.ever_ran() && !billing.over() {
+                    server.reinstall_us = Some(self.now_us);
+                }
+                return;
+            }
             (Act::Retry, _) => {
                 if !billing.over() && self.facts.order.error_reason.take().is_some() {
                     self.facts.order.attempts = 0;
@@ -273,13 +281,14 @@ impl World {
             Step::Place => self.place(),
             Step::CreateServer => self.create(),
             Step::SettleCreate => self.settle(),
-            Step::Reinstall => self.reinstall(),
+            Step::RetryInstall => self.retry_install(),
             Step::Suspend => self.suspend(),
             Step::Unsuspend => self.unsuspend(),
             Step::CancelSubscription => self.cancel_subscription(),
             Step::PlanEnd => self.plan_end(),
             Step::ChangePlan => self.change_plan(),
             Step::ApplySpec => self.apply_spec(),
+            Step::Reinstall => self.reinstall(),
             Step::Delete => self.delete(),
             Step::Release => self.release(),
             Step::Refund => self.refund(),
@@ -292,6 +301,9 @@ impl World {
         if step == Step::Suspend {
             // So is this one.
             self.facts.server.suspend_sent_us = Some(self.now_us);
+        }
+        if step == Step::Reinstall {
+            self.facts.server.reinstall_sent_us = Some(self.now_us);
         }
         if step == Step::CreateServer {
             // The mark is committed before the request is sent.
@@ -491,7 +503,7 @@ impl World {
         Outcome::Again
     }
 
-    fn reinstall(&mut self) -> Outcome {
+    fn retry_install(&mut self) -> Outcome {
         let server = &mut self.facts.server;
         if server.reinstalls > 0 {
             return Outcome::Park(ErrorReason::InstallFailed);
@@ -499,6 +511,22 @@ impl World {
         server.reinstalls += 1;
         server.install_since_us = Some(self.now_us);
         server.observed_status = Some("installing".to_owned());
+        Outcome::Again
+    }
+
+    /// An answer that was lost is a look later.
+    fn reinstall(&mut self) -> Outcome {
+        let server = &mut self.facts.server;
+        if server.reinstall_us.is_none() {
+            return Outcome::Park(ErrorReason::InstallFailed);
+        }
+        let stopped = server.suspended_us.or(server.suspend_sent_us).is_some();
+        server.reinstall_us = None;
+        server.reinstall_sent_us = None;
+        server.install_since_us = Some(self.now_us);
+        server.observed_status = Some("installing".to_owned());
+        self.never(!self.server, "reinstalls nothing");
+        self.never(stopped, "lets go on what stands still");
         Outcome::Again
     }
 
@@ -522,6 +550,7 @@ impl World {
         let server = &mut self.facts.server;
         server.suspend_sent_us = Some(self.now_us);
         server.suspended_us = Some(self.now_us);
+        server.reinstall_us = None;
         server.observed_status = Some("suspended".to_owned());
         Outcome::Again
     }

@@ -162,8 +162,15 @@ fn for_all_servers(facts: &mut Facts, check: &mut impl FnMut(&Facts)) {
         check(facts);
         facts.server.suspended_us = Some(MADE_US);
         check(facts);
+        facts.server.reinstall_us = Some(MADE_US);
+        check(facts);
         facts.server.suspend_sent_us = None;
         facts.server.suspended_us = None;
+        check(facts);
+        facts.server.reinstall_sent_us = Some(MADE_US);
+        check(facts);
+        facts.server.reinstall_us = None;
+        facts.server.reinstall_sent_us = None;
     }
     facts.server.deleted_us = Some(MADE_US);
     check(facts);
@@ -174,7 +181,8 @@ fn broken_rule(facts: &Facts, step: Step, now_us: i64) -> Option<&'static str> {
     let what = match step {
         Step::OpenSession | Step::SyncBilling | Step::PlanEnd => breaks_billing(facts, step),
         Step::ChangePlan | Step::ApplySpec => breaks_change(facts, step),
-        Step::EnsureOwner | Step::Place | Step::CreateServer | Step::Reinstall => {
+        Step::Reinstall => breaks_reinstall(facts),
+        Step::EnsureOwner | Step::Place | Step::CreateServer | Step::RetryInstall => {
             breaks_provisioning(facts, step)
         }
         Step::Suspend | Step::Unsuspend | Step::CancelSubscription => {
@@ -237,6 +245,32 @@ fn breaks_change(facts: &Facts, step: Step) -> Rules {
     ]
 }
 
+fn breaks_reinstall(facts: &Facts) -> Rules {
+    let server = &facts.server;
+    let sent = server.reinstall_sent_us.is_some();
+    let installs = matches!(server.observed_status.as_deref(), None | Some("installing"));
+    vec![
+        (
+            !server.exists() || !server.ever_ran(),
+            "reinstalls what nobody has used",
+        ),
+        (
+            !sent && !installs && server.reinstall_us.is_none(),
+            "reinstalls what nobody wants reinstalled",
+        ),
+        (
+            !sent && server.suspended_us.or(server.suspend_sent_us).is_some(),
+            "lets a suspended server go on",
+        ),
+        (!sent && facts.billing.over(), "reinstalls what is over"),
+        (
+            !sent && matches!(facts.billing.standing(), Standing::Lapsed),
+            "reinstalls what is not paid for",
+        ),
+        (facts.order.error_reason.is_some(), "touches a parked order"),
+    ]
+}
+
 fn breaks_provisioning(facts: &Facts, step: Step) -> Rules {
     let (billing, server) = (&facts.billing, &facts.server);
     let mut rules = vec![
@@ -253,7 +287,7 @@ fn breaks_provisioning(facts: &Facts, step: Step) -> Rules {
         (server.in_doubt(), "provisions while a create is in doubt"),
     ];
     rules.extend(match step {
-        Step::Reinstall => {
+        Step::RetryInstall => {
             let failed = matches!(
                 server.observed_status.as_deref(),
                 Some("install_failed" | "reinstall_failed")
@@ -424,5 +458,5 @@ fn every_combination_of_facts_has_a_step_that_breaks_no_rule() {
         }
     });
     assert!(combinations > 10_000_000, "{combinations}");
-    assert_eq!(planned.len(), 19, "a step was never planned: {planned:?}");
+    assert_eq!(planned.len(), 20, "a step was never planned: {planned:?}");
 }

@@ -26,6 +26,7 @@ fn acts() -> impl Strategy<Value = Vec<(u8, Act, bool)>> {
         Act::PayDebt,
         Act::ChangePlan,
         Act::Rename,
+        Act::Reinstall,
         Act::OpenFourthSession,
         Act::Retry,
     ]);
@@ -97,7 +98,11 @@ fn explains(plot: &Scenario, reason: ErrorReason) -> bool {
         ErrorReason::BillingMismatch => plot.mismatch,
         ErrorReason::PanelUserUnresolved => plot.unresolved,
         ErrorReason::PanelRejected => plot.creates.contains(&Create::Rejected),
-        ErrorReason::InstallFailed => failed >= 2,
+        // One that its customer wanted has no second chance.
+        ErrorReason::InstallFailed => {
+            let wanted = |(_, act, _): &(u8, Act, bool)| matches!(act, Act::Reinstall);
+            failed >= 2 || failed == 1 && plot.acts.iter().any(wanted)
+        }
         _ => false,
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Act {
     ChangePlan,
     /// A customer gives the server another name.
     Rename,
+    /// Its customer wants its install script run again.
+    Reinstall,
     /// A fourth session of the user: the oldest is to end.
     OpenFourthSession,
     /// An operator lets a parked order try again.

@@ -1,0 +1,235 @@
+//! Events about money: refunds and disputes. They name no order, so Stripe is asked whose they
+//! are, outside of the transaction that stored them; and what they say is read from Stripe too.
+
+use std::sync::Arc;
+
+use crate::{
+    app::{App, Error},
+    db::{
+        Tx, billing, disputes, order_events,
+        orders::{self, Locked, Note, leases},
+        stripe_events::{self, State, inbox},
+    },
+    domain::{
+        OrderId,
+        dispute::RefundPolicy,
+        ids::parse_uuid,
+        order::{EndWish, Facts},
+    },
+    stripe::{
+        self,
+        events::{self, Event},
+    },
+};
+
+/// Those asked about in one run.
+const AT_ONCE: u64 = 100;
+/// So many in a row without an answer are Stripe's trouble, and not theirs.
+const MOST_FAILED: u32 = 5;
+
+/// Whether events of this type are about money.
+pub(super) fn are_about_money(kind: &str) -> bool {
+    kind.starts_with("charge.")
+}
+
+/// What Stripe says of an event's money.
+enum Answer {
+    /// The order, subscription and invoice that it was paid for; and what went back, minor units,
+    /// where that is all of the last payment.
+    Ours {
+        id: OrderId,
+        subscription_id: String,
+        invoice_id: String,
+        refunded: Option<i64>,
+    },
+    /// It was paid for no subscription.
+    Nobodys,
+    /// Stripe does not know it, or refuses to tell.
+    Refused(&'static str),
+}
+
+/// Asks Stripe whose the events are that were received so far. Tells how many of them are ours.
+/// Trouble of Stripe's leaves the rest for the next time.
+pub(crate) async fn ask_whose(app: &Arc<App>) -> Result<i32, Error> {
+    let (mut applied, mut failed) = (0, 0);
+    for event_id in stripe_events::received(app.db.read(), AT_ONCE).await? {
+        let Some((_, payload)) = inbox::find(app.db.read(), &event_id).await? else {
+            continue;
+        };
+        let answer = match events::parse(&payload) {
+            Ok(event) => match ask(app, &event).await? {
+                Ok(answer) => answer,
+                Err(error) => {
+                    tracing::warn!(event_id, %error, "Stripe did not say whose an event is");
+                    // One that it never tells of must not hold up the others.
+                    failed += 1;
+                    if failed >= MOST_FAILED {
+                        break;
+                    }
+                    continue;
+                }
+            },
+            Err(_) => Answer::Refused("its payload is gone"),
+        };
+        applied += i32::from(settle(app, &event_id, &answer).await?);
+    }
+    Ok(applied)
+}
+
+async fn ask(app: &App, event: &Event) -> Result<Result<Answer, stripe::Error>, Error> {
+    let subject = &event.subject;
+    let Some(payment) = &subject.payment else {
+        return Ok(Ok(Answer::Nobodys));
+    };
+    let stripe = &app.stripe;
+    let invoice = match stripe.invoice_of_payment(payment).await {
+        Ok(invoice) => invoice,
+        Err(error) => return Ok(refused(error)),
+    };
+    let named = invoice.and_then(|invoice| Some((invoice.subscription?, invoice.id)));
+    let Some((subscription_id, invoice_id)) = named else {
+        return Ok(Ok(Answer::Nobodys));
+    };
+    let mut id = billing::order_of(app.db.read(), None, Some(&subscription_id)).await?;
+    if id.is_none() {
+        // The account may be shared; or the order's own subscription was not read yet.
+        let named = match stripe.subscription(&subscription_id).await {
+            Ok(subscription) => subscription.order_id,
+            Err(error) => return Ok(refused(error)),
+        };
+        id = named.as_deref().and_then(parse_uuid).map(OrderId);
+    }
+    let Some(id) = id else {
+        return Ok(Ok(Answer::Nobodys));
+    };
+    let refunded = match &subject.charge {
+        Some(charge) if subject.refunded == Some(true) => match stripe.charge(charge).await {
+            Ok(charge) => charge.refunded.then_some(charge.amount),
+            Err(error) => return Ok(refused(error)),
+        },
+        _ => None,
+    };
+    // What was paid for an earlier period is goodwill, and takes nothing from this one.
+    let refunded = match refunded {
+        None => None,
+        Some(amount) => match stripe.paid_invoices(&subscription_id).await {
+            Ok(paid) => (paid.first() == Some(&invoice_id)).then_some(amount),
+            Err(error) => return Ok(refused(error)),
+        },
+    };
+    Ok(Ok(Answer::Ours {
+        id,
+        subscription_id,
+        invoice_id,
+        refunded,
+    }))
+}
+
+/// What Stripe will not say is no trouble that passes by itself.
+fn refused(error: stripe::Error) -> Result<Answer, stripe::Error> {
+    match error {
+        stripe::Error::NotFound { .. } => Ok(Answer::Refused("Stripe knows no such payment")),
+        stripe::Error::Invalid { .. } => Ok(Answer::Refused("Stripe refused to tell of it")),
+        // Its own answer about this very payment; others can be read.
+        stripe::Error::Garbage { request_id, .. } if !request_id.is_empty() => Ok(Answer::Refused(
+            "Stripe's answer about it could not be read",
+        )),
+        error => Err(error),
+    }
+}
+
+/// Stores what came of it, unless somebody else did. Tells whether it is about an order of ours.
+async fn settle(app: &Arc<App>, event_id: &str, answer: &Answer) -> Result<bool, Error> {
+    let order = app
+        .db
+        .tx(|tx| async move {
+            let now_us = app.db.now_in(&tx).await?;
+            // The inbox's row before the order, as everywhere.
+            inbox::lock(&tx, event_id).await?;
+            let Some((stored, payload)) = inbox::find(&*tx, event_id).await? else {
+                return Ok(None);
+            };
+            if stored.state != State::Received.as_str() {
+                return Ok(None);
+            }
+            let locked = match answer {
+                Answer::Ours { id, .. } => orders::lock(&tx, *id).await?,
+                Answer::Nobodys | Answer::Refused(_) => None,
+            };
+            let locked = locked.filter(|locked| is_paid_for(&locked.facts, answer));
+            let (Some(locked), Ok(event)) = (locked, events::parse(&payload)) else {
+                let (state, error) = match answer {
+                    Answer::Refused(why) => (State::Failed, *why),
+                    _ => (State::Ignored, ""),
+                };
+                stripe_events::set_state(&tx, event_id, state, None, error).await?;
+                return Ok(None);
+            };
+            let id = locked.facts.order.id;
+            tell(app, &tx, locked, &event, answer, now_us).await?;
+            stripe_events::set_state(&tx, event_id, State::Applied, Some(id), "").await?;
+            Ok::<_, Error>(Some(id))
+        })
+        .await?;
+    if let Some(id) = order {
+        app.nudge.order(id);
+    }
+    Ok(order.is_some())
+}
+
+/// Whether it is the order's own subscription: a second one's payment goes back by itself.
+fn is_paid_for(facts: &Facts, answer: &Answer) -> bool {
+    match (&facts.billing.subscription_id, answer) {
+        (
+            Some(own),
+            Answer::Ours {
+                subscription_id, ..
+            },
+        ) => own == subscription_id,
+        _ => true,
+    }
+}
+
+/// Notes what the order's worker is to read, and what is to end.
+async fn tell(
+    app: &App,
+    tx: &Tx,
+    locked: Locked,
+    event: &Event,
+    answer: &Answer,
+    now_us: i64,
+) -> Result<(), Error> {
+    let Answer::Ours {
+        id,
+        invoice_id,
+        refunded,
+        ..
+    } = answer
+    else {
+        return Ok(());
+    };
+    let (id, note) = (
+        *id,
+        Note {
+            actor: "stripe".to_owned(),
+            cause: event.id.clone(),
+            trace_id: String::new(),
+        },
+    );
+    if let Some(dispute_id) = &event.subject.dispute {
+        disputes::note(tx, id, dispute_id, invoice_id, now_us).await?;
+    }
+    let billing = &locked.facts.billing;
+    let lives = !billing.over() && billing.wish != Some(EndWish::Now);
+    // The difference of a change of plan is not what its server is paid with.
+    let whole = refunded.is_some_and(|amount| amount >= locked.facts.order.price_minor);
+    if whole && lives && app.settings.refunded == RefundPolicy::End {
+        billing::set_wish(tx, id, EndWish::Now, now_us).await?;
+        let text = "its payment was given back whole at Stripe: the subscription ends";
+        order_events::remark(tx, id, text, &note, now_us).await?;
+    }
+    billing::add_hint(tx, id, None).await?;
+    leases::add_fact(tx, id, now_us).await?;
+    orders::seal(tx, locked, &note, now_us).await?;
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! What banks dispute of the order's payments, as Stripe says it now.
+
+use super::sync_billing;
+use crate::{
+    app::Error,
+    db::{
+        Tx, affiliates, billing,
+        disputes::{self, DisputeRead, News},
+        order_events,
+        orders::Note,
+    },
+    domain::{
+        OrderId,
+        dispute::{Claim, DisputePolicy},
+        order::{EndWish, Facts},
+    },
+    stripe,
+    worker::{claim::Work, driver::Outcome},
+};
+
+/// Reads those that may have changed. Most orders have none, and ask nobody.
+pub(super) async fn read(
+    work: &Work,
+    facts: &Facts,
+) -> Result<Result<Vec<DisputeRead>, stripe::Error>, Error> {
+    let mut reads = Vec::new();
+    if facts.billing.disputes_open == 0 {
+        return Ok(Ok(reads));
+    }
+    for dispute_id in disputes::unsettled(work.app.db.read(), work.id()).await? {
+        match work.app.stripe.dispute(&dispute_id).await {
+            Ok(dispute) => reads.push(DisputeRead {
+                dispute_id,
+                status: dispute.status,
+                amount_minor: dispute.amount.max(0),
+                currency: dispute.currency,
+            }),
+            // Of another account, a key without this right, or a bug of Stripe's: nothing is known
+            // of it, and what else is known of the order must not wait for that.
+            Err(
+                error @ (stripe::Error::NotFound { .. }
+                | stripe::Error::Invalid { .. }
+                | stripe::Error::KeyRefused { .. }
+                | stripe::Error::Garbage { .. }),
+            ) => {
+                tracing::warn!(dispute_id, %error, "a dispute could not be read");
+            }
+            Err(error) => return Ok(Err(error)),
+        }
+    }
+    Ok(Ok(reads))
+}
+
+/// Whether a bank still has the money, asked at the last moment. `Err` holds what the order is to
+/// do instead.
+pub(super) async fn still_open(work: &Work, facts: &Facts) -> Result<Result<(), Outcome>, Error> {
+    let reads = match read(work, facts).await? {
+        Ok(reads) => reads,
+        Err(error) => return Ok(Err(sync_billing::failed(work, &error))),
+    };
+    let unread = usize::try_from(facts.billing.disputes_open).unwrap_or(0) != reads.len();
+    let claims: Vec<Claim> = reads.iter().map(|read| Claim::of(&read.status)).collect();
+    // What is final was read as such, and what could not be read is as it was.
+    if unread || claims.is_empty() || claims.iter().any(|claim| !claim.is_final()) {
+        return Ok(Ok(()));
+    }
+    // What it says now is stored, and planned on.
+    Ok(Err(sync_billing::take(work, facts).await?))
+}
+
+/// Stores what was read, and says what is new. The money of one that was lost is gone: its
+/// subscription ends, so that a server that stands still is not charged for again.
+pub(super) async fn store(
+    tx: &Tx,
+    (id, over): (OrderId, bool),
+    reads: &[DisputeRead],
+    policy: DisputePolicy,
+    note: &Note,
+    now_us: i64,
+) -> Result<(), Error> {
+    if reads.is_empty() {
+        return Ok(());
+    }
+    for news in disputes::set_read(tx, id, reads, policy, now_us).await? {
+        let News {
+            dispute_id,
+            invoice_id,
+            claim,
+        } = news;
+        let what = match claim {
+            Claim::Open => "a bank disputes a payment",
+            Claim::Asked => "a bank asks about a payment",
+            Claim::Won => "a dispute ended for the shop",
+            Claim::Lost => "a dispute was lost",
+            Claim::Unclear => "a dispute has a state that is not known here",
+        };
+        metrics::counter!("spawnpoint_disputes_total", "claim" => claim.name()).increment(1);
+        order_events::remark(tx, id, &format!("{what} ({dispute_id})"), note, now_us).await?;
+        if matches!(claim, Claim::Open | Claim::Lost) {
+            // Whoever sent the customer earns nothing by it, won or not.
+            affiliates::reverse(tx, id, Some(&invoice_id)).await?;
+        }
+        if claim == Claim::Lost && policy == DisputePolicy::Suspend && !over {
+            billing::set_wish(tx, id, EndWish::Now, now_us).await?;
+        }
+    }
+    Ok(())
+}

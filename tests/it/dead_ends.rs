@@ -1,0 +1,225 @@
+//! Orders that can never be delivered, each for another reason: with the shop's patience at an
+//! end nothing is left of them, and nothing of that is silent where it fails as well.
+
+use std::time::Duration;
+
+use sandbox::{
+    panel::{DaemonMode, Fault, FaultAction},
+    stripe::{self, Effect, SubscriptionStatus},
+    world::Options,
+};
+use serde_json::json;
+use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState};
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE, cart},
+    sql, till, wait,
+};
+
+both_engines!(
+    whatever_fails_for_good_leaves_nothing_behind,
+    what_cannot_be_undone_is_shown_and_tried_again,
+);
+
+/// How long a paid order may be without a server.
+const PATIENT: Duration = Duration::from_secs(3600);
+
+fn policy(options: &mut Options) {
+    options.set("REFUND_UNFULFILLABLE_AFTER_SECONDS", "3600");
+    // Ten tries are soon over.
+    options.set("RETRY_SECONDS", "0.05");
+    // What is not asked for is not swept away either.
+    options.set("SWEEP_SUBSCRIPTIONS_SECONDS", till::NEVER);
+}
+
+fn answer(status: u16, body: &str) -> FaultAction {
+    FaultAction::Status {
+        status,
+        body: body.to_owned(),
+        content_type: None,
+        headers: Vec::new(),
+    }
+}
+
+/// A step that fails whenever it is taken, and what the order shows of it.
+#[derive(Clone, Copy, Debug)]
+enum Failing {
+    /// The panel refuses to make the user's account.
+    Owner,
+    /// The panel refuses this very create.
+    Create,
+    /// Every node fails its creates.
+    Nodes,
+    /// The install fails, and its repetition too.
+    Install,
+}
+
+impl Failing {
+    const ALL: [Self; 4] = [Self::Owner, Self::Create, Self::Nodes, Self::Install];
+
+    fn begin(self, live: &Live, order: &Order) {
+        let panel = &live.world.panel;
+        let refusal = json!({ "errors": [{
+            "code": "ValidationException", "status": "422", "detail": "never",
+            "meta": { "source_field": "environment.NEVER", "rule": "required" },
+        }] });
+        let refusal = answer(422, &refusal.to_string());
+        match self {
+            Self::Owner => drop(panel.inject(Fault::on("POST", "/users", refusal))),
+            Self::Create => drop(panel.inject(Fault::on("POST", "/servers", refusal))),
+            Self::Nodes => {
+                panel.set_daemon(1, DaemonMode::Down);
+                panel.set_daemon(2, DaemonMode::Down);
+            }
+            Self::Install => panel.fail_install(&order.id),
+        }
+    }
+
+    fn end(self, live: &Live) {
+        let panel = &live.world.panel;
+        panel.clear_faults();
+        panel.set_daemon(1, DaemonMode::Ok);
+        panel.set_daemon(2, DaemonMode::Ok);
+    }
+
+    /// What its customer and the operator see meanwhile.
+    async fn shown(self, live: &Live, order: &Order) -> Order {
+        match self {
+            Self::Owner | Self::Create => live.wait_parked(&order.id, "PANEL_REJECTED").await,
+            Self::Nodes => live.wait_for_reason(&order.id, "PANEL_UNAVAILABLE").await,
+            Self::Install => live.wait_parked(&order.id, "INSTALL_FAILED").await,
+        }
+    }
+}
+
+/// A paid order on which something fails from now on.
+async fn failing(live: &Live, what: Failing) -> Order {
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    what.begin(live, &order);
+    live.pay(&order);
+    what.shown(live, &order).await;
+    order
+}
+
+/// Room, ports, servers and subscriptions of an order that is over: none.
+async fn assert_clean(live: &Live, order: &Order) {
+    let id = sql::id(&live.store.db, order.id.parse().unwrap());
+    for (what, query) in [
+        (
+            "room",
+            format!("SELECT count(*) FROM holds WHERE order_id = {id}"),
+        ),
+        (
+            "ports",
+            format!("SELECT count(*) FROM allocations WHERE order_id = {id}"),
+        ),
+        (
+            "a refund to make",
+            format!("SELECT count(*) FROM refunds WHERE order_id = {id} AND done_us IS NULL"),
+        ),
+    ] {
+        assert_eq!(sql::count(&live.store.db, &query).await, 0, "{what}");
+    }
+    assert_eq!(live.world.panel.server(&order.id), None);
+    let own = live.subscription(order);
+    let subscription = live.world.stripe.subscription(&own).unwrap();
+    assert_eq!(subscription.status, SubscriptionStatus::Canceled);
+    let refunds = live.world.stripe.refunds();
+    let mut back = refunds
+        .iter()
+        .filter(|one| one.subscription.as_deref() == Some(&own));
+    assert_eq!(back.next().map(|one| one.amount), Some(699));
+    assert_eq!(back.next(), None, "once");
+}
+
+/// P-09.
+async fn whatever_fails_for_good_leaves_nothing_behind(engine: Engine) {
+    let live = Live::open_with(engine, policy).await;
+    for what in Failing::ALL {
+        let order = failing(&live, what).await;
+        live.skip(PATIENT);
+        live.wait_order(&order.id, "it is given up", |order| {
+            order.status() == OrderStatus::Canceled
+                && matches!(
+                    order.server_state(),
+                    ServerState::None | ServerState::Deleted
+                )
+        })
+        .await;
+        if let Failing::Nodes = what {
+            // Whether a create of theirs lands late is looked at for an hour.
+            live.skip(PATIENT);
+        }
+        what.end(&live);
+        wait::until("its room is free", PATIENCE, || async {
+            live.hold(&order.id).await.is_none()
+        })
+        .await;
+        wait::until("its payment went back", PATIENCE, || async {
+            !live.world.stripe.refunds().is_empty()
+        })
+        .await;
+        live.wait_until_unleased().await;
+        assert_clean(&live, &order).await;
+        let over = live.order(&order.id).await;
+        assert_eq!(
+            (over.error_reason.as_str(), over.attempts),
+            ("", 0),
+            "{what:?}"
+        );
+    }
+    live.close().await;
+}
+
+/// P-10: the server cannot be deleted and the payment cannot go back: both are shown, tried ever
+/// more seldom, and done once they can be.
+async fn what_cannot_be_undone_is_shown_and_tried_again(engine: Engine) {
+    let live = Live::open_with(engine, policy).await;
+    let order = failing(&live, Failing::Install).await;
+    let (panel, stripe) = (&live.world.panel, &live.world.stripe);
+    let stuck = Fault::on("DELETE", "/servers", answer(500, ""));
+    let stuck = panel.inject(stuck);
+    let held = json!({ "error": {
+        "type": "invalid_request_error", "code": "charge_disputed", "message": "disputed",
+    }});
+    let held = Effect::Status {
+        status: 400,
+        body: Some(held.to_string()),
+    };
+    let held = stripe.inject(stripe::Fault::on("POST", "/v1/refunds", held).always());
+    live.skip(PATIENT);
+    wait::until("both were tried", PATIENCE, || async {
+        panel.fired(stuck) > 0 && stripe.fired(held) > 0
+    })
+    .await;
+    let shown = live
+        .wait_order(&order.id, "it is shown", |order| {
+            order.waiting_reason == "PANEL_UNAVAILABLE"
+        })
+        .await;
+    assert_eq!(shown.status(), OrderStatus::Canceled);
+    assert!(shown.next_attempt_time.is_some(), "{shown:?}");
+    let events = live.events(&order.id).await;
+    let told = events
+        .iter()
+        .filter(|event| event.to.contains("charge_disputed"));
+    assert_eq!(told.count(), 1, "said once, however often it is tried");
+    let failed = live.counted("spawnpoint_refunds_failed_total").await;
+    assert!(failed >= 1.0, "an alert has nothing to stand on");
+    panel.remove_fault(stuck);
+    stripe.remove_fault(held);
+    till::provision(&live, &order.id).await.unwrap();
+    live.wait_order(&order.id, "it is gone", |order| {
+        order.server_state() == ServerState::Deleted
+    })
+    .await;
+    wait::until("its payment went back", PATIENCE, || async {
+        live.world.stripe.refunds().len() == 1 && live.hold(&order.id).await.is_none()
+    })
+    .await;
+    live.wait_until_unleased().await;
+    assert_clean(&live, &order).await;
+    live.close().await;
+}
