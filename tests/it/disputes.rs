@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use sandbox::stripe::{ApiVersion, DisputeOutcome, Effect, Fault, SubscriptionStatus};
-use spawnpoint::rpc::proto::{self, Order, OrderStatus, ServerState, SuspensionReason};
+use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState, SuspensionReason};
 use uuid::Uuid;
 
 use crate::support::{
+    changes::{suspend, unsuspend},
     db::Engine,
     live::{Live, PATIENCE, cart},
     sql, till, wait,
@@ -164,14 +165,7 @@ async fn each_reason_is_lifted_by_itself(engine: Engine) {
     stripe
         .set_subscription_status(&order.stripe_sub_id, unpaid)
         .unwrap();
-    let stop = proto::SuspendServerRequest {
-        order_id: order.id.clone(),
-        ..proto::SuspendServerRequest::default()
-    };
-    live.provisioning()
-        .suspend_server(live.operator(stop))
-        .await
-        .unwrap();
+    suspend(&live, &order.id).await;
     let all = [
         SuspensionReason::Billing,
         SuspensionReason::Dispute,
@@ -194,14 +188,7 @@ async fn each_reason_is_lifted_by_itself(engine: Engine) {
     .await;
     live.wait_until_unleased().await;
     assert!(live.made(&order.id).suspended);
-    let go_on = proto::UnsuspendServerRequest {
-        order_id: order.id.clone(),
-        ..proto::UnsuspendServerRequest::default()
-    };
-    live.provisioning()
-        .unsuspend_server(live.operator(go_on))
-        .await
-        .unwrap();
+    unsuspend(&live, &order.id).await;
     live.wait_running(&order.id).await;
     live.close().await;
 }

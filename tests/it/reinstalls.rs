@@ -9,7 +9,7 @@ use tonic::Code;
 use uuid::Uuid;
 
 use crate::support::{
-    changes::reinstall,
+    changes::{reinstall, suspend, unsuspend},
     db::Engine,
     live::{Live, PATIENCE, cart, reason},
     sql, till, wait,
@@ -204,28 +204,12 @@ async fn a_suspension_ends_the_wish(engine: Engine) {
     reinstall(&live, &order.id).await.unwrap();
     // The node may have heard of it, whatever the panel says.
     live.wait_for_reason(&order.id, "OUTCOME_UNKNOWN").await;
-    let stop = proto::SuspendServerRequest {
-        order_id: order.id.clone(),
-        ..proto::SuspendServerRequest::default()
-    };
-    let stopped = live
-        .provisioning()
-        .suspend_server(live.operator(stop))
-        .await;
-    stopped.unwrap();
+    suspend(&live, &order.id).await;
     panel.set_daemon(1, DaemonMode::Ok);
     panel.set_daemon(2, DaemonMode::Ok);
     until_state(&live, &order, ServerState::Suspended).await;
     until_done(&live, &order).await;
-    let go_on = proto::UnsuspendServerRequest {
-        order_id: order.id.clone(),
-        ..proto::UnsuspendServerRequest::default()
-    };
-    let going_on = live
-        .provisioning()
-        .unsuspend_server(live.operator(go_on))
-        .await;
-    going_on.unwrap();
+    unsuspend(&live, &order.id).await;
     live.wait_running(&order.id).await;
     live.wait_until_unleased().await;
     assert_eq!(told(&live).1, 0, "its customer asks again");
@@ -249,15 +233,7 @@ async fn what_is_busy_or_over_is_refused(engine: Engine) {
     assert_eq!(refused(&order).await, busy, "it is under way");
     panel.advance(LONG);
     live.wait_running(&order.id).await;
-    let stop = proto::SuspendServerRequest {
-        order_id: order.id.clone(),
-        ..proto::SuspendServerRequest::default()
-    };
-    let stopped = live
-        .provisioning()
-        .suspend_server(live.operator(stop))
-        .await;
-    stopped.unwrap();
+    suspend(&live, &order.id).await;
     assert_eq!(refused(&order).await, busy, "it is to stand still");
     let stripe = &live.world.stripe;
     stripe

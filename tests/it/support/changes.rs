@@ -34,6 +34,28 @@ pub async fn reinstall(live: &Live, order_id: &str) -> Result<proto::Order, Stat
     Ok(answer.into_inner().order.unwrap())
 }
 
+/// Has a server stand still, as an operator.
+pub async fn suspend(live: &Live, order_id: &str) {
+    let message = proto::SuspendServerRequest {
+        order_id: order_id.to_owned(),
+        ..proto::SuspendServerRequest::default()
+    };
+    let mut client = live.provisioning();
+    let stopped = client.suspend_server(live.operator(message)).await;
+    stopped.unwrap();
+}
+
+/// Lets it go on, as an operator.
+pub async fn unsuspend(live: &Live, order_id: &str) {
+    let message = proto::UnsuspendServerRequest {
+        order_id: order_id.to_owned(),
+        ..proto::UnsuspendServerRequest::default()
+    };
+    let mut client = live.provisioning();
+    let going_on = client.unsuspend_server(live.operator(message)).await;
+    going_on.unwrap();
+}
+
 /// Gives a server another name, as an operator.
 pub async fn rename(live: &Live, order_id: &str, name: &str) -> Result<proto::Order, Status> {
     let message = proto::RenameServerRequest {
