@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::{db::Db, panel::Panel, stripe::Stripe};
+use crate::{db::Db, domain::lenience::Lenience, panel::Panel, stripe::Stripe};
 
 pub mod affiliates;
 pub mod authorize;
@@ -69,7 +69,7 @@ pub struct Settings {
     pub promotion_codes: bool,
     /// `payment_method_types[]` of a session; empty leaves it to the dashboard.
     pub payment_methods: Vec<String>,
-    /// What is done where a bank disputes a payment.
+    /// What is done where a bank disputes a payment, and neither order nor plan says otherwise.
     pub disputes: crate::domain::dispute::DisputePolicy,
     /// What is done where somebody gave a payment back whole, at Stripe.
     pub refunded: crate::domain::dispute::RefundPolicy,
@@ -81,6 +81,16 @@ pub struct Settings {
     pub max_creates: u32,
     /// As `max_creates`, for one node.
     pub max_creates_per_node: u32,
+}
+
+impl Settings {
+    /// How lenient the shop is where a plan says nothing else.
+    pub fn lenience(&self) -> Lenience {
+        Lenience {
+            patience: self.timing.patience,
+            disputes: self.disputes,
+        }
+    }
 }
 
 impl App {

@@ -11,6 +11,7 @@ pub mod egg;
 pub mod entitlement;
 pub mod error;
 pub mod ids;
+pub mod lenience;
 pub mod listed;
 pub mod node;
 pub mod order;

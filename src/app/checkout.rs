@@ -284,7 +284,8 @@ async fn insert(
     // Stripe takes whole seconds.
     let expires_us = (now_us + app.settings.hold_minutes * MINUTE_US) / SECOND_US * SECOND_US;
     let request = form::session(id, command, cart, &app.settings, expires_us / SECOND_US);
-    let order = cart::order(id, command, cart, now_us + RPC_GOES_FIRST_US);
+    let shop = app.settings.lenience();
+    let order = cart::order(id, command, cart, shop, now_us + RPC_GOES_FIRST_US);
     orders::insert(tx, &order, note, now_us).await?;
     billing::insert(tx, id, &request, expires_us).await?;
     servers::insert(tx, id).await?;

@@ -8,6 +8,7 @@ use url::{Position, Url};
 use super::reader::Reader;
 use crate::domain::{
     dispute::{DisputePolicy, RefundPolicy},
+    lenience::{MAX_GRACE_DAYS, MAX_RETENTION_DAYS},
     placement::Strategy,
 };
 
@@ -26,7 +27,8 @@ pub struct Shop {
     pub placement: Strategy,
     /// How long room and ports are held for a buyer; Stripe's sessions last at least 30 minutes.
     pub hold_minutes: i64,
-    /// Days that an unpaid server keeps running.
+    /// Days that an unpaid server keeps running. This, the next and `disputes` are for what is sold
+    /// from now on, by plans that say nothing else.
     pub grace_days: u32,
     /// Days that a suspended server is kept.
     pub retention_days: u32,
@@ -74,8 +76,16 @@ impl Shop {
             ),
             // One minute above Stripe's 30, for the way there; Stripe's most is a day.
             hold_minutes: reader.number("HOLD_MINUTES", defaults.hold_minutes, 31..=1430),
-            grace_days: reader.number("GRACE_DAYS", defaults.grace_days, 0..=365),
-            retention_days: reader.number("RETENTION_DAYS", defaults.retention_days, 0..=3650),
+            grace_days: reader.number(
+                "GRACE_DAYS",
+                defaults.grace_days,
+                0..=u32::from(MAX_GRACE_DAYS),
+            ),
+            retention_days: reader.number(
+                "RETENTION_DAYS",
+                defaults.retention_days,
+                0..=u32::from(MAX_RETENTION_DAYS),
+            ),
             disputes: read_word(
                 reader,
                 "DISPUTES",

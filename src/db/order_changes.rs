@@ -25,6 +25,7 @@ pub async fn insert(tx: &Tx, id: OrderId, change: &PlanChange) -> Result<(), Err
         spec: to_json(&change.spec)?,
         price_minor: change.price_minor,
         prices: to_json(&change.prices)?,
+        lenience: change.lenience.as_ref().map(to_json).transpose()?,
         asked_us: change.asked_us,
         request: None,
         sent_us: None,
@@ -49,6 +50,9 @@ pub async fn find(
     let request = row
         .request
         .map(|request| json(request, "order_changes.request"));
+    let lenience = row
+        .lenience
+        .map(|lenience| json(lenience, "order_changes.lenience"));
     Ok(Some(PlanChange {
         plan_id: row.plan_id,
         addons: json(row.addons, "order_changes.addons")?,
@@ -56,6 +60,7 @@ pub async fn find(
         spec: json(row.spec, "order_changes.spec")?,
         price_minor: row.price_minor,
         prices: json(row.prices, "order_changes.prices")?,
+        lenience: lenience.transpose()?,
         asked_us: row.asked_us,
         request: request.transpose()?,
         sent_us: row.sent_us,

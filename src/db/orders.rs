@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sea_orm::{
     ActiveModelTrait,
-    ActiveValue::{Set, Unchanged},
+    ActiveValue::{NotSet, Set, Unchanged},
     ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
     QuerySelect,
     sea_query::Expr,
@@ -21,6 +21,7 @@ use super::{
 use crate::domain::{
     OrderId, UserId,
     catalog::{ItemType, Spec, Term},
+    lenience::Lenience,
     order::{
         ErrorReason, Facts, ServerState, Status, WaitingReason,
         visible::{Change, Visible, changes},
@@ -139,6 +140,8 @@ pub struct NewOrder {
     pub price_minor: i64,
     /// ISO 4217, lower case.
     pub currency: String,
+    /// How lenient the shop is with it.
+    pub lenience: Lenience,
     /// When the worker looks at it first.
     pub due_us: i64,
 }
@@ -168,6 +171,7 @@ pub async fn insert(tx: &Tx, new: &NewOrder, note: &Note, now_us: i64) -> Result
         spec: to_json(&new.spec)?,
         price_minor: new.price_minor,
         currency: new.currency.clone(),
+        lenience: Some(to_json(&new.lenience)?),
         manual_done: to_json(&new.manual_addons)?,
         server_state: ServerState::None.to_string(),
         due_us: Some(new.due_us),
@@ -250,6 +254,8 @@ pub struct Bought<'a> {
     pub spec: &'a Spec,
     /// Sum of the recurring lines.
     pub price_minor: i64,
+    /// How lenient the shop is with it; none: as it was.
+    pub lenience: Option<Lenience>,
 }
 
 /// Stores another plan, once it is paid.
@@ -261,6 +267,10 @@ pub async fn set_bought(tx: &Tx, id: OrderId, bought: &Bought<'_>) -> Result<(),
         manual_done: Set(to_json(&bought.manual_addons)?),
         spec: Set(to_json(bought.spec)?),
         price_minor: Set(bought.price_minor),
+        lenience: match &bought.lenience {
+            Some(lenience) => Set(Some(to_json(lenience)?)),
+            None => NotSet,
+        },
         ..Default::default()
     };
     change.update(&**tx).await?;

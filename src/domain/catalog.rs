@@ -80,4 +80,4 @@ impl Serialize for ItemType {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

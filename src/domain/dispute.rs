@@ -1,9 +1,13 @@
 //! What a dispute means for a server: the one place where Stripe's words for disputes are read.
 
+use serde::{Deserialize, Serialize};
+
 use super::words::words;
 
 words! {
-    /// What a shop does about payments that a bank disputes.
+    /// What is done about payments that a bank disputes.
+    #[derive(Serialize, Deserialize)]
+    #[serde(rename_all = "lowercase")]
     DisputePolicy {
         /// The server stands still until the dispute is won; one that is lost ends the order.
         Suspend = "suspend",

@@ -4,6 +4,8 @@
 //! Pure, and without memory: asked again with the same facts it says the same. What is not
 //! known changes nothing: a server is never stopped on a word that nobody understands.
 
+use serde::{Deserialize, Serialize};
+
 use super::{DAY_US, words::words};
 
 words! {
@@ -19,8 +21,9 @@ words! {
     }
 }
 
-/// How long a shop is patient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How long a shop is patient: with all of its customers, or with those of a plan (see
+/// [`super::lenience`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Patience {
     /// A server runs this long after its subscription was first seen past due: Stripe tries
     /// the card again meanwhile.

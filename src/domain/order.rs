@@ -9,6 +9,7 @@ use super::{
     OrderId, UserId,
     catalog::Spec,
     entitlement::{Grounds, Reasons, Standing},
+    lenience::Lenience,
     words::words,
 };
 
@@ -169,6 +170,8 @@ pub struct Order {
     pub price_minor: i64,
     /// ISO 4217, lower case.
     pub currency: String,
+    /// How lenient the shop is with it, as it was sold; none: as the shop is now.
+    pub lenience: Option<Lenience>,
     /// Who sent the customer.
     pub referral_code: String,
     /// The caller's `request_id` of the checkout.

@@ -7,6 +7,7 @@
 use super::{
     catalog::Spec,
     entitlement::Standing,
+    lenience::Lenience,
     order::{EndWish, Facts, ServerState},
 };
 
@@ -25,6 +26,9 @@ pub struct PlanChange {
     pub price_minor: i64,
     /// `price_...` of the plan and of each add-on, in that order: one piece of each.
     pub prices: Vec<String>,
+    /// How lenient the shop is with it once it is paid; none: as it was, for it was asked for
+    /// before that was kept.
+    pub lenience: Option<Lenience>,
     /// When it was asked for.
     pub asked_us: i64,
     /// What Stripe is told, as it was first sent; none before.

@@ -35,7 +35,8 @@ pub struct Timing {
     /// After so long without a server a paid order is given up and its payment goes back;
     /// none: it waits until somebody acts.
     pub refund_unfulfillable_after_us: Option<i64>,
-    /// How long a shop is patient with a customer who does not pay.
+    /// How long the shop is patient with a customer who does not pay, where the order was sold
+    /// with nothing else: see [`Facts::patience`](super::order::Facts::patience).
     pub patience: Patience,
 }
 

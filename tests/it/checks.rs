@@ -86,6 +86,8 @@ async fn words_outside_their_sets_are_refused(engine: Engine) {
         ("orders.waiting_reason", "SOMETHING"),
         ("orders.error_reason", "SOMETHING"),
         ("plans.item_type", "domain"),
+        ("plans.disputes", ""),
+        ("plans.disputes", "end"),
         ("plan_prices.term", "weekly"),
         ("allocations.state", "taken"),
         ("holds.why", "greed"),
@@ -149,6 +151,10 @@ async fn impossible_rows_are_refused(engine: Engine) {
         "UPDATE plans SET stripe_price_id = NULL",
         "UPDATE plans SET game = NULL",
         "UPDATE plans SET ram_gb = 0",
+        "UPDATE plans SET grace_days = -1",
+        "UPDATE plans SET grace_days = 366",
+        "UPDATE plans SET retention_days = -1",
+        "UPDATE plans SET retention_days = 3651",
         "UPDATE games SET ports = 0",
         "UPDATE plan_prices SET unit_amount_minor = -1",
         // A create goes to a node; only what was made is deleted.
@@ -237,6 +243,8 @@ async fn possible_rows_are_taken(engine: Engine) {
     for statement in [
         "UPDATE orders SET lease_owner = 'w', lease_until_us = 5",
         "UPDATE orders SET status = 'canceled', server_state = 'deleted'",
+        "UPDATE plans SET grace_days = 0, retention_days = 3650, disputes = 'ignore'",
+        "UPDATE plans SET grace_days = NULL, retention_days = NULL, disputes = NULL",
         "UPDATE orders SET waiting_reason = 'NO_CAPACITY', error_reason = 'INTERNAL'",
         "UPDATE allocations SET state = 'assigned' WHERE state = 'held'",
         "UPDATE allocations SET state = 'gone' WHERE state = 'free'",

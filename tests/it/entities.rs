@@ -26,7 +26,7 @@ use uuid::Uuid;
 
 use crate::support::{
     db::{Engine, TestDb},
-    shop::{self, BIG, NEED, Shop, note},
+    shop::{self, BIG, LENIENCE, NEED, Shop, note},
     sql,
 };
 
@@ -53,6 +53,7 @@ fn change() -> PlanChange {
         },
         price_minor: 1399,
         prices: vec!["price_1".to_owned()],
+        lenience: Some(LENIENCE),
         asked_us: 7,
         request: None,
         sent_us: None,

@@ -14,6 +14,7 @@ use crate::{
         catalog::{Addon, Game, Plan, Price, Spec, Term},
         egg::{self, Egg},
         error::{Kind, Violations},
+        lenience::Lenience,
     },
 };
 
@@ -219,8 +220,14 @@ fn warming_up() -> domain::Error {
     }
 }
 
-/// The order that a cart becomes.
-pub(super) fn order(id: OrderId, command: &Command, cart: &Cart, due_us: i64) -> NewOrder {
+/// The order that a cart becomes, in a shop that is so lenient where its plan says nothing else.
+pub(super) fn order(
+    id: OrderId,
+    command: &Command,
+    cart: &Cart,
+    shop: Lenience,
+    due_us: i64,
+) -> NewOrder {
     let manual = cart.addons.iter().filter(|addon| addon.manual);
     NewOrder {
         id,
@@ -239,6 +246,7 @@ pub(super) fn order(id: OrderId, command: &Command, cart: &Cart, due_us: i64) ->
         spec: cart.spec.clone(),
         price_minor: cart.total_minor(),
         currency: cart.currency().to_owned(),
+        lenience: cart.plan.lenience(shop),
         due_us,
     }
 }

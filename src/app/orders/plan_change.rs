@@ -15,6 +15,7 @@ use crate::{
     domain::{
         self, OrderId,
         catalog::Spec,
+        lenience::Lenience,
         order::Facts,
         plan_change::{PlanChange, hindrance, larger},
     },
@@ -123,11 +124,11 @@ async fn target(app: &App, facts: &Facts, wanted: &Wanted) -> Result<PlanChange,
         return Err(incompatible("another currency"));
     }
     checkout::prices::check(app, &cart).await?;
-    Ok(planned(wanted, &cart))
+    Ok(planned(wanted, &cart, app.settings.lenience()))
 }
 
-/// The change to a cart.
-fn planned(wanted: &Wanted, cart: &checkout::Cart) -> PlanChange {
+/// The change to a cart, in a shop that is so lenient where its plan says nothing else.
+fn planned(wanted: &Wanted, cart: &checkout::Cart, shop: Lenience) -> PlanChange {
     let manual = cart.addons.iter().filter(|addon| addon.manual);
     PlanChange {
         plan_id: cart.plan.id.clone(),
@@ -140,6 +141,7 @@ fn planned(wanted: &Wanted, cart: &checkout::Cart) -> PlanChange {
             .iter()
             .map(|price| price.stripe_price_id.clone())
             .collect(),
+        lenience: Some(cart.plan.lenience(shop)),
         asked_us: 0,
         request: None,
         sent_us: None,

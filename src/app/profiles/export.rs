@@ -18,8 +18,9 @@ use crate::{
         stripe_events::inbox,
     },
     domain::{
-        self, OrderId, UserId,
+        self, OrderId, SECOND_US, UserId,
         affiliate::Affiliate,
+        lenience::Lenience,
         order::{Facts, visible::rfc3339},
         profile::{Account, Profile},
     },
@@ -196,6 +197,14 @@ fn account_of(account: &Account) -> Value {
     })
 }
 
+fn lenience_of(sold: Lenience) -> Value {
+    json!({
+        "grace_seconds": sold.patience.grace_us / SECOND_US,
+        "retention_seconds": sold.patience.retention_us / SECOND_US,
+        "disputes": sold.disputes.as_str(),
+    })
+}
+
 async fn order_of(tx: &Tx, facts: &Facts) -> Result<Value, Error> {
     let (order, id) = (&facts.order, facts.order.id);
     let chosen = orders::environment(&**tx, id).await?;
@@ -215,6 +224,7 @@ async fn order_of(tx: &Tx, facts: &Facts) -> Result<Value, Error> {
         "addons": order.addons,
         "manual_addons": manual,
         "price": {"amount_minor": order.price_minor, "currency": order.currency},
+        "lenience": order.lenience.map(lenience_of),
         "status": order.status.as_str(),
         "server_state": order.server_state.as_str(),
         "referral_code": order.referral_code,

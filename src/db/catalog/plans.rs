@@ -15,6 +15,7 @@ use crate::{
     domain::{
         Listed,
         catalog::{ItemType, Plan, PlanFilter, Price},
+        dispute::DisputePolicy,
     },
 };
 
@@ -115,6 +116,9 @@ async fn with_prices(
 }
 
 fn plan(row: plans::Model, prices: Vec<Price>) -> Result<Plan, Error> {
+    let disputes = row
+        .disputes
+        .map(|text| word(DisputePolicy::parse, &text, "plans.disputes"));
     Ok(Plan {
         item_type: word(ItemType::parse, &row.item_type, "plans.item_type")?,
         id: row.id,
@@ -127,6 +131,9 @@ fn plan(row: plans::Model, prices: Vec<Price>) -> Result<Plan, Error> {
         databases: row.databases,
         backups: row.backups,
         allocations: row.allocations,
+        grace_days: row.grace_days,
+        retention_days: row.retention_days,
+        disputes: disputes.transpose()?,
         stripe_price_id: row.stripe_price_id,
         prices,
         is_active: row.is_active,
@@ -148,6 +155,9 @@ fn active(plan: &Plan) -> plans::ActiveModel {
         databases: Set(plan.databases),
         backups: Set(plan.backups),
         allocations: Set(plan.allocations),
+        grace_days: Set(plan.grace_days),
+        retention_days: Set(plan.retention_days),
+        disputes: Set(plan.disputes.map(|policy| policy.to_string())),
         stripe_price_id: Set(plan.stripe_price_id.clone()),
         display_name: Set(plan.display_name.clone()),
         description: Set(plan.description.clone()),

@@ -23,6 +23,8 @@ pub struct Model {
     pub price_minor: i64,
     #[sea_orm(column_type = "JsonBinary")]
     pub prices: Json,
+    #[sea_orm(column_type = "JsonBinary")]
+    pub lenience: Option<Json>,
     pub asked_us: i64,
     #[sea_orm(column_type = "JsonBinary")]
     pub request: Option<Json>,

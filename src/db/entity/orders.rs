@@ -48,6 +48,8 @@ pub struct Model {
     #[sea_orm(column_type = "Text")]
     pub currency: String,
     #[sea_orm(column_type = "JsonBinary")]
+    pub lenience: Option<Json>,
+    #[sea_orm(column_type = "JsonBinary")]
     pub manual_done: Json,
     #[sea_orm(column_type = "Text")]
     pub server_state: String,

@@ -23,6 +23,10 @@ pub struct Model {
     pub databases: i32,
     pub backups: i32,
     pub allocations: i32,
+    pub grace_days: Option<i32>,
+    pub retention_days: Option<i32>,
+    #[sea_orm(column_type = "Text")]
+    pub disputes: Option<String>,
     #[sea_orm(column_type = "Text")]
     pub stripe_price_id: Option<String>,
     #[sea_orm(column_type = "Text")]

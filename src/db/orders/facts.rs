@@ -203,6 +203,7 @@ fn order_part(row: orders::Model) -> Result<Order, Error> {
     let error = optional(&row.error_reason)
         .map(|text| word(ErrorReason::parse, &text, "orders.error_reason"))
         .transpose()?;
+    let lenience = row.lenience.map(|sold| json(sold, "orders.lenience"));
     Ok(Order {
         id: OrderId(row.id),
         user_id: UserId(row.user_id),
@@ -216,6 +217,7 @@ fn order_part(row: orders::Model) -> Result<Order, Error> {
         spec: json(row.spec, "orders.spec")?,
         price_minor: row.price_minor,
         currency: row.currency,
+        lenience: lenience.transpose()?,
         referral_code: row.referral_code,
         request_id: row.request_id,
         attempts: row.attempts,

@@ -6,7 +6,12 @@ use super::{
     ItemType, Price, PricePath, Term, price,
     rules::{self, MAX_COUNT, MAX_RAM_GB, MAX_SSD_GB, MAX_VCORES, at},
 };
-use crate::domain::{error::Violations, words::words};
+use crate::domain::{
+    dispute::DisputePolicy,
+    error::Violations,
+    lenience::{MAX_GRACE_DAYS, MAX_RETENTION_DAYS},
+    words::words,
+};
 
 /// What a customer subscribes to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,6 +38,16 @@ pub struct Plan {
     pub backups: i32,
     /// Ports that the customer may make beyond the game's own.
     pub allocations: i32,
+    /// How many days a server runs on after its subscription was first seen past due; none: as
+    /// the shop says. Only the catalog file says this and the two below.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace_days: Option<i32>,
+    /// How many days a suspended server is kept; none: as the shop says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention_days: Option<i32>,
+    /// What is done about payments that a bank disputes; none: as the shop says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disputes: Option<DisputePolicy>,
     /// The monthly price's id, where there is one.
     pub stripe_price_id: Option<String>,
     /// One per term, in the order of terms.
@@ -101,6 +116,14 @@ impl Plan {
             ("allocations", self.allocations, 0..=MAX_COUNT),
         ] {
             rules::within(violations, at(prefix, field), value, range);
+        }
+        for (field, days, most) in [
+            ("grace_days", self.grace_days, MAX_GRACE_DAYS),
+            ("retention_days", self.retention_days, MAX_RETENTION_DAYS),
+        ] {
+            if let Some(days) = days {
+                rules::within(violations, at(prefix, field), days, 0..=i32::from(most));
+            }
         }
         let monthly = self.stripe_price_id.as_deref();
         price::check(

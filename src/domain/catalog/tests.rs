@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::error::Violations;
+use crate::domain::{dispute::DisputePolicy, error::Violations};
 
 fn price(term: Term, id: &str, amount_minor: i64) -> Price {
     Price {
@@ -16,7 +16,8 @@ fn price(term: Term, id: &str, amount_minor: i64) -> Price {
     }
 }
 
-fn plan() -> Plan {
+/// A plan that breaks no rule.
+pub(crate) fn plan() -> Plan {
     Plan {
         id: "mc-2gb".to_owned(),
         item_type: ItemType::Game,
@@ -29,6 +30,9 @@ fn plan() -> Plan {
         databases: 1,
         backups: 5,
         allocations: 0,
+        grace_days: None,
+        retention_days: None,
+        disputes: None,
         stripe_price_id: Some("price_m".to_owned()),
         prices: vec![
             price(Term::Monthly, "price_m", 699),
@@ -116,13 +120,20 @@ fn intervals_of_terms_cover_their_months() {
 #[test]
 fn sound_rows_break_no_rule() {
     assert_eq!(plan_paths(&plan()), Vec::<String>::new());
+    for (grace_days, retention_days) in [(0, 0), (365, 3650)] {
+        let mut own = plan();
+        own.grace_days = Some(grace_days);
+        own.retention_days = Some(retention_days);
+        own.disputes = Some(DisputePolicy::Ignore);
+        assert_eq!(plan_paths(&own), Vec::<String>::new());
+    }
     assert!(paths(|v| addon().check(v, "addon", PricePath::Index)).is_empty());
     assert!(paths(|v| game().check(v, "game")).is_empty());
 }
 
 #[test]
 fn every_broken_rule_of_a_plan_is_named() {
-    let cases: [Broken<Plan>; 26] = [
+    let cases: [Broken<Plan>; 31] = [
         (|p| p.id = String::new(), "plan.id"),
         (|p| p.id = "Mc".to_owned(), "plan.id"),
         (|p| p.id = "-mc".to_owned(), "plan.id"),
@@ -143,6 +154,11 @@ fn every_broken_rule_of_a_plan_is_named() {
         (|p| p.databases = -1, "plan.databases"),
         (|p| p.backups = 1001, "plan.backups"),
         (|p| p.allocations = -1, "plan.allocations"),
+        (|p| p.grace_days = Some(-1), "plan.grace_days"),
+        (|p| p.grace_days = Some(366), "plan.grace_days"),
+        (|p| p.retention_days = Some(-1), "plan.retention_days"),
+        (|p| p.retention_days = Some(3651), "plan.retention_days"),
+        (|p| p.retention_days = Some(i32::MAX), "plan.retention_days"),
         (|p| p.stripe_price_id = None, "plan.stripe_price_id"),
         (
             |p| p.stripe_price_id = Some("price_y".to_owned()),
@@ -188,11 +204,17 @@ fn every_broken_rule_of_a_plan_is_named() {
 fn all_violations_come_at_once_and_in_the_form_asked_for() {
     let mut plan = plan();
     plan.ram_gb = 0;
+    (plan.grace_days, plan.retention_days) = (Some(-1), Some(9999));
     plan.prices[1].amount.amount_minor = -1;
     let by_term = paths(|v| plan.check(v, "plans.mc-2gb", PricePath::Term));
     assert_eq!(
         by_term,
-        ["plans.mc-2gb.ram_gb", "plans.mc-2gb.prices.yearly.amount"]
+        [
+            "plans.mc-2gb.ram_gb",
+            "plans.mc-2gb.grace_days",
+            "plans.mc-2gb.retention_days",
+            "plans.mc-2gb.prices.yearly.amount"
+        ]
     );
 }
 
@@ -348,7 +370,12 @@ fn an_update_takes_only_what_it_names() {
     (other.vcores, other.ssd_gb, other.is_active) = (3, 4, false);
     (other.game, other.description) = (None, "d".to_owned());
     other.stripe_price_id = Some("price_new".to_owned());
+    // But for those that only the catalog file says: a call names none of them.
+    (all.grace_days, all.retention_days) = (Some(1), Some(2));
+    all.disputes = Some(DisputePolicy::Ignore);
     all.take(&other, PlanField::ALL);
+    (other.grace_days, other.retention_days) = (Some(1), Some(2));
+    other.disputes = Some(DisputePolicy::Ignore);
     assert_eq!(all, other);
 }
 
@@ -358,6 +385,9 @@ fn rows_are_compared_without_their_bookkeeping() {
     (other.etag, other.created_us, other.updated_us) = ("f".to_owned(), 8, 9);
     assert!(plan().same_as(&other));
     other.ssd_gb += 1;
+    assert!(!plan().same_as(&other));
+    other = plan();
+    other.retention_days = Some(0);
     assert!(!plan().same_as(&other));
 }
 

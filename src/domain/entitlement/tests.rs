@@ -10,23 +10,29 @@ fn patience() -> Patience {
     Patience::default()
 }
 
+/// Of an order that was never read.
+const NOTHING: Grounds = Grounds {
+    standing: Standing::Unclear,
+    past_due_since_us: None,
+    suspend_since_us: None,
+    kept_since_us: None,
+    disputed: false,
+    operator: false,
+    terminated: false,
+};
+
 /// As a first read at `T0` leaves them.
 fn first_read(status: &str) -> Grounds {
-    let nothing = Grounds {
-        standing: Standing::Unclear,
-        past_due_since_us: None,
-        suspend_since_us: None,
-        kept_since_us: None,
-        disputed: false,
-        operator: false,
-        terminated: false,
-    };
-    read(nothing, status, T0)
+    read(NOTHING, status, T0)
 }
 
 /// As a further read leaves them, of a server that stands still as soon as it must.
 fn read(grounds: Grounds, status: &str, read_us: i64) -> Grounds {
-    let read = grounds.after_read(Standing::of(Some(status)), patience(), read_us);
+    read_with(patience(), grounds, status, read_us)
+}
+
+fn read_with(patience: Patience, grounds: Grounds, status: &str, read_us: i64) -> Grounds {
+    let read = grounds.after_read(Standing::of(Some(status)), patience, read_us);
     Grounds {
         kept_since_us: read.suspend_since_us,
         ..read
@@ -203,13 +209,26 @@ fn reads() -> impl Strategy<Value = Vec<(&'static str, i64)>> {
     vec((words, 0..200_i64), 1..12)
 }
 
+/// The shop's, a plan's, and none at all.
+fn any_patience() -> impl Strategy<Value = Patience> {
+    (0..=20_i64, 0..=20_i64).prop_map(|(grace, retention)| Patience {
+        grace_us: grace * DAY_US,
+        retention_us: retention * DAY_US,
+    })
+}
+
 proptest! {
     /// However it came there: nothing goes that was not suspended for the whole retention,
     /// nothing that is paid for is suspended by billing, and what suspends was read so.
     #[test]
-    fn nothing_goes_before_its_time(reads in reads(), later in 0..400_i64) {
+    fn nothing_goes_before_its_time(
+        reads in reads(),
+        later in 0..400_i64,
+        patience in any_patience(),
+    ) {
         let hour_us = DAY_US / 24;
-        let mut grounds = first_read(reads[0].0);
+        let read = |grounds, word, at_us| read_with(patience, grounds, word, at_us);
+        let mut grounds = read(NOTHING, reads[0].0, T0);
         let mut now_us = T0;
         let mut stopped_us = grounds.suspend_since_us;
         for (word, hours) in reads {
@@ -221,14 +240,14 @@ proptest! {
             };
         }
         let at_us = now_us + later * hour_us;
-        match grounds.entitle(patience(), at_us) {
+        match grounds.entitle(patience, at_us) {
             Entitlement::Ended => {
                 prop_assert!(matches!(grounds.standing, Standing::Lapsed | Standing::Over));
-                prop_assert!(stopped_us.unwrap() + patience().retention_us <= at_us);
+                prop_assert!(stopped_us.unwrap() + patience.retention_us <= at_us);
             }
             Entitlement::Suspended(reasons) => {
                 prop_assert!(reasons.billing && grounds.standing != Standing::Good);
-                let due = grounds.past_due_since_us.map(|since_us| since_us + patience().grace_us);
+                let due = grounds.past_due_since_us.map(|since_us| since_us + patience.grace_us);
                 prop_assert!(stopped_us.is_some() || due.unwrap() <= at_us);
             }
             Entitlement::Running => {
@@ -237,10 +256,10 @@ proptest! {
             Entitlement::Unchanged => prop_assert_eq!(grounds.standing, Standing::Unclear),
         }
         // Time alone changes it exactly when it is said to.
-        if let Some(changes_us) = grounds.changes_us(patience(), at_us) {
-            let before = grounds.entitle(patience(), changes_us - 1);
-            prop_assert_eq!(before, grounds.entitle(patience(), at_us));
-            prop_assert_ne!(before, grounds.entitle(patience(), changes_us));
+        if let Some(changes_us) = grounds.changes_us(patience, at_us) {
+            let before = grounds.entitle(patience, changes_us - 1);
+            prop_assert_eq!(before, grounds.entitle(patience, at_us));
+            prop_assert_ne!(before, grounds.entitle(patience, changes_us));
         }
     }
 }

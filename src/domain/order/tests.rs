@@ -37,6 +37,7 @@ pub(crate) fn facts() -> Facts {
             },
             price_minor: 499,
             currency: "usd".to_owned(),
+            lenience: None,
             referral_code: String::new(),
             request_id: Uuid::from_u128(3),
             attempts: 0,

@@ -89,7 +89,9 @@ fn parked(facts: &Facts) -> bool {
 
 /// When the facts ask for another step although nothing is heard: also of a parked order.
 pub fn looks_again_us(facts: &Facts, timing: &Timing, now_us: i64) -> Option<i64> {
-    let changes_us = facts.grounds().changes_us(timing.patience, now_us);
+    let changes_us = facts
+        .grounds()
+        .changes_us(facts.patience(timing.patience), now_us);
     // Once the server is gone nothing is left to stop or delete.
     let changes_us = changes_us.filter(|_| !facts.billing.over() || facts.server.exists());
     let end_us = read_at_end_us(facts, timing).filter(|end_us| *end_us > now_us);
@@ -226,7 +228,7 @@ fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
         let ends = read_at_end_us(facts, timing).is_some_and(|end_us| end_us <= now_us);
         let grace_ended = billing.suspend_since_us.is_none()
             && matches!(
-                facts.grounds().entitle(timing.patience, now_us),
+                facts.grounds().entitle(facts.patience(timing.patience), now_us),
                 Entitlement::Suspended(reasons) if reasons.billing
             );
         // What ends by time alone is read first: its customer may have paid meanwhile.
@@ -284,7 +286,10 @@ fn read_at_end_us(facts: &Facts, timing: &Timing) -> Option<i64> {
 fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     let server = &facts.server;
     let usable = usable(facts);
-    match facts.grounds().entitle(timing.patience, now_us) {
+    match facts
+        .grounds()
+        .entitle(facts.patience(timing.patience), now_us)
+    {
         Entitlement::Ended if facts.billing.subscription_over() => {
             server.exists().then_some(Step::Delete)
         }

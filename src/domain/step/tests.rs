@@ -11,6 +11,7 @@ use crate::domain::{
     },
 };
 
+mod lenience;
 mod model;
 mod product;
 mod properties;
@@ -261,7 +262,8 @@ fn running() -> Facts {
 /// As a read at `MADE_US` stores this word of Stripe's.
 fn read(mut facts: Facts, status: &str) -> Facts {
     facts.billing.subscription_status = Some(status.to_owned());
-    let (standing, patience) = (facts.billing.standing(), timing().patience);
+    let standing = facts.billing.standing();
+    let patience = facts.patience(timing().patience);
     let grounds = facts.grounds().after_read(standing, patience, MADE_US);
     facts.billing.past_due_since_us = grounds.past_due_since_us;
     facts.billing.suspend_since_us = grounds.suspend_since_us;

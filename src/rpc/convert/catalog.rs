@@ -167,6 +167,10 @@ pub fn plan_from(violations: &mut Violations, plan: proto::Plan, item_type_count
         databases: plan.databases,
         backups: plan.backups,
         allocations: plan.allocations,
+        // Said in the catalog file only; an update leaves them as they are.
+        grace_days: None,
+        retention_days: None,
+        disputes: None,
         stripe_price_id: price_id_from(plan.stripe_price_id, &prices),
         prices,
         is_active: plan.is_active,

@@ -234,6 +234,7 @@ async fn paid(work: &Work, facts: &Facts, change: &PlanChange) -> Result<Outcome
             manual_addons: &manual,
             spec: &change.spec,
             price_minor: change.price_minor,
+            lenience: change.lenience,
         };
         orders::set_bought(&tx, id, bought).await?;
         billing::set_prices(&tx, id, &change.prices).await?;

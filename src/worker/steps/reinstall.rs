@@ -118,7 +118,7 @@ async fn settle(
 }
 
 async fn may_run(work: &Work, facts: &Facts) -> Result<bool, Error> {
-    let patience = work.app.settings.timing.patience;
+    let patience = facts.patience(work.app.settings.timing.patience);
     let entitled = facts.grounds().entitle(patience, work.app.db.now().await?);
     let runs = matches!(entitled, Entitlement::Running | Entitlement::Unchanged);
     Ok(runs && !facts.billing.over())

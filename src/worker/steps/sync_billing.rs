@@ -130,7 +130,7 @@ async fn store(
         && policy.is_some()
         && facts.billing.ends_undelivered_us.is_some()
         && !facts.server.ever_ran();
-    let disputes_policy = work.app.settings.disputes;
+    let disputes_policy = facts.dispute_policy(work.app.settings.disputes);
     work.store(Step::SyncBilling, |tx, now_us| async move {
         if let Some(session_id) = billing::set_read(&tx, id, read).await? {
             let reason = RefundReason::PaidAfterCancel;
@@ -246,7 +246,7 @@ fn subscription_read(
         _ if subscription.ended_at.is_some() => Standing::Over,
         standing => standing,
     };
-    let patience = work.app.settings.timing.patience;
+    let patience = facts.patience(work.app.settings.timing.patience);
     let grounds = facts.grounds().after_read(standing, patience, read_us);
     SubscriptionRead {
         status: subscription.status.clone(),

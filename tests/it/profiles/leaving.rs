@@ -116,6 +116,7 @@ async fn an_export_holds_all_of_one_user_and_no_secret(engine: Engine) {
     let bought = &orders[1];
     assert_eq!(bought["server_name"], SERVER);
     assert_eq!(bought["price"]["amount_minor"], 699);
+    assert_eq!(bought["lenience"]["retention_seconds"], 7 * 24 * 3600);
     assert_eq!(
         bought["environment_names"],
         serde_json::json!(["MINECRAFT_VERSION"])

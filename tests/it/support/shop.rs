@@ -18,9 +18,12 @@ use spawnpoint::{
         servers,
     },
     domain::{
-        OrderId, UserId,
+        DAY_US, OrderId, UserId,
         affiliate::Terms,
         catalog::{Game, ItemType, Money, Plan, Price, Spec, Term},
+        dispute::DisputePolicy,
+        entitlement::Patience,
+        lenience::Lenience,
         node::NewNode,
         placement::Need,
     },
@@ -35,6 +38,14 @@ pub const NEED: Need = Need {
     disk_gb: 10,
     vcores: 1,
     ports: 1,
+};
+/// How lenient the shop is.
+pub const LENIENCE: Lenience = Lenience {
+    patience: Patience {
+        grace_us: 3 * DAY_US,
+        retention_us: 7 * DAY_US,
+    },
+    disputes: DisputePolicy::Suspend,
 };
 /// Where every node is.
 pub const REGION: &str = "us-east";
@@ -230,6 +241,7 @@ pub fn new_order(id: OrderId, user_id: UserId, due_us: i64) -> NewOrder {
         },
         price_minor: 699,
         currency: "usd".to_owned(),
+        lenience: LENIENCE,
         due_us,
     }
 }
@@ -270,6 +282,9 @@ pub fn plan() -> Plan {
         databases: 1,
         backups: 1,
         allocations: 0,
+        grace_days: None,
+        retention_days: None,
+        disputes: None,
         stripe_price_id: Some("price_test_mc".to_owned()),
         prices: vec![price("price_test_mc")],
         is_active: true,

@@ -51,6 +51,10 @@ pub(super) fn text(catalog: &Catalog) -> String {
         out.unless("databases", plan.databases, 0);
         out.unless("backups", plan.backups, 0);
         out.unless("allocations", plan.allocations, 0);
+        out.own("grace_days", plan.grace_days);
+        out.own("retention_days", plan.retention_days);
+        let disputes = plan.disputes.map(|policy| Value::from(policy.as_str()));
+        out.own("disputes", disputes);
         out.unless("is_active", plan.is_active, true);
         out.prices(&plan.prices, currency.as_deref());
     }
@@ -76,9 +80,7 @@ pub(super) fn text(catalog: &Catalog) -> String {
         out.text_unless_empty("fqdn", &node.fqdn);
         out.value("max_ram_gb", node.max_ram_gb);
         out.value("max_disk_gb", node.max_disk_gb);
-        if let Some(max_vcores) = node.max_vcores {
-            out.value("max_vcores", max_vcores);
-        }
+        out.own("max_vcores", node.max_vcores);
         out.unless("reserved_headroom_gb", node.reserved_headroom_gb, 0);
         out.unless("enabled", node.enabled, true);
         out.unless("maintenance", node.maintenance, false);
@@ -111,6 +113,12 @@ impl Text {
 
     fn unless<T: Display + PartialEq>(&mut self, name: &str, value: T, default: T) {
         if value != default {
+            self.value(name, value);
+        }
+    }
+
+    fn own(&mut self, name: &str, value: Option<impl Display>) {
+        if let Some(value) = value {
             self.value(name, value);
         }
     }

@@ -8,6 +8,7 @@ use super::{Catalog, Fault, section::Section};
 use crate::domain::{
     Violation,
     catalog::{Addon, Game, ItemType, Money, Plan, Price, PricePath, Term, is_currency, monthly},
+    dispute::DisputePolicy,
     error::Violations,
     node::NewNode,
 };
@@ -142,6 +143,9 @@ fn plan(
         databases: section.number("databases").unwrap_or_default(),
         backups: section.number("backups").unwrap_or_default(),
         allocations: section.number("allocations").unwrap_or_default(),
+        grace_days: section.number("grace_days"),
+        retention_days: section.number("retention_days"),
+        disputes: disputes(&mut section),
         stripe_price_id: monthly(&prices).map(str::to_owned),
         prices,
         is_active: section.flag("is_active").unwrap_or(true),
@@ -154,6 +158,16 @@ fn plan(
     plan.check(&mut violations, section.key(), PricePath::Term);
     catalog.plans.push(plan);
     finish(section, violations)
+}
+
+/// None is as the shop says.
+fn disputes(section: &mut Section) -> Option<DisputePolicy> {
+    let word = section.text("disputes")?;
+    let policy = DisputePolicy::parse(&word);
+    if policy.is_none() {
+        section.fault("disputes", "must be suspend or ignore");
+    }
+    policy
 }
 
 fn addon(

@@ -58,7 +58,8 @@ fn take_first<T: Copy>(script: &mut Vec<T>, otherwise: T) -> T {
 }
 
 impl World {
-    pub(super) fn new(facts: Facts, session: Session, plot: Scenario) -> Self {
+    pub(super) fn new(mut facts: Facts, session: Session, plot: Scenario) -> Self {
+        facts.order.lenience = plot.sold;
         let acts = plot.acts.iter().copied().collect();
         let server = facts.server.exists();
         let made = u32::from(server);
@@ -386,7 +387,8 @@ impl World {
         if let Some(subscription) = subscription {
             billing.subscription_id = Some("sub_1".to_owned());
             billing.subscription_status = Some(subscription.to_owned());
-            let (standing, patience) = (billing.standing(), timing().patience);
+            let standing = billing.standing();
+            let patience = self.facts.patience(timing().patience);
             let grounds = self.facts.grounds();
             let grounds = grounds.after_read(standing, patience, self.now_us);
             self.facts.billing.past_due_since_us = grounds.past_due_since_us;
@@ -596,6 +598,8 @@ impl World {
             (0, Some(_)) => self.facts.change = None,
             (1, _) | (_, Some(_)) => {
                 change.paid_us = Some(self.now_us);
+                let paid = self.plot.changed.or(self.facts.order.lenience);
+                self.facts.order.lenience = paid;
                 self.facts.server.respec_us = Some(self.now_us);
             }
             (_, None) => change.look_us = Some(self.now_us + IDLE_US),
@@ -614,7 +618,8 @@ impl World {
 
     fn delete(&mut self) -> Outcome {
         let since_us = self.facts.server.suspended_us;
-        let kept_us = since_us.map(|since_us| since_us + timing().patience.retention_us);
+        let retention_us = self.facts.patience(timing().patience).retention_us;
+        let kept_us = since_us.map(|since_us| since_us + retention_us);
         self.never(
             self.facts.server.ever_ran() && kept_us.is_none_or(|kept_us| self.now_us < kept_us),
             "deletes a used server before its time",

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::domain::{
+    dispute::DisputePolicy,
     entitlement::{Patience, Standing},
+    lenience::Lenience,
     order::{Changing, EndWish},
 };
 
@@ -45,6 +47,25 @@ const OBSERVED: [Option<&str>; 5] = [
 const HOLDS: [Option<i32>; 3] = [None, Some(NODE), Some(NODE + 1)];
 /// Looks since the create was sent at `MADE_US`, where one was.
 const LOOKS: [Option<i32>; 5] = [None, Some(0), Some(1), Some(2), Some(3)];
+
+/// As the shop is, less patient, and more. What was read was read by the shop's.
+const SOLD: [Option<Lenience>; 5] = [
+    None,
+    Some(sold(1, 2)),
+    Some(sold(5, 30)),
+    None,
+    Some(sold(5, 30)),
+];
+
+const fn sold(grace: i64, retention: i64) -> Lenience {
+    Lenience {
+        patience: Patience {
+            grace_us: grace * DAY_US,
+            retention_us: retention * DAY_US,
+        },
+        disputes: DisputePolicy::Suspend,
+    }
+}
 
 /// Around the moments at which something comes due.
 fn times() -> [i64; 7] {
@@ -92,7 +113,8 @@ fn for_all(mut check: impl FnMut(&Facts)) {
                 (Some(EndWish::Never), 0),
                 (None, 1),
             ];
-            for (bits, (wish, refunds)) in (0..32_u32).zip(wishes.into_iter().cycle()) {
+            let wishes = wishes.into_iter().cycle().zip(SOLD.into_iter().cycle());
+            for (bits, ((wish, refunds), sold)) in (0..32_u32).zip(wishes) {
                 facts.billing.wish = wish;
                 // Wanted, and paid.
                 let paid_us = (bits % 3 == 2).then_some(MADE_US);
@@ -102,6 +124,7 @@ fn for_all(mut check: impl FnMut(&Facts)) {
                     paid_us,
                 });
                 facts.billing.refunds_due = refunds;
+                facts.order.lenience = sold;
                 let bit = |place: u32| (bits >> place) & 1 == 1;
                 facts.billing.hints = i64::from(bit(0));
                 facts.billing.confirmed_at_us = bit(1).then_some(MADE_US);
@@ -326,7 +349,7 @@ fn kept_until_us(facts: &Facts) -> i64 {
     let stood_still = !used || facts.server.suspended_us.is_some();
     let since_us = facts.billing.suspend_since_us.filter(|_| stood_still);
     since_us.map_or(i64::MAX, |since_us| {
-        since_us + timing().patience.retention_us
+        since_us + facts.patience(timing().patience).retention_us
     })
 }
 

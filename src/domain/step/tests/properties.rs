@@ -8,7 +8,9 @@ use super::{
     scenario::{Act, Create, Install, Open, Scenario, Session},
     *,
 };
-use crate::domain::order::Status;
+use crate::domain::{
+    dispute::DisputePolicy, entitlement::Patience, lenience::Lenience, order::Status,
+};
 
 fn acts() -> impl Strategy<Value = Vec<(u8, Act, bool)>> {
     let act = select(vec![
@@ -50,6 +52,20 @@ fn creates() -> impl Strategy<Value = Vec<Create>> {
     vec(create, 0..5)
 }
 
+/// An order without a server is read every hour for as long as it would be kept: not too long for
+/// [`super::model`].
+fn lenience() -> impl Strategy<Value = Option<Lenience>> {
+    option::of(
+        (0..=10_i64, 0..=10_i64).prop_map(|(grace, retention)| Lenience {
+            patience: Patience {
+                grace_us: grace * DAY_US,
+                retention_us: retention * DAY_US,
+            },
+            disputes: DisputePolicy::Suspend,
+        }),
+    )
+}
+
 fn scenarios() -> impl Strategy<Value = Scenario> {
     let opens = select(vec![
         Open::Opened,
@@ -67,9 +83,10 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
             prop::bool::weighted(0.1),
             prop::bool::weighted(0.1),
         ),
+        (lenience(), lenience()),
     )
         .prop_map(
-            |((acts, opens, creates, installs), (troubles, crashes), rest)| {
+            |((acts, opens, creates, installs), (troubles, crashes), rest, (sold, changed))| {
                 let (unnamed_reads, refused_ends, mismatch, unresolved) = rest;
                 Scenario {
                     acts,
@@ -80,6 +97,8 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
                     crashes,
                     unnamed_reads,
                     refused_ends,
+                    sold,
+                    changed,
                     mismatch,
                     unresolved,
                 }

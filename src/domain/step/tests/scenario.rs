@@ -1,6 +1,8 @@
 //! What happens to an order in the world of these tests: what customers do, and how
 //! Stripe and the panel answer.
 
+use crate::domain::lenience::Lenience;
+
 /// What customers and operators do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
@@ -94,6 +96,10 @@ pub(super) struct Scenario {
     pub unnamed_reads: u8,
     /// Asks to end the session that Stripe refuses.
     pub refused_ends: u8,
+    /// How lenient the shop was when the order was made; none: nobody kept that.
+    pub sold: Option<Lenience>,
+    /// The same of a change of its plan.
+    pub changed: Option<Lenience>,
     /// What is paid is not what was ordered.
     pub mismatch: bool,
     /// The panel has another's account under the customer's address.
