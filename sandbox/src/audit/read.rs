@@ -17,7 +17,7 @@ use crate::{panel::RunningPanel, stripe::Controls};
 const ORDERS: &str = "SELECT id, user_id, status, server_state, node_id,
     pterodactyl_server_id, pterodactyl_server_identifier, stripe_sub_id, server_name, due_us,
     lease_owner, attempts, waiting_reason, error_reason, error_message, version,
-    CAST(spec AS text) AS spec,
+    CAST(spec AS text) AS spec, CAST(lenience AS text) AS lenience,
     (SELECT CAST(order_changes.spec AS text) FROM order_changes
         WHERE order_changes.order_id = orders.id) AS other_spec
     FROM orders ORDER BY id";

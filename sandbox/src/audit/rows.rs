@@ -24,6 +24,8 @@ pub(super) struct Order {
     pub error_message: String,
     pub version: i64,
     pub spec: String,
+    /// How lenient the shop is with it, as it was sold.
+    pub lenience: Option<String>,
     /// Of a change of its plan: what it may come to, or had before.
     pub other_spec: Option<String>,
 }

@@ -13,7 +13,7 @@ use crate::panel::ServerView;
 
 type ByExternalId<'a> = BTreeMap<&'a str, Vec<&'a ServerView>>;
 
-/// How long the example shop keeps a server that is not paid for.
+/// How long the example shop keeps a server that is not paid for, where nothing else was sold.
 const RETENTION_US: i64 = 7 * 24 * 3600 * 1_000_000;
 
 /// What was sold, as far as the panel shows it.
@@ -25,6 +25,17 @@ struct Spec {
     cpu_percent: i64,
     databases: i64,
     backups: i64,
+}
+
+/// How lenient the shop is with an order, as far as the end of its server shows it.
+#[derive(Deserialize)]
+struct Lenience {
+    patience: Patience,
+}
+
+#[derive(Deserialize)]
+struct Patience {
+    retention_us: i64,
 }
 
 pub(super) fn judge(picture: &Picture, rest: Rest, found: &mut Vec<Violation>) {
@@ -250,6 +261,13 @@ fn stands_still(picture: &Picture, case: &Case<'_>, rest: Rest, found: &mut Vec<
     }
 }
 
+/// How long the server of an order is kept.
+fn retention_us(case: &Case<'_>) -> i64 {
+    let sold = case.order.lenience.as_deref();
+    let sold = sold.and_then(|text| serde_json::from_str::<Lenience>(text).ok());
+    sold.map_or(RETENTION_US, |sold| sold.patience.retention_us)
+}
+
 /// I8: a server is for whom it was paid for; and what a customer used is not taken away.
 fn entitled(case: &Case<'_>, theirs: &[&ServerView], rest: Rest, found: &mut Vec<Violation>) {
     let mut add = |invariant, text: &str| {
@@ -261,7 +279,8 @@ fn entitled(case: &Case<'_>, theirs: &[&ServerView], rest: Rest, found: &mut Vec
     let stood_still = case.billing.suspend_since_us.max(case.server.suspended_us);
     let stood_still = stood_still.filter(|_| case.server.suspended_us.is_some());
     let kept = stood_still.zip(case.server.deleted_us);
-    let kept = kept.is_some_and(|(since_us, deleted_us)| since_us + RETENTION_US <= deleted_us)
+    let retention_us = retention_us(case);
+    let kept = kept.is_some_and(|(since_us, deleted_us)| since_us + retention_us <= deleted_us)
         || case.server.terminated_us.is_some();
     if case.server.deleted_us.is_some() && case.ever_ran() && !(kept && case.over()) {
         add(

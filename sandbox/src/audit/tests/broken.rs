@@ -12,6 +12,8 @@ use crate::{
     stripe::{CustomerView, PaymentStatus, RefundView, SessionStatus, SubscriptionStatus},
 };
 
+const DAY_US: i64 = 24 * 3600 * 1_000_000;
+
 /// Makes the order that runs one whose server is not made yet; looked at again then.
 fn not_made_yet(shop: &mut Shop, due_us: Option<i64>) {
     shop.lose_server();
@@ -517,6 +519,26 @@ fn a_server_runs_only_for_whom_it_was_paid() {
         let node = &mut store.nodes[0];
         (node.held_ram_gb, node.held_disk_gb, node.held_vcores) = (2, 11, 1);
     });
+    // What was sold counts: gone after a day, it was kept for as long as that, or not.
+    let gone_after_a_day = |shop: &mut Shop, sold: i64| {
+        ended(shop);
+        shop.running().1.suspend_since_us = Some(6);
+        shop.lose_server();
+        let (order, _, server) = shop.running();
+        order.server_state = "deleted".to_owned();
+        let lenience = serde_json::json!({"patience": {"retention_us": sold * DAY_US}});
+        order.lenience = Some(lenience.to_string());
+        (server.suspend_sent_us, server.suspended_us) = (Some(7), Some(7));
+        server.deleted_us = Some(7 + DAY_US);
+        shop.record(RUNNING, "server_state", "running", "deleted");
+        let store = &mut shop.picture.store;
+        store.ports[0] = port(100, None, "free");
+        store.holds.remove(0);
+        let node = &mut store.nodes[0];
+        (node.held_ram_gb, node.held_disk_gb, node.held_vcores) = (2, 11, 1);
+    };
+    assert_eq!(found(|shop| gone_after_a_day(shop, 1)), (vec![], vec![]));
+    always(I8, |shop| gone_after_a_day(shop, 2));
     let (running, _) = found(|shop| {
         shop.add_server(|server| server.external_id = Some(PENDING.to_string()));
     });

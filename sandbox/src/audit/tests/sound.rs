@@ -228,6 +228,7 @@ fn order(id: Uuid) -> Order {
         error_reason: String::new(),
         error_message: String::new(),
         version,
+        lenience: None,
         other_spec: None,
         spec: SPEC.to_owned(),
     }
