@@ -246,6 +246,11 @@ impl World {
         &self.config
     }
 
+    /// Changes what control planes are given that start from now on.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&mut Config)) {
+        change(&mut self.config);
+    }
+
     /// Starts a control plane on the same store: the first one at the address that the
     /// gateway knows, each further one as a replica on a free port.
     pub async fn start_core(&mut self, mode: boot::Mode) -> Result<(), Error> {

@@ -44,6 +44,7 @@ mod late_creates;
 mod layering;
 mod leases;
 mod ledger;
+mod lenience;
 mod limits;
 mod loops;
 mod lost_answers;
