@@ -27,6 +27,7 @@ pub mod eggs;
 pub mod entity;
 pub mod erasure;
 pub mod error;
+pub mod guards;
 pub mod holds;
 pub mod migrate;
 pub mod node_sightings;

@@ -10,6 +10,7 @@ pub mod dispute;
 pub mod egg;
 pub mod entitlement;
 pub mod error;
+pub mod guard;
 pub mod ids;
 pub mod lenience;
 pub mod listed;

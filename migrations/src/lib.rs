@@ -23,6 +23,7 @@ mod m20261129_000012_reinstalls;
 mod m20261129_000013_disputes;
 mod m20261129_000014_profiles;
 mod m20261129_000015_affiliates;
+mod m20261129_000016_guards;
 mod m20261129_000017_lenience;
 
 /// All steps, oldest first.
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000013_disputes::Step),
             Box::new(m20261129_000014_profiles::Step),
             Box::new(m20261129_000015_affiliates::Step),
+            Box::new(m20261129_000016_guards::Step),
             Box::new(m20261129_000017_lenience::Step),
         ]
     }

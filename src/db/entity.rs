@@ -12,6 +12,7 @@ pub mod disputes;
 pub mod eggs;
 pub mod external_accounts;
 pub mod games;
+pub mod guard_acts;
 pub mod holds;
 pub mod order_changes;
 pub mod order_events;

@@ -57,6 +57,7 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         reinstall_us: None,
         reinstall_sent_us: None,
         reinstall_over: None,
+        suspend_held_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())

@@ -2,11 +2,11 @@
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder,
+    QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
-use super::{Db, Error, entity::sweeps};
+use super::{Db, Error, Tx, entity::sweeps};
 
 /// Whether a sweep's turn was had.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub async fn take(
     now_us: i64,
 ) -> Result<Turn, Error> {
     match sweeps::Entity::find_by_id(name).one(db.read()).await? {
-        None => insert(db, name).await?,
+        None => insert(db.write(), name).await?,
         Some(row) => {
             let mine = row.lease_owner.as_deref() == Some(owner);
             if !mine && row.lease_until_us > now_us {
@@ -75,7 +75,7 @@ pub async fn take(
 }
 
 /// A sweep that never had a turn.
-async fn insert(db: &Db, name: &str) -> Result<(), Error> {
+async fn insert(connection: &impl ConnectionTrait, name: &str) -> Result<(), Error> {
     let fresh = sweeps::Model {
         name: name.to_owned(),
         cursor: String::new(),
@@ -92,7 +92,7 @@ async fn insert(db: &Db, name: &str) -> Result<(), Error> {
                 .do_nothing()
                 .to_owned(),
         )
-        .exec_without_returning(db.write())
+        .exec_without_returning(connection)
         .await?;
     Ok(())
 }
@@ -120,15 +120,54 @@ pub async fn list(connection: &impl ConnectionTrait) -> Result<Vec<Shown>, Error
         .order_by_asc(sweeps::Column::Name)
         .all(connection)
         .await?;
-    let shown = rows.into_iter().map(|row| Shown {
+    Ok(rows.into_iter().map(shown).collect())
+}
+
+fn shown(row: sweeps::Model) -> Shown {
+    Shown {
         name: row.name,
         last_run_us: row.last_run_us,
         duration_ms: row.duration_ms,
         finds: row.finds,
         guard: row.guard,
         cursor: row.cursor,
-    });
-    Ok(shown.collect())
+    }
+}
+
+/// Whether a sweep is held. Only a hint: under [`lock`] it is certain.
+pub async fn is_held(connection: &impl ConnectionTrait, name: &str) -> Result<bool, Error> {
+    let row = sweeps::Entity::find_by_id(name).one(connection).await?;
+    Ok(row.is_some_and(|row| !row.guard.is_empty()))
+}
+
+/// Locks a sweep that ever had a turn: whoever asks its guard, or releases it, does so one after
+/// the other. Taken behind orders, never before one.
+pub async fn lock(tx: &Tx, name: &str) -> Result<Option<Shown>, Error> {
+    let row = sweeps::Entity::find_by_id(name)
+        .lock_exclusive()
+        .one(&**tx)
+        .await?;
+    Ok(row.map(shown))
+}
+
+/// As [`lock`], and makes it where it never had one.
+pub(super) async fn lock_made(tx: &Tx, name: &str) -> Result<Shown, Error> {
+    if let Some(shown) = lock(tx, name).await? {
+        return Ok(shown);
+    }
+    insert(&**tx, name).await?;
+    let made = lock(tx, name).await?;
+    made.ok_or_else(|| Error::Corrupt(format!("sweep {name} vanished")))
+}
+
+/// Stores why a sweep is held; empty: it is not. Call it under [`lock`].
+pub(super) async fn set_guard(tx: &Tx, name: &str, guard: &str) -> Result<(), Error> {
+    sweeps::Entity::update_many()
+        .col_expr(sweeps::Column::Guard, Expr::value(guard))
+        .filter(sweeps::Column::Name.eq(name))
+        .exec(&**tx)
+        .await?;
+    Ok(())
 }
 
 /// How a run of a sweep ended.

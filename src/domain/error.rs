@@ -123,6 +123,8 @@ pub enum Kind {
     AffiliateCode,
     /// An event of Stripe.
     Event,
+    /// A sweep.
+    Sweep,
 }
 
 impl Kind {
@@ -139,6 +141,7 @@ impl Kind {
             Self::Profile => "PROFILE_NOT_FOUND",
             Self::Affiliate | Self::AffiliateCode => "AFFILIATE_NOT_FOUND",
             Self::Event => "EVENT_NOT_FOUND",
+            Self::Sweep => "SWEEP_NOT_FOUND",
         }
     }
 
@@ -154,6 +157,7 @@ impl Kind {
             Self::Profile | Self::Affiliate => "user_id",
             Self::AffiliateCode => "code",
             Self::Event => "event_id",
+            Self::Sweep => "sweep",
         }
     }
 }
@@ -172,6 +176,7 @@ impl std::fmt::Display for Kind {
             Self::Affiliate => "affiliate",
             Self::AffiliateCode => "affiliate with the code",
             Self::Event => "event",
+            Self::Sweep => "sweep",
         })
     }
 }

@@ -307,6 +307,8 @@ pub struct Server {
     pub suspend_sent_us: Option<i64>,
     /// When that was seen to be done.
     pub suspended_us: Option<i64>,
+    /// When the guard of a sweep last kept it from being suspended.
+    pub suspend_held_us: Option<i64>,
     /// When an operator suspended it, until an operator lets it go on.
     pub operator_suspended_us: Option<i64>,
     /// When an operator wanted it gone.
@@ -456,6 +458,13 @@ impl Facts {
             dispute: self.billing.disputed_since_us.is_some(),
             operator: self.server.operator_suspended_us.is_some(),
         }
+    }
+
+    /// Whether nothing but a dispute stops its server: no subscription says so, and nobody ordered
+    /// it.
+    pub fn disputed_alone(&self) -> bool {
+        let reasons = self.suspension_reasons();
+        reasons.dispute && !(reasons.billing || reasons.operator || self.billing.over())
     }
 
     /// The plan that the order will have once the difference is paid.

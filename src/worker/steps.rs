@@ -22,6 +22,7 @@ mod delete;
 mod disputes;
 mod ensure_owner;
 mod fresh;
+mod guarded;
 mod open_session;
 mod place;
 mod plan_end;

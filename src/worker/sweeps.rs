@@ -10,6 +10,7 @@ use super::{Settings, driver::chain, jittered, lasting, micros};
 use crate::{
     app::{App, Error},
     db::{self, sweeps::Turn},
+    domain::guard::CHARGES,
 };
 
 mod charges;
@@ -149,7 +150,7 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 10] {
         ("stripe_events", periods.stripe_events, |app, cursor| {
             Box::pin(stripe_events::run(app, cursor))
         }),
-        ("charges", periods.charges, |app, _| {
+        (CHARGES, periods.charges, |app, _| {
             Box::pin(charges::run(app))
         }),
         ("subscriptions", periods.subscriptions, |app, cursor| {

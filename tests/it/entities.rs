@@ -8,7 +8,9 @@ use spawnpoint::{
     db::{
         Db, Error, Tx, accounts,
         affiliates::{self, commissions, referrals},
-        allocations, catalog, disputes, eggs, entity, holds, order_changes, order_events, refunds,
+        allocations, catalog, disputes, eggs, entity,
+        guards::{self, Asked, Verdict},
+        holds, order_changes, order_events, refunds,
         stripe_events::{self, NewEvent, Source, State},
         sweeps,
     },
@@ -17,6 +19,7 @@ use spawnpoint::{
         affiliate::Terms,
         catalog::{Addon, ItemType, Money, Spec},
         egg::{Egg, Variable},
+        guard::{Act, CHARGES},
         plan_change::PlanChange,
         profile::{Account, Origin},
         refund::RefundReason,
@@ -77,6 +80,7 @@ macro_rules! for_every_entity {
             eggs,
             external_accounts,
             games,
+            guard_acts,
             holds,
             order_changes,
             order_events,
@@ -215,6 +219,13 @@ async fn fill(db: &Db) {
         );
         refer(&tx, order).await?;
         disputes::note(&tx, order, "du_1", "in_1", 1).await?;
+        let asked = Asked {
+            sweep: CHARGES,
+            act: Act::Suspend,
+            order,
+            told: false,
+        };
+        assert_eq!(guards::pass(&tx, asked, 1).await?, Verdict::Passed);
         order_changes::insert(&tx, order, &change()).await?;
         order_events::remark(&tx, order, "hello", &note(), 1).await
     })

@@ -133,6 +133,20 @@ pub async fn add_fact(tx: &Tx, id: OrderId, due_us: i64) -> Result<(), Error> {
     Ok(())
 }
 
+/// Has these orders looked at now, whatever they wait for.
+pub async fn wake(tx: &Tx, ids: &[OrderId], now_us: i64) -> Result<(), Error> {
+    orders::Entity::update_many()
+        .col_expr(
+            orders::Column::FactsSeq,
+            Expr::col(orders::Column::FactsSeq).add(1),
+        )
+        .col_expr(orders::Column::DueUs, Expr::value(now_us))
+        .filter(orders::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
 /// Locks the order's row for a write that shows nowhere, if the claim still holds.
 pub async fn lock(tx: &Tx, claim: Claim) -> Result<(), Error> {
     let fence: Option<i64> = orders::Entity::find_by_id(claim.id.0)

@@ -1,12 +1,14 @@
 //! What the panel was told about a server's suspension, and what came of it.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
 };
+use uuid::Uuid;
 
 use super::change;
 use crate::{
-    db::{Error, Tx, entity::servers},
+    db::{Error, Tx, entity::servers, orders::leases},
     domain::OrderId,
 };
 
@@ -14,11 +16,44 @@ use crate::{
 pub async fn set_suspend_sent(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     servers::Entity::update_many()
         .col_expr(servers::Column::SuspendSentUs, Expr::value(now_us))
+        .col_expr(servers::Column::SuspendHeldUs, Expr::value(None::<i64>))
         .filter(servers::Column::OrderId.eq(id.0))
         .filter(servers::Column::SuspendSentUs.is_null())
         .exec(&**tx)
         .await?;
     Ok(())
+}
+
+/// Notes that a guard keeps it from being suspended.
+pub async fn set_held(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    let change = servers::ActiveModel {
+        suspend_held_us: Set(Some(now_us)),
+        ..change(id)
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Has up to `limit` servers that a guard kept from being suspended asked for again. Tells whose
+/// they are.
+pub async fn wake_held(tx: &Tx, limit: u64, now_us: i64) -> Result<Vec<OrderId>, Error> {
+    let held = servers::Entity::find()
+        .select_only()
+        .column(servers::Column::OrderId)
+        .filter(servers::Column::SuspendHeldUs.is_not_null())
+        .order_by_asc(servers::Column::OrderId)
+        .limit(limit);
+    let held: Vec<Uuid> = held.into_tuple().all(&**tx).await?;
+    let held: Vec<OrderId> = held.into_iter().map(OrderId).collect();
+    // Their orders' rows first, as everywhere.
+    leases::wake(tx, &held, now_us).await?;
+    let ids = held.iter().map(|id| id.0);
+    servers::Entity::update_many()
+        .col_expr(servers::Column::SuspendHeldUs, Expr::value(None::<i64>))
+        .filter(servers::Column::OrderId.is_in(ids))
+        .exec(&**tx)
+        .await?;
+    Ok(held)
 }
 
 /// Notes whether an operator wants it suspended; the first time stays.
@@ -41,6 +76,7 @@ pub async fn set_operator(tx: &Tx, id: OrderId, suspended: bool, now_us: i64) ->
 pub async fn set_suspended(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     let change = servers::ActiveModel {
         suspended_us: Set(Some(now_us)),
+        suspend_held_us: Set(None),
         reinstall_us: Set(None),
         reinstall_sent_us: Set(None),
         reinstall_over: Set(None),

@@ -17,6 +17,10 @@ pub const UNDELIVERED_ENDS_US: i64 = DAY_US;
 /// Where Stripe did not plan that end it is told again after this.
 const TOLD_AGAIN_US: i64 = 60 * MINUTE_US;
 
+/// What a guard keeps from being suspended looks again after this. Whoever releases the guard
+/// wakes it: this is for a process that died in between.
+const HELD_AGAIN_US: i64 = 15 * MINUTE_US;
+
 /// The next step. Every combination of facts has one.
 pub fn next_step(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     match step_now(facts, timing, now_us) {
@@ -140,7 +144,20 @@ fn ends_undelivered_us(facts: &Facts) -> Option<i64> {
 fn own_times(facts: &Facts, now_us: i64) -> impl Iterator<Item = i64> {
     let looks_us = changing(facts).and_then(|change| change.look_us);
     let looks_us = looks_us.filter(|look_us| *look_us > now_us);
-    refund_us(facts, now_us).into_iter().chain(looks_us)
+    refund_us(facts, now_us)
+        .into_iter()
+        .chain(looks_us)
+        .chain(held_until_us(facts, now_us))
+}
+
+/// Until when a disputed server runs on because the guard of a sweep holds. Meanwhile its order
+/// goes on like that of any server that runs.
+fn held_until_us(facts: &Facts, now_us: i64) -> Option<i64> {
+    let server = &facts.server;
+    let told = server.suspended_us.or(server.suspend_sent_us).is_some();
+    let held_us = server.suspend_held_us.filter(|_| !told && usable(facts));
+    let until_us = held_us.filter(|_| facts.disputed_alone())? + HELD_AGAIN_US;
+    (until_us > now_us).then_some(until_us)
 }
 
 /// A change of plan that Stripe has a say in: not paid, and its subscription lives.
@@ -295,7 +312,8 @@ fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
         }
         Entitlement::Ended => Some(Step::CancelSubscription),
         Entitlement::Suspended(_) if usable => {
-            server.suspended_us.is_none().then_some(Step::Suspend)
+            let runs_on = held_until_us(facts, now_us).is_some();
+            (server.suspended_us.is_none() && !runs_on).then_some(Step::Suspend)
         }
         // Not made for somebody who does not pay for it, or whose bank takes the money back;
         // nothing else would look again.

@@ -11,6 +11,7 @@ use crate::domain::{
     },
 };
 
+mod held;
 mod lenience;
 mod model;
 mod product;

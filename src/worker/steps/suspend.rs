@@ -4,7 +4,7 @@
 //! its node refuses shows for a moment and leaves "normal" behind; and a second call for one
 //! that is suspended tells the node nothing.
 
-use super::{disputes, fresh};
+use super::{disputes, fresh, guarded};
 use crate::{
     app::Error,
     db::{orders, servers::suspension},
@@ -16,10 +16,12 @@ use crate::{
 };
 
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
-    let id = work.id();
     let Some(panel_id) = facts.server.panel_id else {
         return Ok(Outcome::Again);
     };
+    if guarded::holds(work, facts).await? {
+        return Ok(Outcome::Again);
+    }
     let over = facts.billing.over();
     let server = match fresh::look(work, Step::Suspend, panel_id, over).await? {
         Ok(server) => server,
@@ -40,9 +42,9 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     {
         return Ok(work.slowed(instead));
     }
-    let reasons = facts.suspension_reasons();
-    let dispute_alone = reasons.dispute && !(over || reasons.billing || reasons.operator);
-    if dispute_alone && let Err(instead) = disputes::still_open(work, facts).await? {
+    if facts.disputed_alone()
+        && let Err(instead) = disputes::still_open(work, facts).await?
+    {
         return Ok(work.slowed(instead));
     }
     let panel = &work.app.panel;
@@ -53,10 +55,9 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             return Ok(work.slowed(work.panel_failed(&error)));
         }
     }
-    work.store(Step::Suspend, |tx, now_us| async move {
-        Ok(suspension::set_suspend_sent(&tx, id, now_us).await?)
-    })
-    .await?;
+    if !guarded::send(work, facts).await? {
+        return Ok(Outcome::Again);
+    }
     // After the lease's end somebody else may have let it go on meanwhile.
     if !work.outlasts_a_call() {
         return Ok(work.later(WaitingReason::PanelUnavailable));
