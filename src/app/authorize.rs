@@ -146,6 +146,7 @@ pub const RULES: &[Rule] = &[
     rule("ProvisioningService/ExplainPlacement", STAFF, false),
     rule("ProvisioningService/GetExternalAccount", STAFF, false),
     rule("ProvisioningService/ListSweeps", STAFF, false),
+    rule("ProvisioningService/ReleaseGuard", OPERATOR, false),
 ];
 
 impl Caller {

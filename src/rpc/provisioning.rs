@@ -155,6 +155,18 @@ impl ProvisioningService for ProvisioningRpc {
         .await
     }
 
+    async fn release_guard(
+        &self,
+        request: Request<proto::ReleaseGuardRequest>,
+    ) -> Result<Response<proto::ReleaseGuardResponse>, Status> {
+        answer(
+            "ProvisioningService/ReleaseGuard",
+            request,
+            |caller, message| release_guard(&self.app, caller, message),
+        )
+        .await
+    }
+
     async fn list_nodes(
         &self,
         request: Request<proto::ListNodesRequest>,
@@ -246,6 +258,23 @@ impl ProvisioningService for ProvisioningRpc {
         )
         .await
     }
+}
+
+const SWEEP_CHARS: usize = 64;
+
+async fn release_guard(
+    app: &Arc<App>,
+    caller: Caller,
+    message: proto::ReleaseGuardRequest,
+) -> Result<proto::ReleaseGuardResponse, Error> {
+    let mut violations = Violations::default();
+    validate::text(&mut violations, "sweep", &message.sweep, 1, SWEEP_CHARS);
+    let request_id = validate::optional_uuid(&mut violations, "request_id", &message.request_id);
+    violations.finish()?;
+    let sweep = sweeps::release_guard(app, &caller, &message.sweep, request_id).await?;
+    Ok(proto::ReleaseGuardResponse {
+        sweep: Some(sweep_to(sweep)),
+    })
 }
 
 const ALLOCATION_STATES: [&str; 5] = ["free", "held", "assigned", "foreign", "gone"];

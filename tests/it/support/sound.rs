@@ -386,6 +386,11 @@ impl Sound {
             "GetServer" => proto::GetServerRequest { order_id }.encode_to_vec(),
             "RevealServerSecrets" => proto::RevealServerSecretsRequest { order_id }.encode_to_vec(),
             "ListNodes" | "ListSweeps" => Vec::new(),
+            "ReleaseGuard" => proto::ReleaseGuardRequest {
+                sweep: "charges".to_owned(),
+                request_id,
+            }
+            .encode_to_vec(),
             "GetNode" => proto::GetNodeRequest { node_id }.encode_to_vec(),
             "CreateNode" => proto::CreateNodeRequest {
                 node: Some(self.node()),
