@@ -16,6 +16,9 @@ use crate::{
 /// Waiting for these, an order is done for now: only a customer or an operator moves it on.
 const LASTING: [&str; 4] = ["", "AWAITING_PAYMENT", "NO_CAPACITY", "NO_PORTS"];
 
+/// The sweep that finds disputes.
+const DISPUTES_COME_BY: &str = "charges";
+
 /// All that the audit judges.
 #[derive(Clone, Debug)]
 pub struct Picture {
@@ -123,6 +126,17 @@ impl Case<'_> {
             || self.billing.suspend_since_us.is_some()
             || self.billing.disputed_since_us.is_some()
             || self.server.operator_suspended_us.is_some()
+    }
+
+    /// A dispute alone is to stop it, and it runs on because a guard says so.
+    pub(super) fn held(&self, picture: &Picture) -> bool {
+        let otherwise = self.over()
+            || self.billing.suspend_since_us.is_some()
+            || self.server.operator_suspended_us.is_some();
+        let mut guarded = picture.store.guarded.iter();
+        self.server.suspend_held_us.is_some()
+            && !otherwise
+            && guarded.any(|sweep| sweep.name == DISPUTES_COME_BY)
     }
 
     /// A create was sent and nobody knows yet what came of it.

@@ -27,8 +27,8 @@ const BILLING: &str = "SELECT order_id, session_id, customer_id, subscription_id
     CAST(prices AS text) AS prices FROM billing";
 const SERVERS: &str = "SELECT order_id, attempt, node_id, create_sent_us, create_slot_until_us,
     pterodactyl_server_id, identifier, uuid, owner_id, egg_id, first_running_us,
-    observed_status, suspend_sent_us, suspended_us, operator_suspended_us,
-    terminated_us, deleted_us, respec_us, rename_us FROM servers";
+    observed_status, suspend_sent_us, suspended_us, suspend_held_us,
+    operator_suspended_us, terminated_us, deleted_us, respec_us, rename_us FROM servers";
 const HOLDS: &str = "SELECT order_id, node_id, ram_gb, disk_gb, vcores, why FROM holds";
 const NODES: &str = "SELECT id, pterodactyl_node_id, max_ram_gb, max_disk_gb, max_vcores,
     reserved_headroom_gb, held_ram_gb, held_disk_gb, held_vcores FROM ptero_nodes ORDER BY id";
@@ -49,6 +49,7 @@ const COMMISSIONS: &str = "SELECT order_id, invoice_id, user_id, amount_minor, c
     FROM affiliate_commissions";
 const REFUNDS: &str = "SELECT order_id, session_id, done_us, amount_minor,
     CAST(refund_ids AS text) AS refund_ids FROM refunds";
+const GUARDED: &str = "SELECT name FROM sweeps WHERE guard <> ''";
 const REQUEST_KEYS: &str = "SELECT method, request_id, resource_id FROM request_keys";
 
 /// A second look at a store that somebody else writes.
@@ -136,6 +137,7 @@ impl Auditor {
             affiliates: rows(&tx, AFFILIATES).await?,
             referrals: rows(&tx, REFERRALS).await?,
             commissions: rows(&tx, COMMISSIONS).await?,
+            guarded: rows(&tx, GUARDED).await?,
         };
         tx.commit().await?;
         Ok(store)

@@ -108,6 +108,7 @@ pub(super) struct Server {
     pub observed_status: Option<String>,
     pub suspend_sent_us: Option<i64>,
     pub suspended_us: Option<i64>,
+    pub suspend_held_us: Option<i64>,
     pub operator_suspended_us: Option<i64>,
     pub terminated_us: Option<i64>,
     pub deleted_us: Option<i64>,
@@ -198,6 +199,12 @@ pub(super) struct RequestKey {
     pub resource_id: String,
 }
 
+/// A sweep that its guard holds.
+#[derive(Clone, Debug, FromQueryResult)]
+pub(super) struct Guarded {
+    pub name: String,
+}
+
 /// All of it, of one moment.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Store {
@@ -216,4 +223,5 @@ pub(super) struct Store {
     pub affiliates: Vec<Affiliate>,
     pub referrals: Vec<Referral>,
     pub commissions: Vec<Commission>,
+    pub guarded: Vec<Guarded>,
 }

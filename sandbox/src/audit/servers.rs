@@ -252,6 +252,7 @@ fn stands_still(picture: &Picture, case: &Case<'_>, rest: Rest, found: &mut Vec<
         return;
     }
     match (case.must_stand_still(), server.suspended) {
+        (true, false) if case.held(picture) => {}
         (true, false) => add("its server runs on, and is not paid for"),
         (false, true) => add("its server stands still, and is paid for"),
         _ => {}

@@ -8,7 +8,7 @@ use super::{
     sound::{CANCELED, PENDING, RUNNING, Shop, USER, port, session},
 };
 use crate::{
-    audit::rows::{Affiliate, Commission, Referral, Refund},
+    audit::rows::{Affiliate, Commission, Guarded, Referral, Refund},
     stripe::{CustomerView, PaymentStatus, RefundView, SessionStatus, SubscriptionStatus},
 };
 
@@ -505,6 +505,21 @@ fn a_server_runs_only_for_whom_it_was_paid() {
     });
     at_rest(I8, suspended);
     at_rest(I8, |shop| shop.running().1.suspend_since_us = Some(6));
+    let held = |shop: &mut Shop| {
+        shop.running().1.disputed_since_us = Some(6);
+        shop.running().2.suspend_held_us = Some(7);
+    };
+    let guarded = |shop: &mut Shop| {
+        held(shop);
+        let name = "charges".to_owned();
+        shop.picture.store.guarded.push(Guarded { name });
+    };
+    assert_eq!(found(guarded), (vec![], vec![]), "a guard says so");
+    at_rest(I8, held);
+    at_rest(I8, |shop| {
+        guarded(shop);
+        shop.running().1.suspend_since_us = Some(6);
+    });
     at_rest(I8, |shop| shop.running().2.operator_suspended_us = Some(6));
     always(I8, |shop| {
         ended(shop);

@@ -116,6 +116,7 @@ pub(super) fn shop() -> Shop {
         affiliates: Vec::new(),
         referrals: Vec::new(),
         commissions: Vec::new(),
+        guarded: Vec::new(),
         events: Vec::new(),
     };
     history(&mut store.events);
