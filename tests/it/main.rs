@@ -33,6 +33,7 @@ mod failing_nodes;
 mod feed;
 mod foreign_events;
 mod frames;
+mod guard;
 mod harness;
 mod hostile;
 mod hostile_panel;
