@@ -8,7 +8,7 @@ step!(
         "CREATE TABLE guard_acts (
             order_id {uuid} NOT NULL REFERENCES orders (id),
             act text NOT NULL CHECK (act IN ('suspend', 'delete')),
-            sweep text NOT NULL,
+            sweep text,
             done_us bigint NOT NULL,
             PRIMARY KEY (order_id, act)
         )",

@@ -14,7 +14,11 @@ use crate::{
         servers::suspension,
         sweeps::{self, Shown},
     },
-    domain::{self, error::Kind, guard::CHARGES},
+    domain::{
+        self,
+        error::Kind,
+        guard::{Act, CHARGES},
+    },
 };
 
 /// Orders that are woken in one transaction: so many rows are locked at a time.
@@ -64,14 +68,16 @@ pub async fn release_guard(
     Ok(shown)
 }
 
-/// Wakes what waits for a guard that holds no more. Not in the transaction that releases it: who
+/// Wakes what waits for a guard that holds no more, and lets it pass. Not in the transaction that releases it: who
 /// asks a guard has an order locked, and the sweep behind it. Should this process die in between,
 /// they look again by themselves, and a repeat of the call wakes them.
 async fn wake(app: &App) -> Result<(), Error> {
     loop {
         let woken = app.db.tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
-            Ok::<_, Error>(suspension::wake_held(&tx, WOKEN_AT_ONCE, now_us).await?)
+            let held = suspension::wake_held(&tx, WOKEN_AT_ONCE, now_us).await?;
+            guards::let_go(&tx, Act::Suspend, &held, now_us).await?;
+            Ok::<_, Error>(held)
         });
         let woken = woken.await?;
         for id in &woken {

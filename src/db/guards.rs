@@ -7,7 +7,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, PaginatorTrait,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QueryOrder, QuerySelect, sea_query::OnConflict,
 };
 
 use super::{
@@ -76,7 +76,7 @@ pub async fn pass(tx: &Tx, asked: Asked, now_us: i64) -> Result<Verdict, Error> 
     let row = guard_acts::Model {
         order_id: order.0,
         act: act.to_string(),
-        sweep: sweep.to_owned(),
+        sweep: Some(sweep.to_owned()),
         done_us: now_us,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
@@ -121,6 +121,31 @@ async fn live(connection: &impl ConnectionTrait) -> Result<u64, Error> {
 pub async fn holds(tx: &Tx, sweep: &str) -> Result<bool, Error> {
     let shown = sweeps::lock(tx, sweep).await?;
     Ok(shown.is_some_and(|shown| !shown.guard.is_empty()))
+}
+
+/// Lets acts pass that waited when an operator released their sweep, within the hour and without
+/// counting them: whoever looked at them need not release it once for every few. Call it under
+/// their orders' locks.
+pub async fn let_go(tx: &Tx, act: Act, orders: &[OrderId], now_us: i64) -> Result<(), Error> {
+    if orders.is_empty() {
+        return Ok(());
+    }
+    let rows = orders.iter().map(|order| {
+        guard_acts::Model {
+            order_id: order.0,
+            act: act.to_string(),
+            sweep: None,
+            done_us: now_us,
+        }
+        .into_active_model()
+        .reset_all()
+    });
+    let known = [guard_acts::Column::OrderId, guard_acts::Column::Act];
+    guard_acts::Entity::insert_many(rows)
+        .on_conflict(OnConflict::columns(known).do_nothing().to_owned())
+        .exec_without_returning(&**tx)
+        .await?;
+    Ok(())
 }
 
 /// Ends a sweep's being held, and forgets what it had done: a new hour begins. Call it under the

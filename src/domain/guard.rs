@@ -7,7 +7,8 @@
 //! each delete follows a read of its subscription, and none counts.
 //!
 //! A guard stops: once that many are reached it is held, also when the hour has passed, until an
-//! operator releases it. What it lets pass by itself an hour later would only be slower.
+//! operator releases it. What it lets pass by itself an hour later would only be slower. What
+//! waits by then has been looked at: it passes, and the count begins anew without it.
 
 use super::{MINUTE_US, order::visible::rfc3339, words::words};
 

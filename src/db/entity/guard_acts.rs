@@ -2,7 +2,8 @@
 
 use sea_orm::entity::prelude::*;
 
-/// What a sweep had done to a server within the last hour.
+/// What a sweep had done to a server within the last hour; without one, what an operator let go
+/// on, which counts for none.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "guard_acts")]
 #[allow(
@@ -15,7 +16,7 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false, column_type = "Text")]
     pub act: String,
     #[sea_orm(column_type = "Text")]
-    pub sweep: String,
+    pub sweep: Option<String>,
     pub done_us: i64,
 }
 
