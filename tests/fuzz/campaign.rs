@@ -35,7 +35,7 @@ type Counts = BTreeMap<&'static str, u64>;
 impl Campaign {
     /// Runs all of it; a panic of the reader saves the input and fails the test.
     pub fn run(&self) {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+        let root = tests::root().join("fuzz");
         let seeds = files(&root.join("seeds").join(self.target));
         assert!(!seeds.is_empty(), "{} has no seeds", self.target);
         let words = dictionary(&root.join(format!("dictionaries/{}.dict", self.target)));

@@ -1,6 +1,8 @@
 //! The house's own rules, checked on its sources; and that the check can fail.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs};
+
+use tests::root;
 
 use crate::support::{
     layers::{findings, undocumented},
@@ -18,10 +20,6 @@ const FOLDERS: [&str; 8] = [
     "tests",
     "fuzz/src",
 ];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
 
 fn breaches(path: &str, text: &str) -> Vec<String> {
     findings(&Tree(BTreeMap::from([(path.to_owned(), text.to_owned())])))
@@ -56,14 +54,8 @@ fn the_gateway_and_the_core_depend_on_nothing_they_must_not_know() {
     ] {
         let text = fs::read_to_string(root().join(manifest)).expect("a readable manifest");
         let parsed: toml::Table = text.parse().expect("a valid manifest");
-        // The core's tests may start the stand-ins; what ships may not.
-        let tables = if manifest == "Cargo.toml" {
-            &["dependencies", "build-dependencies"][..]
-        } else {
-            &["dependencies", "build-dependencies", "dev-dependencies"]
-        };
-        for table in tables {
-            let Some(dependencies) = parsed.get(*table).and_then(toml::Value::as_table) else {
+        for table in ["dependencies", "build-dependencies", "dev-dependencies"] {
+            let Some(dependencies) = parsed.get(table).and_then(toml::Value::as_table) else {
                 continue;
             };
             for name in banned {

@@ -4,7 +4,7 @@
 
 mod named;
 
-use std::{collections::BTreeMap, path::Path, sync::OnceLock};
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use crate::support::source::Tree;
 use named::{Proof, Proofs};
@@ -89,7 +89,7 @@ const CATALOGUE: [(&str, u32); 5] = [("P", 30), ("W", 18), ("D", 9), ("G", 12), 
 fn ours() -> &'static Proofs {
     static READ: OnceLock<Proofs> = OnceLock::new();
     READ.get_or_init(|| {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = tests::root();
         let folders = FOLDERS.into_iter();
         let folders: Vec<&str> = folders.filter(|name| root.join(name).is_dir()).collect();
         Proofs::read(&Tree::read(root, &folders))

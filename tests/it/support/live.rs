@@ -66,7 +66,7 @@ impl Live {
 
     /// As [`Live::open_with`], but without waiting until it sells.
     pub async fn open_unready(engine: Engine, change: impl FnOnce(&mut Options)) -> Self {
-        Self::open_on(TestDb::empty(engine).await, change).await
+        Self::open_on(TestDb::new(engine).await, change).await
     }
 
     /// As [`Live::open_unready`], on this database.

@@ -38,22 +38,13 @@ pub enum Binary {
 }
 
 impl Binary {
-    /// Built by the same `cargo test`.
+    /// Built from what the sources are now.
     pub fn path(self) -> PathBuf {
-        let core = Path::new(env!("CARGO_BIN_EXE_spawnpoint"));
-        match self {
-            Self::Core => core.to_owned(),
-            Self::Gateway => {
-                let path = core.with_file_name("spawnpoint-gateway");
-                assert!(
-                    path.is_file(),
-                    "{} is not there: run the suite with `cargo test --workspace`, or first \
-                     `cargo build -p gateway`",
-                    path.display()
-                );
-                path
-            }
-        }
+        let name = match self {
+            Self::Core => "spawnpoint",
+            Self::Gateway => "spawnpoint-gateway",
+        };
+        tests::program(name).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 }
 
