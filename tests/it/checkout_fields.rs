@@ -120,6 +120,7 @@ fn fields(status: &Status) -> Vec<String> {
     fields
 }
 
+/// Finding 48: the customer was sent back to whatever address the request named.
 async fn addresses_beyond_the_shop_are_refused(engine: Engine) {
     let live = Live::open(engine).await;
     for text in [

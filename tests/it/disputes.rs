@@ -234,6 +234,7 @@ async fn news_of_a_dispute_in_any_order_come_to_the_same(engine: Engine) {
     live.close().await;
 }
 
+/// Finding 13: an event counted as seen before anything came of it, and its retry was lost.
 async fn whose_it_is_is_asked_until_stripe_answers(engine: Engine) {
     let live = open(engine, &[]).await;
     let order = running(&live).await;

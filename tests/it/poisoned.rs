@@ -112,6 +112,7 @@ async fn wait_until_parked(live: &Live, order: &proto::Order) -> proto::Order {
 
 /// P-24: a step that panics for one order only. It is caught, tried ten times with growing
 /// waits, then parked with all it holds; when the bug is gone it goes on.
+/// Finding 15: a job that had ended was never queued again, whoever asked for it.
 /// Finding 23: what failed stayed in provisioning for ever, all the more when it was called
 /// by hand.
 async fn an_order_whose_step_panics_is_parked_after_ten_tries(engine: Engine) {

@@ -73,6 +73,8 @@ async fn a_page_is_the_customers_own_and_changes_no_plan(engine: Engine) {
     live.close().await;
 }
 
+/// Findings 39 and 48: any e-mail address opened another customer's portal, and the way back from
+/// it led wherever the request said.
 async fn a_page_is_refused_where_there_is_none_to_make(engine: Engine) {
     let live = Live::open(engine).await;
     let user = Uuid::new_v4();

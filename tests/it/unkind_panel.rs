@@ -184,6 +184,7 @@ async fn an_install_that_its_daemon_forgot_counts_as_it_is(engine: Engine) {
     live.close().await;
 }
 
+/// Finding 16: a page view reset an order that the panel's list lacked, and it was made again.
 /// Design section 6: whatever the panel's lists leave out, nothing is made, deleted or given
 /// back for it, and the shop sells on once they are whole.
 async fn empty_and_short_lists_are_no_reason_to_act(engine: Engine) {

@@ -175,6 +175,7 @@ async fn forged_requests_get_the_same_400_and_never_reach_the_core() {
     );
 }
 
+/// Finding 2: the signature was checked by a call that never worked there, and every event refused.
 #[tokio::test]
 async fn right_signatures_are_handed_on_byte_for_byte() {
     let core = FakeCore::start().await;

@@ -116,6 +116,8 @@ async fn amounts_of_two_currencies_are_not_added_up(engine: Engine) {
     assert_eq!(amounts, [1000, 69], "both are shown");
 }
 
+/// Finding 36: affiliates wrote their own credits. Here those are the sum of rows that no call
+/// writes.
 /// Each in a transaction of its own; and taken back as one, or one by one.
 async fn sums_follow_many_orders_at_once(engine: Engine) {
     const ORDERS: usize = 6;
