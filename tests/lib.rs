@@ -46,6 +46,15 @@ fn build() -> io::Result<PathBuf> {
     if let Some(file) = env::var_os(CONFIG) {
         command.arg("--config").arg(file);
     }
+    // What cargo tells a test of its package is news to build scripts that look at it, and
+    // everything above those would be built again, here and by whoever builds next.
+    let told = env::vars_os().map(|(name, _)| name).filter(|name| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") || name == "OUT_DIR"
+    });
+    for name in told {
+        command.env_remove(name);
+    }
     let output = command
         .args(["build", "--locked", "--quiet"])
         .current_dir(root())
