@@ -239,7 +239,7 @@ async fn nobody_waits_for_a_poisoned_order(engine: Engine) {
 /// and one without. That is the bar of the long mode; the suite's few orders take a moment,
 /// of which a busy machine takes its part, and tell only whether the others wait.
 async fn poisoned_orders_do_not_slow_the_others(engine: Engine) {
-    let least = if effort::long() { 0.95 } else { 0.5 };
+    let least = if effort::long() { 0.95 } else { 0.25 };
     let runs = |usual, most| usize::try_from(effort::runs(usual, most)).unwrap();
     let (pairs, orders) = (runs(4, 12), runs(6, 25));
     let poison = Arc::new(Poison::default());
