@@ -4,6 +4,7 @@
 use std::{
     collections::HashMap,
     future::pending,
+    panic::resume_unwind,
     sync::{Mutex, MutexGuard},
 };
 
@@ -151,7 +152,8 @@ impl Probe for Hand {
         match self.strike(moment) {
             None => Ok(()),
             Some(Effect::Fails) => Err(Struck),
-            Some(Effect::Panics) => panic!("struck at {moment:?}"),
+            // Without a word from the process's hook, whose backtrace takes longer than the step.
+            Some(Effect::Panics) => resume_unwind(Box::new(format!("struck at {moment:?}"))),
             // Who waits for a process that died waits as long.
             Some(Effect::Hangs | Effect::Dies) => pending().await,
         }
