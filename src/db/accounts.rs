@@ -36,15 +36,15 @@ pub async fn insert(tx: &Tx, new: &Account) -> Result<Account, Error> {
         origin: new.origin.as_str().to_owned(),
         last_synced_at: timestamp(new.synced_us),
     };
-    let conflict = OnConflict::column(external_accounts::Column::UserId)
-        .update_column(external_accounts::Column::UserId)
-        .to_owned();
+    // Of whichever key: where two orders of a user store the same account at once, PostgreSQL
+    // may notice the panel's id before the user's.
     external_accounts::Entity::insert(row.into_active_model().reset_all())
-        .on_conflict(conflict)
+        .on_conflict(OnConflict::new().do_nothing().to_owned())
+        .try_insert()
         .exec_without_returning(&**tx)
         .await?;
     let stored = find(&**tx, new.user_id).await?;
-    stored.ok_or_else(|| Error::Corrupt("an account vanished as it was stored".to_owned()))
+    stored.ok_or_else(|| Error::Conflict("external_accounts.pterodactyl_user_id".to_owned()))
 }
 
 /// Notes that the account was compared with the panel.

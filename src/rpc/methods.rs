@@ -26,6 +26,7 @@ const REFLECTION: [&str; 2] = [
 ];
 
 static METHODS: LazyLock<HashMap<String, Method>> = LazyLock::new(read);
+static SERVICES: LazyLock<Vec<String>> = LazyLock::new(name_services);
 static UNKNOWN: LazyLock<Method> = LazyLock::new(|| Method {
     label: "unknown".to_owned(),
     streaming: false,
@@ -39,7 +40,11 @@ pub fn at(path: &str) -> &'static Method {
 }
 
 /// Full names of our services, for health.
-pub fn services() -> Vec<String> {
+pub fn services() -> &'static [String] {
+    &SERVICES
+}
+
+fn name_services() -> Vec<String> {
     let files = FileDescriptorSet::decode(proto::DESCRIPTORS).unwrap_or_default();
     let mut names = Vec::new();
     for file in &files.file {

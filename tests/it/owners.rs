@@ -1,22 +1,29 @@
 //! The panel account that a server belongs to: made once, adopted only when it is
 //! surely the customer's, never an administrator's.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use sandbox::panel::{Fault, FaultAction, Outage, UserSpec};
-use spawnpoint::rpc::proto;
+use spawnpoint::{
+    db::accounts,
+    domain::profile::{Account, Origin},
+    rpc::proto,
+};
+use tokio::sync::Barrier;
 use uuid::Uuid;
 
 use crate::support::{
-    db::Engine,
+    db::{Engine, TestDb},
     live::{Live, PATIENCE, cart},
+    shop::user,
     wait,
 };
 
 both_engines!(
     a_returning_customer_costs_one_call,
     two_orders_of_a_new_customer_make_one_account,
+    an_account_stored_twice_at_once_is_no_conflict,
     a_verified_address_is_adopted_and_a_neighbour_is_not,
     an_account_that_may_be_anothers_parks_the_order,
     customers_of_the_same_or_of_any_name_get_their_own_accounts,
@@ -108,6 +115,38 @@ async fn two_orders_of_a_new_customer_make_one_account(engine: Engine) {
         );
     }
     live.close().await;
+}
+
+/// Both orders of a new customer found the account and store it in the same moment: an account
+/// has two keys, and it depends on the moment which of them refuses first.
+async fn an_account_stored_twice_at_once_is_no_conflict(engine: Engine) {
+    let test = TestDb::new(engine).await;
+    let replicas = [test.replica().await, test.replica().await];
+    for panel_id in 1..=100 {
+        let user_id = test.db.tx(|tx| async move { user(&tx, 1).await }).await;
+        let account = Account {
+            user_id: user_id.unwrap(),
+            panel_id,
+            username: format!("user-{panel_id}"),
+            origin: Origin::Created,
+            synced_us: 1_500_000,
+        };
+        let barrier = Arc::new(Barrier::new(replicas.len()));
+        let stores = replicas.iter().map(|db| {
+            let (db, account, barrier) = (db.clone(), account.clone(), Arc::clone(&barrier));
+            tokio::spawn(async move {
+                barrier.wait().await;
+                db.tx(|tx| {
+                    let account = account.clone();
+                    async move { accounts::insert(&tx, &account).await }
+                })
+                .await
+            })
+        });
+        for stored in join_all(stores).await {
+            assert_eq!(stored.unwrap().unwrap(), account);
+        }
+    }
 }
 
 /// Finding 52: usernames came from names, so two customers named John collided and

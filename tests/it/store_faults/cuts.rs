@@ -20,6 +20,8 @@ use crate::support::{
 
 /// Cuts per flow in the suite; all of them in the long mode.
 const SAMPLE: usize = 9;
+/// Orders by which a flow is looked at before anything is cut, at most.
+const LOOKS: usize = 5;
 
 /// Where to cut a flow of `count` statements: everywhere, or well spread with both ends.
 pub fn places(count: usize) -> Vec<usize> {
@@ -56,7 +58,7 @@ impl Cutter {
     }
 
     async fn renew(&mut self) {
-        if self.cuts > 0 && self.cuts.is_multiple_of(ROOM) {
+        if self.cuts > 0 && self.cuts.is_multiple_of(ROOM - LOOKS) {
             // On the heap: within a flow's own state two shops are more than a thread's stack.
             let fresh = Box::pin(Bench::open()).await;
             let full = std::mem::replace(&mut self.bench, fresh);
