@@ -33,7 +33,10 @@ impl Health {
             ServingStatus::NotServing
         };
         // The empty name is the process as a whole.
-        for name in [String::new()].into_iter().chain(methods::services().iter().cloned()) {
+        for name in [String::new()]
+            .into_iter()
+            .chain(methods::services().iter().cloned())
+        {
             self.reporter.set_service_status(name, status).await;
         }
     }

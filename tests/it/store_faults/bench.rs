@@ -48,6 +48,13 @@ pub async fn proxy() -> Proxy {
     Proxy::start(([127, 0, 0, 1], port).into()).await.unwrap()
 }
 
+/// The catalog with nodes that only their ports fill up.
+pub fn roomy() -> String {
+    let room = "max_ram_gb = 64\nmax_disk_gb = 1000";
+    let more = "max_ram_gb = 4096\nmax_disk_gb = 9999";
+    catalog_with(&[(room, more)])
+}
+
 /// A purchase that the control plane does not know of.
 pub struct Paid {
     pub user: Uuid,
@@ -85,9 +92,7 @@ impl Bench {
         let mut live = Live::open_with(Engine::Postgres, |options| {
             options.database_url = through(&proxy, &options.database_url);
             options.install = Duration::from_millis(5);
-            let room = "max_ram_gb = 64\nmax_disk_gb = 1000";
-            let more = "max_ram_gb = 4096\nmax_disk_gb = 9999";
-            options.catalog = catalog_with(&[(room, more)]);
+            options.catalog = roomy();
         })
         .await;
         deliver_webhooks(&live, false);

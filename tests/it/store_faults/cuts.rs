@@ -239,11 +239,15 @@ fn each(statements: &[String]) -> Vec<(usize, Cut)> {
 async fn installed(bench: &Bench) -> super::bench::Paid {
     let paid = bench.paid().await;
     bench.record(&paid).await.unwrap();
-    bench.drive().await;
     let id = &paid.order.id;
-    wait::until("the panel has installed it", PATIENCE, || async {
+    wait::until_ok("the panel has installed it", PATIENCE, || async {
         let made = bench.live.world.panel.server(id);
-        made.is_some_and(|server| server.status.is_none())
+        if made.is_some_and(|server| server.status.is_none()) {
+            return Ok(());
+        }
+        // What was cut before may cost the worker a try of its own.
+        bench.drive().await;
+        Err(bench.live.order(id).await)
     })
     .await;
     paid

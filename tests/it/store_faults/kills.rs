@@ -14,6 +14,7 @@ use serde_json::json;
 use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
+use super::bench::roomy;
 use crate::support::{
     db::{Engine, TestDb, close},
     effort,
@@ -122,7 +123,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_process() {
 }
 
 async fn kill_one_shop(kills: u32, draw: &mut StdRng) {
-    let mut live = Live::open(Engine::Sqlite).await;
+    let mut live = Live::open_with(Engine::Sqlite, |options| options.catalog = roomy()).await;
     live.world.stop_cores().await;
     // Nobody else may have the file open: recovery is the next process's own.
     close(&live.store.db).await;
