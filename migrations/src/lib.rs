@@ -25,6 +25,7 @@ mod m20261129_000014_profiles;
 mod m20261129_000015_affiliates;
 mod m20261129_000016_guards;
 mod m20261129_000017_lenience;
+mod m20261129_000018_missing;
 
 /// All steps, oldest first.
 #[derive(Debug)]
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000015_affiliates::Step),
             Box::new(m20261129_000016_guards::Step),
             Box::new(m20261129_000017_lenience::Step),
+            Box::new(m20261129_000018_missing::Step),
         ]
     }
 }

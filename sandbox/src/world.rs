@@ -304,6 +304,7 @@ fn config(
         ("SWEEP_PENDING_SECONDS", "1".to_owned()),
         ("SWEEP_EVENTS_SECONDS", "10".to_owned()),
         ("SWEEP_SUBSCRIPTIONS_SECONDS", "60".to_owned()),
+        ("SWEEP_SERVERS_SECONDS", "60".to_owned()),
         ("SWEEP_CHARGES_SECONDS", "1".to_owned()),
         ("SWEEP_PORTS_SECONDS", "1".to_owned()),
         ("SWEEP_PROFILES_SECONDS", "1".to_owned()),

@@ -10,7 +10,7 @@ use crate::{
         billing, order_events,
         orders::{self, Filter, Progress},
         refunds,
-        servers::installs,
+        servers::{installs, missing},
     },
     domain::{
         self, Listed, OrderId,
@@ -119,6 +119,7 @@ pub async fn provision_order(
                 };
                 orders::set_progress(&tx, id, &progress).await?;
                 installs::reset_reinstalls(&tx, id).await?;
+                missing::clear(&tx, id).await?;
                 if facts.server.reinstall_sent_us.is_none() {
                     // What was wanted before it parked may cost what its customer did since.
                     installs::clear_reinstall(&tx, id).await?;

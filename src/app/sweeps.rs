@@ -17,7 +17,7 @@ use crate::{
     domain::{
         self,
         error::Kind,
-        guard::{Act, CHARGES},
+        guard::{Act, CHARGES, RELEASED, SERVERS},
     },
 };
 
@@ -56,8 +56,14 @@ pub async fn release_guard(
                 return Ok(shown);
             }
             guards::release(&tx, sweep).await?;
+            let mut cursor = shown.cursor;
+            if sweep == SERVERS {
+                RELEASED.clone_into(&mut cursor);
+                sweeps::set_cursor(&tx, sweep, &cursor).await?;
+            }
             Ok::<_, Error>(Shown {
                 guard: String::new(),
+                cursor,
                 ..shown
             })
         })

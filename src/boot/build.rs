@@ -135,6 +135,7 @@ pub(super) fn worker_settings(config: &Config) -> worker::Settings {
             charges: wanted.sweep_charges,
             subscriptions: wanted.sweep_subscriptions,
             commissions: wanted.sweep_commissions,
+            servers: wanted.sweep_servers,
             profiles: wanted.sweep_profiles,
             request_keys: wanted.sweep_requests,
             ..defaults.periods.clone()

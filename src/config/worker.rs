@@ -31,6 +31,8 @@ pub struct Worker {
     pub sweep_subscriptions: Duration,
     /// Between looks for what referred orders earn: a few calls of Stripe for each that has news.
     pub sweep_commissions: Duration,
+    /// Between searches for servers that are gone from the panel: one call for each thousand.
+    pub sweep_servers: Duration,
     /// Between refills of the ports that we know of.
     pub sweep_ports: Duration,
     /// Between looks for profiles that Stripe and the panel are to follow.
@@ -54,6 +56,7 @@ impl Default for Worker {
             sweep_charges: Duration::from_secs(30),
             sweep_subscriptions: Duration::from_secs(6 * 3600),
             sweep_commissions: Duration::from_secs(300),
+            sweep_servers: Duration::from_secs(300),
             sweep_ports: Duration::from_secs(30),
             sweep_profiles: Duration::from_secs(5),
             sweep_requests: Duration::from_secs(3600),
@@ -99,6 +102,11 @@ impl Worker {
                 reader,
                 "SWEEP_COMMISSIONS_SECONDS",
                 defaults.sweep_commissions,
+            ),
+            sweep_servers: reader.seconds(
+                "SWEEP_SERVERS_SECONDS",
+                defaults.sweep_servers,
+                0.05..=30.0 * DAY_S,
             ),
             sweep_ports: sweep(reader, "SWEEP_PORTS_SECONDS", defaults.sweep_ports),
             sweep_profiles: sweep(reader, "SWEEP_PROFILES_SECONDS", defaults.sweep_profiles),

@@ -123,6 +123,12 @@ pub async fn holds(tx: &Tx, sweep: &str) -> Result<bool, Error> {
     Ok(shown.is_some_and(|shown| !shown.guard.is_empty()))
 }
 
+/// Holds a sweep that found more than it may store.
+pub async fn hold(tx: &Tx, sweep: &str, why: &str) -> Result<(), Error> {
+    sweeps::lock_made(tx, sweep).await?;
+    sweeps::set_guard(tx, sweep, why).await
+}
+
 /// Lets acts pass that waited when an operator released their sweep, within the hour and without
 /// counting them: whoever looked at them need not release it once for every few. Call it under
 /// their orders' locks.

@@ -18,6 +18,7 @@ use super::{
 use crate::domain::OrderId;
 
 pub mod installs;
+pub mod missing;
 pub mod suspension;
 
 /// Stores the server part of a new order: nothing is known yet.
@@ -58,6 +59,7 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         reinstall_sent_us: None,
         reinstall_over: None,
         suspend_held_us: None,
+        missing_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())

@@ -170,6 +170,17 @@ pub(super) async fn set_guard(tx: &Tx, name: &str, guard: &str) -> Result<(), Er
     Ok(())
 }
 
+/// Has the next run go on there. A run that is under way may still store another place. Call it
+/// under [`lock`].
+pub async fn set_cursor(tx: &Tx, name: &str, cursor: &str) -> Result<(), Error> {
+    sweeps::Entity::update_many()
+        .col_expr(sweeps::Column::Cursor, Expr::value(cursor))
+        .filter(sweeps::Column::Name.eq(name))
+        .exec(&**tx)
+        .await?;
+    Ok(())
+}
+
 /// How a run of a sweep ended.
 #[derive(Clone, Debug)]
 pub struct Run {

@@ -15,6 +15,12 @@ use super::{MINUTE_US, order::visible::rfc3339, words::words};
 /// The sweep whose acts are guarded: it asks Stripe whose a disputed payment is.
 pub const CHARGES: &str = "charges";
 
+/// The sweep that looks for servers that are gone from the panel.
+pub const SERVERS: &str = "servers";
+
+/// Where that one goes on after a release: whatever is gone is stored, however much it is.
+pub const RELEASED: &str = "released";
+
 /// Acts count for so long.
 pub const WINDOW_US: i64 = 60 * MINUTE_US;
 
@@ -47,6 +53,34 @@ impl Act {
     pub fn most(self, live: u64) -> u64 {
         let (least, percent) = self.bounds();
         least.max(live.saturating_mul(percent) / 100)
+    }
+}
+
+/// How many of so many servers may be gone from the panel at once before it is the panel that has
+/// to be looked at: as many as may be suspended within an hour.
+pub fn most_missing(live: usize) -> usize {
+    let most = Act::Suspend.most(u64::try_from(live).unwrap_or(u64::MAX));
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
+/// More servers are gone from the panel than may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// How many may be.
+    pub most: usize,
+    /// Of how many that ought to be there.
+    pub live: usize,
+}
+
+impl Missing {
+    /// As operators read it.
+    pub fn text(&self, now_us: i64) -> String {
+        let Self { most, live } = *self;
+        let now = rfc3339(now_us);
+        format!(
+            "held since {now}: more than {most} of {live} servers are gone from the panel; \
+             ReleaseGuard has their orders parked as SERVER_MISSING"
+        )
     }
 }
 
@@ -111,6 +145,18 @@ mod tests {
         assert!(
             Act::Suspend.most(u64::MAX) > 5,
             "no shop is too large to count"
+        );
+    }
+
+    #[test]
+    fn as_many_may_be_missing_as_may_be_suspended() {
+        for (live, most) in [(0, 5), (100, 5), (139, 6), (10_000, 500)] {
+            assert_eq!(most_missing(live), most, "{live}");
+        }
+        assert_eq!(
+            Missing { most: 5, live: 9 }.text(0),
+            "held since 1970-01-01T00:00:00Z: more than 5 of 9 servers are gone from the panel; \
+             ReleaseGuard has their orders parked as SERVER_MISSING"
         );
     }
 

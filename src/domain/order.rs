@@ -309,6 +309,8 @@ pub struct Server {
     pub suspended_us: Option<i64>,
     /// When the guard of a sweep last kept it from being suspended.
     pub suspend_held_us: Option<i64>,
+    /// When a look at the whole panel did not find it.
+    pub missing_us: Option<i64>,
     /// When an operator suspended it, until an operator lets it go on.
     pub operator_suspended_us: Option<i64>,
     /// When an operator wanted it gone.

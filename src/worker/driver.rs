@@ -285,7 +285,7 @@ fn internal(step: Step) -> Outcome {
 fn parked(reason: ErrorReason) -> &'static str {
     match reason {
         ErrorReason::InstallFailed => "the install failed, and failed again when repeated",
-        ErrorReason::ServerMissing => "the server was deleted although its order goes on",
+        ErrorReason::ServerMissing => "the server is gone although its order goes on",
         _ => "somebody has to look at it",
     }
 }

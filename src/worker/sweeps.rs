@@ -10,7 +10,7 @@ use super::{Settings, driver::chain, jittered, lasting, micros};
 use crate::{
     app::{App, Error},
     db::{self, sweeps::Turn},
-    domain::guard::CHARGES,
+    domain::guard::{CHARGES, SERVERS},
 };
 
 mod charges;
@@ -23,6 +23,7 @@ mod pending_sessions;
 mod profiles;
 mod request_keys;
 mod sequencer;
+mod servers;
 mod stripe_events;
 mod subscriptions;
 
@@ -45,6 +46,8 @@ pub struct Periods {
     pub subscriptions: Duration,
     /// What the invoices of referred orders earn.
     pub commissions: Duration,
+    /// Servers that are gone from the panel.
+    pub servers: Duration,
     /// Profiles that Stripe and the panel are to follow.
     pub profiles: Duration,
     /// Old request keys.
@@ -65,6 +68,7 @@ impl Default for Periods {
             charges: Duration::from_secs(30),
             subscriptions: Duration::from_secs(6 * 3600),
             commissions: Duration::from_secs(300),
+            servers: Duration::from_secs(300),
             profiles: Duration::from_secs(5),
             request_keys: Duration::from_secs(3600),
             payloads: Duration::from_secs(6 * 3600),
@@ -134,7 +138,7 @@ pub(super) fn spawn(
 const SEQUENCER: &str = "sequencer";
 
 /// The sweeps that a timer starts.
-fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 10] {
+fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 11] {
     [
         ("install_watch", periods.install_watch, |app, _| {
             Box::pin(install_watch::run(app))
@@ -158,6 +162,9 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 10] {
         }),
         ("commissions", periods.commissions, |app, cursor| {
             Box::pin(commissions::run(app, cursor))
+        }),
+        (SERVERS, periods.servers, |app, cursor| {
+            Box::pin(servers::run(app, cursor))
         }),
         ("profiles", periods.profiles, |app, cursor| {
             Box::pin(profiles::run(app, cursor))

@@ -52,6 +52,7 @@ mod lost_answers;
 mod lost_events;
 mod manual_addons;
 mod migrations;
+mod missing_servers;
 mod model;
 mod nodes_api;
 mod oversell;

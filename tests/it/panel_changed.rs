@@ -10,6 +10,8 @@ use crate::support::{
 
 both_engines!(nothing_is_asked_of_a_panel_that_is_not_the_one_we_know);
 
+/// P-30: a panel that was built anew gives out our ids a second time. One look tells that it is
+/// another one; nothing is asked of it, and nothing made again.
 async fn nothing_is_asked_of_a_panel_that_is_not_the_one_we_know(engine: Engine) {
     let live = Live::open(engine).await;
     let order = live

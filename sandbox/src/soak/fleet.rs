@@ -25,6 +25,7 @@ pub(super) fn settings() -> Vec<(String, String)> {
         ("SWEEP_PENDING_SECONDS", "2"),
         ("SWEEP_EVENTS_SECONDS", "5"),
         ("SWEEP_SUBSCRIPTIONS_SECONDS", "20"),
+        ("SWEEP_SERVERS_SECONDS", "20"),
         ("SWEEP_CHARGES_SECONDS", "2"),
         ("SWEEP_PORTS_SECONDS", "2"),
         ("PANEL_MAX_CREATES", "16"),

@@ -51,6 +51,7 @@ pub struct Model {
     pub reinstall_sent_us: Option<i64>,
     pub reinstall_over: Option<i64>,
     pub suspend_held_us: Option<i64>,
+    pub missing_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

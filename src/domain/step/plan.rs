@@ -74,6 +74,10 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
         Some(step) => step,
         // A server that ran and failed later keeps its place; parked means hands off.
         None if parked(facts) => Step::Rest(None),
+        // Whatever is done to it would fail.
+        None if facts.server.exists() && facts.server.missing_us.is_some() => {
+            Step::Park(ErrorReason::ServerMissing)
+        }
         None if usable(facts) && follows(facts) => Step::ApplySpec,
         // It would let a server go on that stands still.
         None if usable(facts) && wants_reinstall(facts) => Step::Reinstall,

@@ -478,6 +478,26 @@ fn an_install_gets_one_second_chance() {
 }
 
 #[test]
+fn a_server_that_the_panel_lost_waits_for_somebody() {
+    let mut facts = running();
+    facts.server.missing_us = Some(MADE_US);
+    // As without it where something is done about the order, or was said of it.
+    let mut stopped = facts.clone();
+    stopped.server.operator_suspended_us = Some(MADE_US);
+    assert_eq!(plan(&stopped, MADE_US), Step::Suspend);
+    facts.server.respec_us = Some(MADE_US);
+    assert_eq!(
+        plan(&facts, MADE_US),
+        Step::Park(ErrorReason::ServerMissing)
+    );
+    facts.order.error_reason = Some(ErrorReason::ServerMissing);
+    assert!(matches!(
+        plan(&facts, MADE_US),
+        Step::Rest(_) | Step::Wait { .. }
+    ));
+}
+
+#[test]
 fn a_server_that_is_gone_is_never_made_again() {
     let mut facts = installing();
     facts.server.deleted_us = Some(MADE_US);

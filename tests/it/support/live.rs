@@ -80,6 +80,7 @@ impl Live {
             // What no webhook brought is found only where a test wants that.
             ("SWEEP_EVENTS_SECONDS", "2592000"),
             ("SWEEP_SUBSCRIPTIONS_SECONDS", "2592000"),
+            ("SWEEP_SERVERS_SECONDS", "2592000"),
             ("SWEEP_CHARGES_SECONDS", "1"),
             ("SWEEP_PORTS_SECONDS", "0.5"),
             ("SWEEP_PROFILES_SECONDS", "1"),
