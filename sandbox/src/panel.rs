@@ -45,7 +45,7 @@ pub use calls::{Call, DaemonCall};
 pub use clock::PanelClock;
 pub use config::{EggSpec, LocationSpec, NestSpec, NodeSpec, PanelConfig, UserSpec, VariableSpec};
 pub use daemon::{DaemonMode, UnknownMode};
-pub use handle::{Filling, Panel, RunningPanel, ServerSeed};
+pub use handle::{Backup, Filling, Panel, RunningPanel, ServerSeed};
 pub use races::{Race, RaceId, RaceLoss, RaceTable};
 pub use state::{InstallCounts, Outage};
 pub use views::{ServerView, UserView};

@@ -10,7 +10,7 @@ use crate::{
         billing, order_events,
         orders::{self, Filter, Progress},
         refunds,
-        servers::{installs, missing},
+        servers::installs,
     },
     domain::{
         self, Listed, OrderId,
@@ -112,14 +112,8 @@ pub async fn provision_order(
         .make(app, |tx, facts, note, now_us| async move {
             may_be_woken(&facts)?;
             if facts.order.error_reason.is_some() {
-                let progress = Progress {
-                    waiting: None,
-                    error: None,
-                    attempts: 0,
-                };
-                orders::set_progress(&tx, id, &progress).await?;
+                orders::set_progress(&tx, id, &Progress::default()).await?;
                 installs::reset_reinstalls(&tx, id).await?;
-                missing::clear(&tx, id).await?;
                 if facts.server.reinstall_sent_us.is_none() {
                     // What was wanted before it parked may cost what its customer did since.
                     installs::clear_reinstall(&tx, id).await?;

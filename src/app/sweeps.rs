@@ -58,7 +58,7 @@ pub async fn release_guard(
             guards::release(&tx, sweep).await?;
             let mut cursor = shown.cursor;
             if sweep == SERVERS {
-                RELEASED.clone_into(&mut cursor);
+                cursor = format!("{RELEASED}{now_us}");
                 sweeps::set_cursor(&tx, sweep, &cursor).await?;
             }
             Ok::<_, Error>(Shown {

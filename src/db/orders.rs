@@ -195,7 +195,7 @@ pub async fn insert(tx: &Tx, new: &NewOrder, note: &Note, now_us: i64) -> Result
 }
 
 /// How the work on an order stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// What it waits for.
     pub waiting: Option<WaitingReason>,

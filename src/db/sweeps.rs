@@ -170,8 +170,7 @@ pub(super) async fn set_guard(tx: &Tx, name: &str, guard: &str) -> Result<(), Er
     Ok(())
 }
 
-/// Has the next run go on there. A run that is under way may still store another place. Call it
-/// under [`lock`].
+/// Has the next run go on there, whatever one that is under way stores. Call it under [`lock`].
 pub async fn set_cursor(tx: &Tx, name: &str, cursor: &str) -> Result<(), Error> {
     sweeps::Entity::update_many()
         .col_expr(sweeps::Column::Cursor, Expr::value(cursor))
@@ -190,8 +189,8 @@ pub struct Run {
     pub duration_ms: i64,
     /// What it found to do.
     pub finds: i32,
-    /// Where the next one goes on.
-    pub cursor: String,
+    /// Where it went on, and where the next one does; what was stored meanwhile stays.
+    pub cursors: (String, String),
 }
 
 /// Prolongs a turn, if it is the owner's still.
@@ -207,13 +206,16 @@ pub async fn renew(db: &Db, name: &str, owner: &str, until_us: i64) -> Result<()
 
 /// Ends a turn.
 pub async fn finish(db: &Db, name: &str, owner: &str, run: &Run) -> Result<(), Error> {
+    let (before, after) = &run.cursors;
+    let cursor = Expr::case(sweeps::Column::Cursor.eq(before), after.as_str())
+        .finally(Expr::col(sweeps::Column::Cursor));
     sweeps::Entity::update_many()
         .col_expr(sweeps::Column::LeaseOwner, Expr::value(None::<String>))
         .col_expr(sweeps::Column::LeaseUntilUs, Expr::value(0_i64))
         .col_expr(sweeps::Column::LastRunUs, Expr::value(run.began_us))
         .col_expr(sweeps::Column::DurationMs, Expr::value(run.duration_ms))
         .col_expr(sweeps::Column::Finds, Expr::value(run.finds))
-        .col_expr(sweeps::Column::Cursor, Expr::value(run.cursor.as_str()))
+        .col_expr(sweeps::Column::Cursor, cursor.into())
         .filter(sweeps::Column::Name.eq(name))
         .filter(sweeps::Column::LeaseOwner.eq(owner))
         .exec(db.write())
@@ -251,7 +253,7 @@ mod tests {
             began_us,
             duration_ms: 1,
             finds: 0,
-            cursor: String::new(),
+            cursors: (String::new(), String::new()),
         };
         finish(db, "sweep", "me", &run).await.unwrap();
     }

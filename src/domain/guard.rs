@@ -6,6 +6,9 @@
 //! it is the suspends whose only reason is a dispute, all of which the sweep `charges` finds;
 //! each delete follows a read of its subscription, and none counts.
 //!
+//! The sweep `servers` does nothing to a server, but what it finds may be wrong all at once as well:
+//! where too many are gone from the panel, it is held before it says so of each.
+//!
 //! A guard stops: once that many are reached it is held, also when the hour has passed, until an
 //! operator releases it. What it lets pass by itself an hour later would only be slower. What
 //! waits by then has been looked at: it passes, and the count begins anew without it.
@@ -18,8 +21,9 @@ pub const CHARGES: &str = "charges";
 /// The sweep that looks for servers that are gone from the panel.
 pub const SERVERS: &str = "servers";
 
-/// Where that one goes on after a release: whatever is gone is stored, however much it is.
-pub const RELEASED: &str = "released";
+/// The cursor of that one after a release, and when that was in microseconds: whatever is gone is
+/// stored, however much it is.
+pub const RELEASED: &str = "released ";
 
 /// Acts count for so long.
 pub const WINDOW_US: i64 = 60 * MINUTE_US;
@@ -56,30 +60,30 @@ impl Act {
     }
 }
 
-/// How many of so many servers may be gone from the panel at once before it is the panel that has
-/// to be looked at: as many as may be suspended within an hour.
-pub fn most_missing(live: usize) -> usize {
+/// How many of so many servers may be found gone from the panel within an hour before it is the
+/// panel that has to be looked at: as many as may be suspended in that time.
+pub fn most_gone(live: usize) -> usize {
     let most = Act::Suspend.most(u64::try_from(live).unwrap_or(u64::MAX));
     usize::try_from(most).unwrap_or(usize::MAX)
 }
 
 /// More servers are gone from the panel than may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missing {
-    /// How many may be.
-    pub most: usize,
+pub struct TooManyGone {
+    /// How many, within an hour.
+    pub gone: usize,
     /// Of how many that ought to be there.
     pub live: usize,
 }
 
-impl Missing {
+impl TooManyGone {
     /// As operators read it.
     pub fn text(&self, now_us: i64) -> String {
-        let Self { most, live } = *self;
+        let Self { gone, live } = *self;
         let now = rfc3339(now_us);
         format!(
-            "held since {now}: more than {most} of {live} servers are gone from the panel; \
-             ReleaseGuard has their orders parked as SERVER_MISSING"
+            "held since {now}: {gone} of {live} servers were found gone from the panel within an \
+             hour; ReleaseGuard has the rest of their orders parked as SERVER_MISSING"
         )
     }
 }
@@ -149,14 +153,14 @@ mod tests {
     }
 
     #[test]
-    fn as_many_may_be_missing_as_may_be_suspended() {
+    fn as_many_may_be_gone_as_may_be_suspended() {
         for (live, most) in [(0, 5), (100, 5), (139, 6), (10_000, 500)] {
-            assert_eq!(most_missing(live), most, "{live}");
+            assert_eq!(most_gone(live), most, "{live}");
         }
         assert_eq!(
-            Missing { most: 5, live: 9 }.text(0),
-            "held since 1970-01-01T00:00:00Z: more than 5 of 9 servers are gone from the panel; \
-             ReleaseGuard has their orders parked as SERVER_MISSING"
+            TooManyGone { gone: 6, live: 9 }.text(0),
+            "held since 1970-01-01T00:00:00Z: 6 of 9 servers were found gone from the panel \
+             within an hour; ReleaseGuard has the rest of their orders parked as SERVER_MISSING"
         );
     }
 

@@ -408,7 +408,8 @@ impl Facts {
             Status::Canceled
         } else if self.order.error_reason.is_some() && !usable {
             Status::Error
-        } else if self.server.exists() {
+        } else if self.server.panel_id.is_some() {
+            // Also where the panel lost it: it is never made again.
             Status::Provisioned
         } else if !self.billing.confirmed() {
             Status::Pending
@@ -436,7 +437,9 @@ impl Facts {
         let used = self.server.exists() && self.server.ever_ran();
         Grounds {
             kept_since_us: if used {
-                let both = suspend_since_us.zip(self.server.suspended_us);
+                // One that is gone from the panel is not used either, and never will be suspended.
+                let stands_still_us = self.server.suspended_us.or(self.server.missing_us);
+                let both = suspend_since_us.zip(stands_still_us);
                 both.map(|(since_us, stood_still_us)| since_us.max(stood_still_us))
             } else {
                 suspend_since_us

@@ -114,6 +114,8 @@ pub fn hindrance(facts: &Facts) -> Option<&'static str> {
     let (billing, server) = (&facts.billing, &facts.server);
     if !server.ever_ran() || facts.server_state() != ServerState::Running {
         Some("its server does not run")
+    } else if server.missing_us.is_some() {
+        Some("its server is gone from the panel")
     } else if server.suspend_sent_us.is_some() || facts.suspension_reasons().any() {
         Some("its server is suspended")
     } else if billing.standing() != Standing::Good {

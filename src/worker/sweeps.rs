@@ -237,11 +237,13 @@ async fn turn(
         never = keep_turn(app, settings, name, lease_us) => match never {},
     };
     let ended_us = app.db.now().await?;
+    let next = found.as_ref().map(|found| found.cursor.clone());
+    let next = next.unwrap_or_else(|_| cursor.clone());
     let run = db::sweeps::Run {
         began_us,
         duration_ms: (ended_us - began_us) / 1000,
         finds: found.as_ref().map_or(0, |found| found.finds),
-        cursor: found.as_ref().map_or(cursor, |found| found.cursor.clone()),
+        cursors: (cursor, next),
     };
     db::sweeps::finish(&app.db, name, owner, &run).await?;
     found.map(|_| Some(from_micros(began_us + period_us - ended_us)))

@@ -32,6 +32,7 @@ both_engines!(
     more_disputes_than_may_stop_servers_wait_for_an_operator,
     what_was_read_or_ordered_is_neither_counted_nor_held,
     a_release_is_done_once_by_operators_only,
+    a_release_that_died_half_way_is_made_up_for,
     replicas_at_the_limit_let_no_more_pass,
     an_act_counts_once_and_for_an_hour,
     a_large_shop_lets_its_share_pass,
@@ -264,6 +265,29 @@ async fn a_release_is_done_once_by_operators_only(engine: Engine) {
     assert_eq!(release(&live, CHARGES, None).await.unwrap().guard, "");
     assert_eq!(sql::count(&live.store.db, ACTS).await, 1);
     assert_eq!(till::rows(&live, "guard_acts").await, 1);
+    live.close().await;
+}
+
+/// The process died between the release and the wake-up of what waited: whoever calls again
+/// wakes it, and without that it looks again by itself.
+async fn a_release_that_died_half_way_is_made_up_for(engine: Engine) {
+    let live = open(engine).await;
+    let orders = running(&live, 2).await;
+    for order in &orders {
+        trip(&live).await;
+        dispute(&live, order);
+        until_held(&live, 1).await;
+        live.wait_until_unleased().await;
+        let released = "UPDATE sweeps SET guard = '' WHERE name = 'charges'";
+        sql::run(&live.store.db, released).await.unwrap();
+        if order.id == orders[0].id {
+            assert_eq!(release(&live, CHARGES, None).await.unwrap().guard, "");
+        } else {
+            live.skip(HOUR / 4);
+        }
+        until_suspended(&live, order).await;
+        assert_eq!(sql::count(&live.store.db, HELD).await, 0);
+    }
     live.close().await;
 }
 

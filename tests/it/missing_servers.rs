@@ -1,14 +1,18 @@
 //! Servers that are gone from the panel although their orders go on: somebody deleted them there,
 //! or set the panel back to an older backup.
 
+use std::time::Duration;
+
 use sandbox::{
     audit::Invariant,
     panel::{Fault, FaultAction},
+    stripe::SubscriptionStatus,
 };
-use spawnpoint::rpc::proto::{self, Order, OrderStatus};
+use spawnpoint::rpc::proto::{self, Order, OrderStatus, ServerState};
 use uuid::Uuid;
 
 use crate::support::{
+    changes::suspend,
     db::Engine,
     live::{Live, PATIENCE, cart},
     sql, wait,
@@ -16,12 +20,17 @@ use crate::support::{
 
 both_engines!(
     a_server_that_the_panel_lost_is_shown_and_not_made_again,
+    a_server_that_comes_back_goes_on,
+    an_id_that_is_given_out_again_is_the_new_servers,
     a_panel_that_lost_many_servers_is_looked_at_first,
+    a_panel_that_has_none_of_them_is_looked_at_first,
     a_list_that_lacks_a_server_or_fails_loses_none,
 );
 
 /// So many may be gone of few.
 const MOST: usize = 5;
+/// Longer than a server is kept that is not paid for.
+const RETENTION: Duration = Duration::from_secs(8 * 86_400);
 
 async fn open(engine: Engine) -> Live {
     Live::open_with(engine, |options| {
@@ -58,6 +67,20 @@ async fn shown(live: &Live) -> proto::Sweep {
     found.unwrap()
 }
 
+async fn until_held(live: &Live) {
+    wait::until("the sweep is held", PATIENCE, || async {
+        !shown(live).await.guard.is_empty()
+    })
+    .await;
+}
+
+async fn until_canceled(live: &Live, order: &Order) {
+    live.wait_order(&order.id, "its end is its end", |order| {
+        order.status() == OrderStatus::Canceled
+    })
+    .await;
+}
+
 /// Waits until the sweep had a whole run that began from now on.
 async fn sweep(live: &Live) {
     let ran = "SELECT COALESCE(max(last_run_us), 0) FROM sweeps WHERE name = 'servers'";
@@ -82,66 +105,138 @@ async fn wake(live: &Live, order: &Order) {
         .unwrap();
 }
 
-/// P-30: one look finds it. It is shown, an operator can have it looked for again, and only the
-/// end of its subscription ends it: its ports are kept for it until then, and for nothing after.
+/// P-30: one look finds it. It is shown and not made again, and keeps its ports: for the case that
+/// it comes back, and until its order ends as every other one does.
 async fn a_server_that_the_panel_lost_is_shown_and_not_made_again(engine: Engine) {
     let live = open(engine).await;
-    let orders = running(&live, 3).await;
-    let lost = &orders[0];
+    let orders = running(&live, 4).await;
+    let (lost, unpaid) = (&orders[0], &orders[1]);
     lose(&live, lost);
-    let seen = until_missing(&live, lost).await;
-    assert_eq!(seen.status(), OrderStatus::Provisioned);
-    assert_eq!(seen.pterodactyl_server_id, lost.pterodactyl_server_id);
-    for other in &orders[1..] {
+    lose(&live, unpaid);
+    for order in [lost, unpaid] {
+        let seen = until_missing(&live, order).await;
+        assert_eq!(seen.status(), OrderStatus::Provisioned);
+        assert_eq!(seen.pterodactyl_server_id, order.pterodactyl_server_id);
+    }
+    for other in &orders[2..] {
         assert_eq!(live.wait_running(&other.id).await.error_reason, "");
     }
-    let marked = "SELECT max(missing_us) FROM servers";
-    let first_us = sql::count(&live.store.db, marked).await;
-
-    let again = format!("SELECT count(*) FROM servers WHERE missing_us > {first_us}");
     wake(&live, lost).await;
-    wait::until("it is missed a second time", PATIENCE, || async {
-        sql::count(&live.store.db, &again).await == 1
-    })
-    .await;
+    sweep(&live).await;
     until_missing(&live, lost).await;
-    assert_eq!(live.creates(&lost.id).len(), 1, "it is not made again");
+    let events = live.events(&lost.id).await;
+    let told = events
+        .iter()
+        .filter(|event| event.to.contains("is gone from the panel"));
+    assert_eq!(told.count(), 1, "{events:#?}");
     let ports = "SELECT count(*) FROM allocations WHERE order_id IS NOT NULL";
-    assert_eq!(sql::count(&live.store.db, ports).await, 3);
+    assert_eq!(sql::count(&live.store.db, ports).await, 4);
 
     let stripe = &live.world.stripe;
     stripe.cancel_subscription(&lost.stripe_sub_id).unwrap();
-    live.wait_order(&lost.id, "its end is its end", |order| {
-        order.status() == OrderStatus::Canceled
+    until_canceled(&live, lost).await;
+    stripe
+        .set_subscription_status(&unpaid.stripe_sub_id, SubscriptionStatus::Unpaid)
+        .unwrap();
+    live.wait_order(&unpaid.id, "its bill is not paid", |order| {
+        order.subscription_status == "unpaid"
     })
     .await;
-    wait::until("its ports are free", PATIENCE, || async {
+    live.skip(RETENTION);
+    until_canceled(&live, unpaid).await;
+    wait::until("their ports are free", PATIENCE, || async {
         sql::count(&live.store.db, ports).await == 2
     })
     .await;
-    assert_eq!(live.world.panel.count_route("POST", "/servers"), 3);
-    let why = "it was gone before its time, by the panel's doing";
+    assert_eq!(live.world.panel.count_route("POST", "/servers"), 4);
+    let why = "they were gone before their time, by the panel's doing";
     live.close_expecting(&[Invariant::I8], why).await;
 }
 
-/// P-30, O-03: a panel that was set back lost more servers than may be gone at once. Nothing is
-/// said of any of them until an operator has looked; then each is shown as missing.
+/// A panel that is brought back has its servers again: their orders go on by themselves.
+async fn a_server_that_comes_back_goes_on(engine: Engine) {
+    let live = open(engine).await;
+    let orders = running(&live, 2).await;
+    let lost = &orders[0];
+    let panel = &live.world.panel;
+    let backup = panel.back_up();
+    lose(&live, lost);
+    until_missing(&live, lost).await;
+    panel.set_back(&backup);
+    let back = live.wait_order(&lost.id, "it is there again", |order| {
+        order.error_reason.is_empty()
+    });
+    assert_eq!(back.await.server_state(), ServerState::Running);
+    suspend(&live, &lost.id).await;
+    live.wait_order(&lost.id, "it stands still", |order| {
+        order.server_state() == ServerState::Suspended
+    })
+    .await;
+    assert!(live.made(&lost.id).suspended);
+    live.close().await;
+}
+
+/// A panel that was set back gives its ids out a second time: the new server is the new order's,
+/// and who had the id before has none.
+async fn an_id_that_is_given_out_again_is_the_new_servers(engine: Engine) {
+    let live = Live::open(engine).await;
+    // Whose account on the panel is older than the backup.
+    let user = Uuid::new_v4();
+    live.buy_cart(cart(user)).await;
+    let panel = &live.world.panel;
+    let backup = panel.back_up();
+    let lost = &live.buy_cart(cart(user)).await;
+    panel.set_back(&backup);
+    let new = live.buy_cart(cart(user)).await;
+    assert_eq!(new.pterodactyl_server_id, lost.pterodactyl_server_id);
+    assert_eq!(
+        (new.error_reason.as_str(), live.tries(&new.id).await),
+        ("", 0)
+    );
+    until_missing(&live, lost).await;
+    assert_eq!(live.creates(&lost.id).len(), 1, "it is not made again");
+    let why = "it was gone before its time, by the panel's doing";
+    live.close_expecting(&[Invariant::I4, Invariant::I8], why)
+        .await;
+}
+
+/// Everything of a small shop: as likely as not it is another panel.
+async fn a_panel_that_has_none_of_them_is_looked_at_first(engine: Engine) {
+    let live = open(engine).await;
+    let orders = running(&live, 2).await;
+    for order in &orders {
+        lose(&live, order);
+    }
+    until_held(&live).await;
+    let marked = "SELECT count(*) FROM servers WHERE missing_us IS NOT NULL";
+    assert_eq!(sql::count(&live.store.db, marked).await, 0);
+    live.close_expecting(&[Invariant::I2], "nothing is said of them")
+        .await;
+}
+
+/// P-30, O-03: a panel that was set back lost more servers than may be gone within an hour, some
+/// now and some then. Of those that are too many nothing is said until an operator has looked;
+/// then each is shown as missing, and a new hour begins.
 async fn a_panel_that_lost_many_servers_is_looked_at_first(engine: Engine) {
     let live = open(engine).await;
     let orders = running(&live, MOST + 2).await;
-    for order in &orders[1..] {
+    let (kept, few, more) = (&orders[0], &orders[1..4], &orders[4..]);
+    for order in few {
         lose(&live, order);
     }
-    wait::until("the sweep is held", PATIENCE, || async {
-        !shown(&live).await.guard.is_empty()
-    })
-    .await;
+    for order in few {
+        until_missing(&live, order).await;
+    }
+    for order in more {
+        lose(&live, order);
+    }
+    until_held(&live).await;
     let held = shown(&live).await;
-    assert!(held.guard.contains("more than 5 of 7 servers"), "{held:?}");
+    assert!(held.guard.contains("6 of 7 servers"), "{held:?}");
     sweep(&live).await;
     let marked = "SELECT count(*) FROM servers WHERE missing_us IS NOT NULL";
-    assert_eq!(sql::count(&live.store.db, marked).await, 0);
-    for order in &orders {
+    assert_eq!(sql::count(&live.store.db, marked).await, 3);
+    for order in more.iter().chain([kept]) {
         assert_eq!(live.order(&order.id).await.error_reason, "");
     }
 
@@ -152,10 +247,13 @@ async fn a_panel_that_lost_many_servers_is_looked_at_first(engine: Engine) {
     let mut client = live.provisioning();
     let released = client.release_guard(live.operator(message)).await;
     assert_eq!(released.unwrap().into_inner().sweep.unwrap().guard, "");
-    for order in &orders[1..] {
+    for order in more {
         until_missing(&live, order).await;
     }
-    assert_eq!(live.order(&orders[0].id).await.error_reason, "");
+    assert_eq!(live.order(&kept.id).await.error_reason, "");
+    lose(&live, kept);
+    until_missing(&live, kept).await;
+    assert_eq!(shown(&live).await.guard, "");
     let made = live.world.panel.count_route("POST", "/servers");
     assert_eq!(made, orders.len(), "none is made again");
     live.close().await;

@@ -1,5 +1,6 @@
 //! The running panel as a test holds it: its address, its rows, its calls.
 
+mod backup;
 mod meddling;
 mod trouble;
 
@@ -18,6 +19,7 @@ use super::http;
 use super::state::Shared;
 use super::views::{ServerView, UserView};
 
+pub use backup::Backup;
 pub use meddling::{Filling, ServerSeed};
 
 /// Starts stand-in panels.

@@ -69,7 +69,7 @@ pub(crate) struct Thefts {
 }
 
 /// The counters behind auto-increment ids. A failed insert uses one up.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Sequences {
     pub user: i64,
     pub node: i64,

@@ -1,39 +1,69 @@
 //! Servers that ought to be on the panel and were not found there.
 
-use std::collections::BTreeSet;
-
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, EntityTrait,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, JoinType,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
 use super::change;
 use crate::{
-    db::{Error, Tx, entity::servers},
-    domain::OrderId,
+    db::{
+        Error, Tx,
+        entity::{orders, servers},
+    },
+    domain::{OrderId, order::Status},
 };
 
-/// Whose servers were on the panel at that time, as far as we know, and were not written to since;
-/// without those that are missing already.
-pub async fn present(
-    connection: &impl ConnectionTrait,
-    at_us: i64,
-) -> Result<BTreeSet<OrderId>, Error> {
-    let unwritten = Condition::any()
-        .add(servers::Column::PanelWriteUs.is_null())
-        .add(servers::Column::PanelWriteUs.lte(at_us));
-    let ids: Vec<Uuid> = servers::Entity::find()
+/// A server that ought to be on the panel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// Whose it is.
+    pub order_id: OrderId,
+    /// The panel's uuid of it.
+    pub uuid: String,
+    /// Whether it was not found there before.
+    pub missing: bool,
+}
+
+/// Every server of an order that goes on, by order. What is over is deleted, which finds out by
+/// itself that it is gone.
+pub async fn expected(connection: &impl ConnectionTrait) -> Result<Vec<Expected>, Error> {
+    let rows: Vec<(Uuid, Option<String>, Option<i64>)> = servers::Entity::find()
+        .join(
+            JoinType::InnerJoin,
+            servers::Entity::belongs_to(orders::Entity)
+                .from(servers::Column::OrderId)
+                .to(orders::Column::Id)
+                .into(),
+        )
         .select_only()
-        .column(servers::Column::OrderId)
+        .columns([
+            servers::Column::OrderId,
+            servers::Column::Uuid,
+            servers::Column::MissingUs,
+        ])
+        .filter(orders::Column::Status.ne(Status::Canceled.as_str()))
         .filter(servers::Column::PterodactylServerId.is_not_null())
         .filter(servers::Column::DeletedUs.is_null())
-        .filter(servers::Column::MissingUs.is_null())
-        .filter(unwritten)
+        .order_by_asc(servers::Column::OrderId)
         .into_tuple()
         .all(connection)
         .await?;
-    Ok(ids.into_iter().map(OrderId).collect())
+    let expected = |(id, uuid, missing_us): (Uuid, Option<String>, Option<i64>)| Expected {
+        order_id: OrderId(id),
+        uuid: uuid.unwrap_or_default(),
+        missing: missing_us.is_some(),
+    };
+    Ok(rows.into_iter().map(expected).collect())
+}
+
+/// How many were found missing since then, and still are.
+pub async fn count(connection: &impl ConnectionTrait, since_us: i64) -> Result<usize, Error> {
+    let missing = servers::Entity::find()
+        .filter(servers::Column::MissingUs.gt(since_us))
+        .filter(servers::Column::DeletedUs.is_null());
+    Ok(usize::try_from(missing.count(connection).await?).unwrap_or(usize::MAX))
 }
 
 /// Notes that it is missing.
@@ -41,7 +71,7 @@ pub async fn set(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
     store(tx, id, Some(now_us)).await
 }
 
-/// Has it looked for anew, as if it had been there.
+/// Notes that it is there again.
 pub async fn clear(tx: &Tx, id: OrderId) -> Result<(), Error> {
     store(tx, id, None).await
 }

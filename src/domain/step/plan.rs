@@ -70,18 +70,23 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
         Some(step) if step.kind().is_some() => step,
         // Whatever else it waits for, and parked or not.
         _ if wanted_end(facts, now_us).is_some() => Step::PlanEnd,
+        _ if facts.server.exists() && facts.server.missing_us.is_some() => missing_step(facts),
         _ if change_due(facts, now_us) => Step::ChangePlan,
         Some(step) => step,
         // A server that ran and failed later keeps its place; parked means hands off.
         None if parked(facts) => Step::Rest(None),
-        // Whatever is done to it would fail.
-        None if facts.server.exists() && facts.server.missing_us.is_some() => {
-            Step::Park(ErrorReason::ServerMissing)
-        }
         None if usable(facts) && follows(facts) => Step::ApplySpec,
         // It would let a server go on that stands still.
         None if usable(facts) && wants_reinstall(facts) => Step::Reinstall,
         None => provision_step(facts, timing, now_us),
+    }
+}
+
+/// Whatever is done to a server that is gone would fail, and nobody pays for more of it.
+fn missing_step(facts: &Facts) -> Step {
+    match facts.order.error_reason {
+        None | Some(ErrorReason::PlanMismatch) => Step::Park(ErrorReason::ServerMissing),
+        Some(_) => Step::Rest(None),
     }
 }
 
@@ -317,7 +322,9 @@ fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
         Entitlement::Ended => Some(Step::CancelSubscription),
         Entitlement::Suspended(_) if usable => {
             let runs_on = held_until_us(facts, now_us).is_some();
-            (server.suspended_us.is_none() && !runs_on).then_some(Step::Suspend)
+            // What is over and gone finds that out by this, and is done with.
+            let there = server.missing_us.is_none() || facts.billing.over();
+            (server.suspended_us.is_none() && there && !runs_on).then_some(Step::Suspend)
         }
         // Not made for somebody who does not pay for it, or whose bank takes the money back;
         // nothing else would look again.

@@ -3,7 +3,8 @@
 use crate::{
     app::Error,
     db::{
-        Tx, allocations, holds, nodes, order_events, orders,
+        Tx, allocations, holds, nodes, order_events,
+        orders::{self, leases},
         servers::{self, Known, Observed},
     },
     domain::{OrderId, step::Step},
@@ -15,6 +16,7 @@ use crate::{
 /// panel's word goes into our ledger, and the difference into the order's events.
 pub(super) async fn store(work: &Work, step: Step, server: &Server) -> Result<(), Error> {
     let id = work.id();
+    displace(work, step, server.id).await?;
     let node = nodes::find_by_panel_id(work.app.db.read(), server.node).await?;
     let known = &Known {
         panel_id: server.id,
@@ -58,6 +60,36 @@ pub(super) async fn store(work: &Work, step: Step, server: &Server) -> Result<()
         Ok(())
     })
     .await?;
+    Ok(())
+}
+
+/// A panel that was set back gives its ids out a second time: whoever of ours had this one has no
+/// server any more.
+async fn displace(work: &Work, step: Step, panel_id: i64) -> Result<(), Error> {
+    let known = servers::orders_of_panel_ids(work.app.db.read(), &[panel_id]).await?;
+    for (_, other) in known.into_iter().filter(|(_, other)| *other != work.id()) {
+        let note = &work.note(step.name());
+        work.app
+            .db
+            .tx(|tx| async move {
+                let now_us = work.app.db.now_in(&tx).await?;
+                let Some(locked) = orders::lock(&tx, other).await? else {
+                    return Ok(());
+                };
+                let server = &locked.facts.server;
+                if server.panel_id != Some(panel_id) || !server.exists() {
+                    return Ok(());
+                }
+                servers::set_deleted(&tx, other, now_us).await?;
+                let text = "its server is gone: the panel gave its id to another one";
+                order_events::remark(&tx, other, text, note, now_us).await?;
+                leases::add_fact(&tx, other, now_us).await?;
+                orders::seal(&tx, locked, note, now_us).await?;
+                Ok::<_, Error>(())
+            })
+            .await?;
+        work.app.nudge.order(other);
+    }
     Ok(())
 }
 

@@ -4,7 +4,10 @@
 use super::sync_billing;
 use crate::{
     app::Error,
-    db::{allocations, servers},
+    db::{
+        allocations,
+        servers::{self, missing},
+    },
     domain::{
         entitlement::Standing,
         order::{ErrorReason, Facts, WaitingReason},
@@ -93,14 +96,26 @@ pub(super) async fn look(
             Outcome::Again
         }
         // It is never made again by itself: its customer's data went with it.
-        Ok(None) => Outcome::Park {
-            reason: ErrorReason::ServerMissing,
-            message: "the server is gone from the panel".to_owned(),
-        },
+        Ok(None) => {
+            set_missing(work, step).await?;
+            Outcome::Park {
+                reason: ErrorReason::ServerMissing,
+                message: "the server is gone from the panel".to_owned(),
+            }
+        }
         // It is there under another id: the panel is not the one we know.
         Ok(Some(_)) => work.later(WaitingReason::PanelChanged),
         Err(error) => work.panel_failed(&error),
     }))
+}
+
+async fn set_missing(work: &Work, step: Step) -> Result<(), Error> {
+    let id = work.id();
+    work.store(step, |tx, now_us| async move {
+        Ok(missing::set(&tx, id, now_us).await?)
+    })
+    .await?;
+    Ok(())
 }
 
 /// Notes that the server is gone. The panel frees the ports with it.

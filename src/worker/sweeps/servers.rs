@@ -1,127 +1,170 @@
 //! Finds servers that are gone from the panel although their orders go on: somebody deleted them
 //! there, or set the panel back to a backup that is older than they are. They are shown as
-//! missing, and not made again: what was on them does not come back with a new one.
+//! missing, and not made again: what was on them does not come back with a new one. One that is
+//! there again goes on.
 //!
-//! Many at once say something of the panel and not of them. Then nothing is stored, and the sweep
-//! is held until an operator has looked at it.
+//! Many within an hour, or all of them, say something of the panel. Then nothing is stored of
+//! those that are too many, and the sweep is held until an operator has looked.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc};
 
 use super::Found;
 use crate::{
     app::{App, Error},
     db::{
-        guards, node_sightings,
-        orders::{self, Note, leases},
-        servers::missing,
+        guards, node_sightings, order_events,
+        orders::{self, Note, Progress, leases},
+        servers::missing::{self, Expected},
         sweeps,
     },
     domain::{
-        OrderId,
-        guard::{Missing, RELEASED, SERVERS, most_missing},
+        DAY_US, OrderId,
+        guard::{RELEASED, SERVERS, TooManyGone, WINDOW_US, most_gone},
         ids::parse_uuid,
+        order::{ErrorReason, Facts},
     },
     panel::{self, Walk},
 };
 
+/// So many are asked for one by one in a run, each by its external id: what is not in a list is
+/// not gone for that. The rest waits for the next run; the panel has other callers.
+const LOOKS: usize = 50;
+/// The cursor once all that a release let pass is stored: when that was, in microseconds.
+const SINCE: &str = "since ";
+/// What was released is not looked at for ever.
+const RELEASED_FOR_US: i64 = DAY_US;
+
 pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
-    let as_it_was = || Found {
-        finds: 0,
-        cursor: cursor.to_owned(),
+    let found = |finds: usize, cursor: String| Found {
+        finds: i32::try_from(finds).unwrap_or(i32::MAX),
+        cursor,
     };
     let store = app.db.read();
     // Where the panel is not the one we know, nothing of ours is expected there.
     if sweeps::is_held(store, SERVERS).await? || node_sightings::panel_changed(store).await? {
-        return Ok(as_it_was());
+        return Ok(found(0, cursor.to_owned()));
     }
     let began_us = app.db.now().await?;
-    let present = missing::present(store, began_us).await?;
-    if present.is_empty() {
-        return Ok(Found::default());
-    }
-    let live = present.len();
-    let most = if cursor == RELEASED {
-        live
-    } else {
-        most_missing(live)
-    };
-    let gone = match gone(app, present, most).await {
-        Ok(gone) => gone,
+    let released = micros_of(cursor, RELEASED).is_some_and(|us| began_us - us < RELEASED_FOR_US);
+    let expected = missing::expected(store).await?;
+    let (gone, back) = match look(app, &expected).await {
+        Ok(Some(seen)) => seen,
+        Ok(None) => return Ok(found(0, cursor.to_owned())),
         Err(error) => {
             tracing::warn!(%error, "the panel's servers could not be looked through");
-            return Ok(as_it_was());
+            return Ok(found(0, cursor.to_owned()));
         }
     };
-    let finds = i32::try_from(gone.len()).unwrap_or(i32::MAX);
-    if gone.len() > most {
-        hold(app, Missing { most, live }).await?;
-    } else {
-        for id in gone {
-            mark(app, id, began_us).await?;
-        }
+    for id in &back {
+        change(app, *id, began_us, false).await?;
     }
-    Ok(Found {
-        finds,
-        cursor: String::new(),
-    })
+    // An hour back, without those that a release let pass.
+    let since_us =
+        micros_of(cursor, SINCE).map_or(began_us - WINDOW_US, |us| us.max(began_us - WINDOW_US));
+    let lately = missing::count(store, since_us).await?;
+    let there = expected.iter().filter(|server| !server.missing).count();
+    let most = most_gone(there + lately);
+    let all = gone.len() == there && there > 1;
+    if !released && (all || gone.len() + lately > most) && !gone.is_empty() {
+        let live = there + lately;
+        hold(
+            app,
+            TooManyGone {
+                gone: gone.len() + lately,
+                live,
+            },
+            &gone,
+        )
+        .await?;
+        return Ok(found(gone.len(), cursor.to_owned()));
+    }
+    for id in gone.iter().take(LOOKS) {
+        change(app, *id, began_us, true).await?;
+    }
+    let done = released && gone.len() <= LOOKS;
+    let next = if done {
+        format!("{SINCE}{}", app.db.now().await?)
+    } else {
+        cursor.to_owned()
+    };
+    Ok(found(gone.len() + back.len(), next))
 }
 
-/// Which of these are on the panel no more: all of them, or one more than `most`. A list that
-/// moves while it is read may lack one, and a short one proves nothing, so each is asked for.
-async fn gone(
+fn micros_of(cursor: &str, prefix: &str) -> Option<i64> {
+    cursor.strip_prefix(prefix)?.parse().ok()
+}
+
+/// Which of these are gone, and which that were missing are there again. `None`: the list lacks
+/// one that is there, so it says nothing.
+async fn look(
     app: &App,
-    mut present: BTreeSet<OrderId>,
-    most: usize,
-) -> Result<Vec<OrderId>, panel::Error> {
+    expected: &[Expected],
+) -> Result<Option<(Vec<OrderId>, Vec<OrderId>)>, panel::Error> {
+    if expected.is_empty() {
+        return Ok(Some((Vec::new(), Vec::new())));
+    }
     let panel = &app.panel_housekeeping;
+    let (mut ours, mut uuids) = (HashSet::new(), HashSet::new());
     let mut walk = Walk::default();
     loop {
         let listed = panel.servers(walk.page()).await?;
-        for server in &listed.data {
-            // Panel ids are reused after a rebuild: the external id decides.
-            if let Some(id) = server.external_id.as_deref().and_then(parse_uuid) {
-                present.remove(&OrderId(id));
-            }
-        }
         let ids: Vec<i64> = listed.data.iter().map(|server| server.id).collect();
+        for server in listed.data {
+            // Panel ids are given out again after a rebuild: the external id decides.
+            ours.extend(
+                server
+                    .external_id
+                    .as_deref()
+                    .and_then(parse_uuid)
+                    .map(OrderId),
+            );
+            uuids.insert(server.uuid);
+        }
         if !walk.go_on(&ids, listed.pages)? {
             break;
         }
     }
-    let mut gone = Vec::new();
-    for id in present {
-        if gone.len() > most {
-            break;
-        }
+    // One that lost its external id is another trouble: its customer plays on it.
+    let gone = expected.iter().filter(|server| {
+        !server.missing && !ours.contains(&server.order_id) && !uuids.contains(&server.uuid)
+    });
+    let gone: Vec<OrderId> = gone.map(|server| server.order_id).collect();
+    let back = expected
+        .iter()
+        .filter(|server| server.missing && ours.contains(&server.order_id));
+    for id in gone.iter().take(LOOKS) {
         if panel
             .server_by_external_id(&id.to_string())
             .await?
-            .is_none()
+            .is_some()
         {
-            gone.push(id);
+            return Ok(None);
         }
     }
-    Ok(gone)
+    Ok(Some((gone, back.map(|server| server.order_id).collect())))
 }
 
-async fn hold(app: &App, missing: Missing) -> Result<(), Error> {
+async fn hold(app: &App, found: TooManyGone, gone: &[OrderId]) -> Result<(), Error> {
     app.db
         .tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
-            Ok::<_, Error>(guards::hold(&tx, SERVERS, &missing.text(now_us)).await?)
+            Ok::<_, Error>(guards::hold(&tx, SERVERS, &found.text(now_us)).await?)
         })
         .await?;
     metrics::counter!("spawnpoint_guard_holds_total", "sweep" => SERVERS).increment(1);
+    let some: Vec<String> = gone.iter().take(LOOKS).map(OrderId::to_string).collect();
     tracing::error!(
-        live = missing.live,
+        gone = gone.len(),
+        live = found.live,
+        orders = some.join(" "),
         "a sweep is held: too many servers are gone from the panel"
     );
     Ok(())
 }
 
-/// Stores that it is missing, unless something was done to it since the look began. What is over
-/// is deleted, which finds out by itself.
-async fn mark(app: &Arc<App>, id: OrderId, began_us: i64) -> Result<(), Error> {
+/// Stores that a server is missing, or there again, unless something was done to it since the
+/// look began.
+async fn change(app: &Arc<App>, id: OrderId, began_us: i64, missing: bool) -> Result<(), Error> {
     let note = &Note {
         actor: "sweep:servers".to_owned(),
         cause: SERVERS.to_owned(),
@@ -133,17 +176,32 @@ async fn mark(app: &Arc<App>, id: OrderId, began_us: i64) -> Result<(), Error> {
             let Some(locked) = orders::lock(&tx, id).await? else {
                 return Ok(());
             };
-            let (billing, server) = (&locked.facts.billing, &locked.facts.server);
-            let written = server.panel_write_us.is_some_and(|us| us > began_us);
-            if written || !server.exists() || billing.over() {
+            if !is_as_it_was(&locked.facts, began_us, missing) {
                 return Ok(());
             }
-            missing::set(&tx, id, now_us).await?;
+            let text = if missing {
+                missing::set(&tx, id, now_us).await?;
+                "its server is gone from the panel"
+            } else {
+                missing::clear(&tx, id).await?;
+                if locked.facts.order.error_reason == Some(ErrorReason::ServerMissing) {
+                    orders::set_progress(&tx, id, &Progress::default()).await?;
+                }
+                "its server is on the panel again"
+            };
+            order_events::remark(&tx, id, text, note, now_us).await?;
             leases::add_fact(&tx, id, now_us).await?;
             orders::seal(&tx, locked, note, now_us).await?;
             Ok::<_, Error>(())
         })
         .await?;
+    tracing::warn!(order = %id, missing, "a server on the panel");
     app.nudge.order(id);
     Ok(())
+}
+
+fn is_as_it_was(facts: &Facts, began_us: i64, missing: bool) -> bool {
+    let server = &facts.server;
+    let written = server.panel_write_us.is_some_and(|us| us > began_us);
+    !written && server.exists() && !facts.billing.over() && server.missing_us.is_none() == missing
 }
