@@ -98,7 +98,8 @@ pub enum Entitlement {
     Suspended(Reasons),
     /// To nothing any more: the server may go.
     Ended,
-    /// To what they have: Stripe's word is not one that we know.
+    /// To what they have: Stripe's word is not one that we know. Nothing suspends the server, so one
+    /// that still stands still for what has ended goes on.
     Unchanged,
 }
 

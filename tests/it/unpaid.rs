@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandbox::{
     panel::{DaemonMode, Fault as PanelFault, FaultAction},
-    stripe::{Effect, Fault, SubscriptionStatus},
+    stripe::{DisputeOutcome, Effect, Fault, FaultId, SubscriptionStatus},
 };
 use serde_json::json;
 use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState, SuspensionReason};
@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::support::{
+    changes::{suspend, unsuspend},
     db::Engine,
     live::{Live, cart},
     provisioning::EAST,
@@ -26,6 +27,7 @@ both_engines!(
     nothing_is_stopped_while_stripe_cannot_be_read,
     a_payment_nobody_heard_of_keeps_the_server_running,
     a_word_that_nobody_knows_stops_nothing,
+    a_word_that_nobody_knows_keeps_no_server_stopped,
     a_node_that_is_down_is_waited_for_both_ways,
     a_suspension_without_an_answer_reaches_the_node,
     a_server_is_not_stopped_while_it_installs,
@@ -222,23 +224,25 @@ async fn a_payment_nobody_heard_of_keeps_the_server_running(engine: Engine) {
     live.close().await;
 }
 
-async fn a_word_that_nobody_knows_stops_nothing(engine: Engine) {
-    let live = Live::open(engine).await;
-    let order = running(&live).await;
-    let path = format!("/v1/subscriptions/{}", live.subscription(&order));
-    let mut object = till::stripe_object(&live, &path).await;
+/// From now on Stripe says a word that it has added. Tells the fault, to see whether it was read.
+async fn hibernate(live: &Live, order: &Order) -> FaultId {
+    let path = format!("/v1/subscriptions/{}", live.subscription(order));
+    let mut object = till::stripe_object(live, &path).await;
     object["status"] = json!("hibernating");
     let body = Some(object.to_string());
     let odd = Effect::Status { status: 200, body };
-    let odd = live
-        .world
-        .stripe
-        .inject(Fault::on("GET", &path, odd).always());
-    live.world
-        .stripe
-        .fail_payment(&live.subscription(&order))
-        .unwrap();
-    let read = wait_status(&live, &order, "hibernating").await;
+    let stripe = &live.world.stripe;
+    let odd = stripe.inject(Fault::on("GET", &path, odd).always());
+    stripe.fail_payment(&live.subscription(order)).unwrap();
+    wait_status(live, order, "hibernating").await;
+    odd
+}
+
+async fn a_word_that_nobody_knows_stops_nothing(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let odd = hibernate(&live, &order).await;
+    let read = live.order(&order.id).await;
     assert!(live.world.stripe.fired(odd) > 0);
     assert_eq!(read.server_state(), ServerState::Running);
     live.skip(30 * DAY);
@@ -249,6 +253,39 @@ async fn a_word_that_nobody_knows_stops_nothing(engine: Engine) {
         (ServerState::Running, vec![])
     );
     live.world.stripe.clear_faults();
+    live.close().await;
+}
+
+/// It lifts nothing that billing began, and hinders nothing else from being lifted.
+async fn a_word_that_nobody_knows_keeps_no_server_stopped(engine: Engine) {
+    let live = Live::open(engine).await;
+    let stripe = &live.world.stripe;
+    let (held, disputed) = (running(&live).await, running(&live).await);
+    let unpaid = running(&live).await;
+    suspend(&live, &held.id).await;
+    let subscription = live.subscription(&disputed);
+    let dispute = stripe.open_dispute(&subscription, "fraudulent").unwrap();
+    set(&live, &unpaid, SubscriptionStatus::Unpaid);
+    for order in [&held, &disputed, &unpaid] {
+        wait_state(&live, order, ServerState::Suspended).await;
+        hibernate(&live, order).await;
+    }
+    suspend(&live, &unpaid.id).await;
+    live.wait_until_unleased().await;
+    for order in [&held, &unpaid] {
+        unsuspend(&live, &order.id).await;
+    }
+    stripe.close_dispute(&dispute, DisputeOutcome::Won).unwrap();
+    for order in [&held, &disputed] {
+        let goes_on = wait_state(&live, order, ServerState::Running).await;
+        assert_eq!(reasons(&goes_on), []);
+        assert!(!live.made(&order.id).suspended);
+    }
+    live.wait_until_unleased().await;
+    let stays = live.order(&unpaid.id).await;
+    assert_eq!(stays.server_state(), ServerState::Suspended);
+    assert_eq!(reasons(&stays), [SuspensionReason::Billing]);
+    stripe.clear_faults();
     live.close().await;
 }
 

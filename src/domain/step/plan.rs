@@ -342,7 +342,8 @@ fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
                 }
             })
         }
-        Entitlement::Running if usable => {
+        // Also where Stripe's word is not one that we know: what kept it stopped has ended.
+        Entitlement::Running | Entitlement::Unchanged if usable && !facts.billing.over() => {
             let told = server.suspend_sent_us.or(server.suspended_us);
             told.is_some().then_some(Step::Unsuspend)
         }

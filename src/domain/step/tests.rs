@@ -384,6 +384,26 @@ fn a_word_that_nobody_knows_changes_nothing() {
 }
 
 #[test]
+fn what_ends_by_another_word_than_stripes_lifts_whatever_stripe_says() {
+    let mut facts = read(suspended(running()), "hibernating");
+    for reason in [
+        |facts: &mut Facts, since_us| facts.server.operator_suspended_us = since_us,
+        |facts: &mut Facts, since_us| facts.billing.disputed_since_us = since_us,
+    ] {
+        reason(&mut facts, Some(MADE_US));
+        assert_eq!(plan(&facts, MADE_US * 2), Step::Rest(None));
+        reason(&mut facts, None);
+        assert_eq!(plan(&facts, MADE_US * 2), Step::Unsuspend);
+        // What billing began goes on until Stripe says a word that ends it.
+        let mut unpaid = read(read(facts.clone(), "unpaid"), "hibernating");
+        reason(&mut unpaid, Some(MADE_US));
+        assert_eq!(plan(&unpaid, MADE_US * 2), Step::Rest(None));
+        reason(&mut unpaid, None);
+        assert_eq!(plan(&unpaid, MADE_US * 2), Step::Rest(None));
+    }
+}
+
+#[test]
 fn a_payment_goes_back_at_once_and_one_tried_in_vain_holds_up_nothing() {
     let due = |mut facts: Facts, next_us: Option<i64>| {
         facts.billing.refunds_due = 1;

@@ -374,9 +374,11 @@ fn breaks_entitlement(facts: &Facts, step: Step, now_us: i64) -> Rules {
                 "lets go on what nobody suspended",
             ),
             (
-                !matches!(standing, Standing::Good | Standing::PastDue),
+                matches!(standing, Standing::Lapsed | Standing::Over)
+                    || facts.billing.suspend_since_us.is_some() && standing == Standing::Unclear,
                 "lets go on what is not paid for",
             ),
+            (facts.billing.over(), "lets go on what is over"),
         ],
         _ => vec![
             (
