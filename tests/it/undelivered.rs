@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use sandbox::stripe::{Effect, Fault, FaultId};
+use serde_json::json;
 use spawnpoint::rpc::proto::{self, Order, OrderStatus, ServerState};
 use uuid::Uuid;
 
@@ -17,6 +19,7 @@ both_engines!(
     what_comes_after_all_goes_on,
     what_its_customer_ended_stays_ended,
     with_the_policy_it_goes_back_as_well,
+    what_was_paid_otherwise_than_ordered_is_paid_for_once,
 );
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -28,22 +31,43 @@ async fn almost_over(live: &Live) -> Order {
     live.world.panel.fail_install(&order.id);
     live.pay(&order);
     live.wait_parked(&order.id, "INSTALL_FAILED").await;
+    go_on_to_its_last_day(live, &order).await;
+    order
+}
+
+/// An order whose session shows another price than it has.
+async fn mismatched(live: &Live) -> (Order, FaultId) {
+    live.hold_webhooks();
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    live.pay(&order);
+    let path = format!("/v1/checkout/sessions/{}", order.stripe_checkout_session_id);
+    let mut session = till::stripe_object(live, &format!("{path}?expand[]=line_items")).await;
+    session["amount_subtotal"] = json!(1);
+    let body = Some(session.to_string());
+    let wrong = Fault::on("GET", &path, Effect::Status { status: 200, body });
+    let wrong = live.world.stripe.inject(wrong.always());
+    live.release_webhooks();
+    live.wait_parked(&order.id, "BILLING_MISMATCH").await;
+    (order, wrong)
+}
+
+/// Lets time pass until less than a day is left, and waits for the end to be planned.
+async fn go_on_to_its_last_day(live: &Live, order: &Order) {
     live.wait_until_unleased().await;
     let stripe = &live.world.stripe;
-    let own = stripe.subscription(&live.subscription(&order)).unwrap();
+    let own = stripe.subscription(&live.subscription(order)).unwrap();
     let left = own.current_period_end - stripe.now();
     let before = Duration::from_secs(u64::try_from(left).unwrap()) - DAY;
     pass(live, before.saturating_sub(HOUR));
     live.wait_until_unleased().await;
-    assert!(!ends(live, &order), "there is time left");
+    assert!(!ends(live, order), "there is time left");
     pass(live, 2 * HOUR);
     live.wait_order(&order.id, "its end is planned", |order| {
         order.cancel_time.is_some()
     })
     .await;
-    assert!(ends(live, &order));
-    assert!(said(live, &order, "nothing was delivered").await);
-    order
+    assert!(ends(live, order));
+    assert!(said(live, order, "nothing was delivered").await);
 }
 
 fn pass(live: &Live, by: Duration) {
@@ -64,6 +88,53 @@ fn ends(live: &Live, order: &Order) -> bool {
 async fn said(live: &Live, order: &Order, text: &str) -> bool {
     let changes = till::changes(live, &order.id).await;
     changes.iter().any(|change| change.to.contains(text))
+}
+
+/// What holds for a server that never came holds whatever kept it from coming: its operator is
+/// away all that time, or puts right on the last day what was wrong.
+async fn what_was_paid_otherwise_than_ordered_is_paid_for_once(engine: Engine) {
+    let live = Live::open_with(engine, |options| {
+        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
+    })
+    .await;
+    let stripe = &live.world.stripe;
+    let (order, _) = mismatched(&live).await;
+    let (mended, wrong) = mismatched(&live).await;
+    go_on_to_its_last_day(&live, &order).await;
+    live.wait_order(&mended.id, "its end is planned as well", |order| {
+        order.cancel_time.is_some()
+    })
+    .await;
+    stripe.remove_fault(wrong);
+    deliver(&live, &mended).await;
+    live.wait_order(&mended.id, "its end is taken back", |order| {
+        order.cancel_time.is_none()
+    })
+    .await;
+    pass(&live, DAY);
+    live.wait_order(&order.id, "it is over", |order| {
+        order.status() == OrderStatus::Canceled && order.server_state() == ServerState::None
+    })
+    .await;
+    wait::until("its room is free", PATIENCE, || async {
+        live.hold(&order.id).await.is_none()
+    })
+    .await;
+    assert_eq!(stripe.refunds(), [], "no policy says so");
+    assert_eq!(
+        invoices_paid(&live),
+        3,
+        "a second period of the other alone"
+    );
+    let goes_on = live.order(&mended.id).await;
+    assert_eq!(goes_on.server_state(), ServerState::Running);
+    live.close().await;
+}
+
+fn invoices_paid(live: &Live) -> usize {
+    let events = live.world.stripe.events();
+    let paid = events.iter().filter(|event| event.kind == "invoice.paid");
+    paid.count()
 }
 
 /// What failed is mended, and an operator wakes the order.
@@ -118,9 +189,7 @@ async fn what_never_comes_is_paid_for_once(engine: Engine) {
         order.status() == OrderStatus::Canceled && order.server_state() == ServerState::Deleted
     })
     .await;
-    let events = live.world.stripe.events();
-    let paid = events.iter().filter(|event| event.kind == "invoice.paid");
-    assert_eq!(paid.count(), 1, "no second period");
+    assert_eq!(invoices_paid(&live), 1, "no second period");
     wait::until("its room is free", PATIENCE, || async {
         live.hold(&order.id).await.is_none()
     })

@@ -8,7 +8,7 @@ use super::{Step, Timing};
 use crate::domain::{
     DAY_US, MINUTE_US,
     entitlement::Entitlement,
-    order::{Changing, EndWish, ErrorReason, Facts, WaitingReason},
+    order::{Billing, Changing, EndWish, ErrorReason, Facts, WaitingReason},
 };
 
 /// So long before the end of its period the subscription of what was never delivered is to end.
@@ -53,12 +53,12 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
     match billing_step(facts, timing, now_us) {
         Some(step) if step.kind().is_some() => return step,
         _ if refund_due(facts, now_us) => return Step::Refund,
+        // Nobody is charged for another period because the panel is in trouble, or because what
+        // was paid is not what was ordered.
+        _ if ends_before_all(facts, now_us) => return Step::PlanEnd,
+        Some(_) if given_up(facts, timing, now_us) => return Step::Refund,
         Some(step) => return step,
         None => {}
-    }
-    // Nobody is charged for another period because the panel is in trouble.
-    if facts.billing.wish.is_none() && wanted_end(facts, now_us) == Some(EndWish::WithItsPeriod) {
-        return Step::PlanEnd;
     }
     if let Some(step) = settle_step(facts, timing, now_us) {
         return step;
@@ -132,10 +132,24 @@ pub fn wanted_end(facts: &Facts, now_us: i64) -> Option<EndWish> {
     due.then_some(EndWish::WithItsPeriod)
 }
 
+/// Whether the subscription's end with its period is planned whatever else is to be done: for want
+/// of a server; or as its customer wishes, where nothing else is done for the order.
+fn ends_before_all(facts: &Facts, now_us: i64) -> bool {
+    let billing = &facts.billing;
+    let alone = billing.wish.is_none() || !billing.confirmed();
+    alone && charged(billing) && wanted_end(facts, now_us) == Some(EndWish::WithItsPeriod)
+}
+
+/// Whether its customer pays for it as long as its subscription goes on: it is confirmed, or paid
+/// and not what was ordered.
+fn charged(billing: &Billing) -> bool {
+    billing.confirmed() || billing.paid() && billing.subscription_id.is_some()
+}
+
 /// When the end of a subscription is planned unless its server ran by then.
 fn ends_undelivered_us(facts: &Facts) -> Option<i64> {
     let billing = &facts.billing;
-    let undelivered = billing.confirmed()
+    let undelivered = charged(billing)
         && !billing.over()
         && billing.wish.is_none()
         && billing.cancel_at_us.is_none()
@@ -232,7 +246,10 @@ fn gives_up_us(facts: &Facts, timing: &Timing) -> Option<i64> {
         && !billing.over()
         && billing.wish != Some(EndWish::Now)
         && server.terminated_us.is_none();
-    let since_us = billing.confirmed_at_us.filter(|_| undelivered)?;
+    // What is not what was ordered was paid, nobody knows when: before its session ended.
+    let paid_us = charged(billing).then(|| session_end_us(billing));
+    let since_us = billing.confirmed_at_us.or(paid_us);
+    let since_us = since_us.filter(|_| undelivered)?;
     Some(since_us.saturating_add(timing.refund_unfulfillable_after_us?))
 }
 
@@ -250,15 +267,17 @@ fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     if billing.hints > billing.hints_read {
         return Some(Step::SyncBilling);
     }
+    // What ends by time alone is read first: its customer may have paid meanwhile.
+    if read_at_end_us(facts, timing).is_some_and(|end_us| end_us <= now_us) {
+        return Some(Step::SyncBilling);
+    }
     if billing.confirmed() {
-        let ends = read_at_end_us(facts, timing).is_some_and(|end_us| end_us <= now_us);
         let grace_ended = billing.suspend_since_us.is_none()
             && matches!(
                 facts.grounds().entitle(facts.patience(timing.patience), now_us),
                 Entitlement::Suspended(reasons) if reasons.billing
             );
-        // What ends by time alone is read first: its customer may have paid meanwhile.
-        return (ends || grace_ended).then_some(Step::SyncBilling);
+        return grace_ended.then_some(Step::SyncBilling);
     }
     let complete = billing.session_status.as_deref() == Some("complete");
     // Parked, it waits for a person, but what it holds still ends with its session.
@@ -276,11 +295,8 @@ fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
             .read_us
             .map_or(now_us, |read| read + timing.settle_again_us)
     } else {
-        let expires_us = billing
-            .session_expires_us
-            .unwrap_or(billing.request_expires_us);
         // Asked once past its expiry; a session still open then is ended by the same step.
-        (expires_us + timing.session_grace_us).max(
+        (session_end_us(billing) + timing.session_grace_us).max(
             billing
                 .read_us
                 .map_or(0, |read| read + timing.session_grace_us),
@@ -295,11 +311,18 @@ fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     })
 }
 
+/// When the session ends unless it is paid.
+fn session_end_us(billing: &Billing) -> i64 {
+    billing
+        .session_expires_us
+        .unwrap_or(billing.request_expires_us)
+}
+
 /// When a subscription with a known end is read though nobody told that it came: once it
 /// is past, then every hour while Stripe has not ended it.
 fn read_at_end_us(facts: &Facts, timing: &Timing) -> Option<i64> {
     let billing = &facts.billing;
-    if billing.over() || !billing.confirmed() {
+    if billing.over() || !charged(billing) {
         return None;
     }
     let end_us = billing.cancel_at_us? + timing.session_grace_us;
