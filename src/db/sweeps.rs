@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, EntityTrait, IntoActiveModel,
-    QueryFilter, QueryOrder, QuerySelect,
+    QueryFilter, QueryOrder, QuerySelect, UpdateMany,
     sea_query::{Expr, OnConflict},
 };
 
@@ -206,21 +206,32 @@ pub async fn renew(db: &Db, name: &str, owner: &str, until_us: i64) -> Result<()
 
 /// Ends a turn.
 pub async fn finish(db: &Db, name: &str, owner: &str, run: &Run) -> Result<(), Error> {
+    ending(name, owner, run)
+        .col_expr(sweeps::Column::LastRunUs, Expr::value(run.began_us))
+        .exec(db.write())
+        .await?;
+    Ok(())
+}
+
+/// Ends a turn that has left something to the next one. Only where a look came to its end its sweep
+/// has run: so it stays due, and whoever comes first goes on with it.
+pub async fn break_off(db: &Db, name: &str, owner: &str, run: &Run) -> Result<(), Error> {
+    ending(name, owner, run).exec(db.write()).await?;
+    Ok(())
+}
+
+fn ending(name: &str, owner: &str, run: &Run) -> UpdateMany<sweeps::Entity> {
     let (before, after) = &run.cursors;
     let cursor = Expr::case(sweeps::Column::Cursor.eq(before), after.as_str())
         .finally(Expr::col(sweeps::Column::Cursor));
     sweeps::Entity::update_many()
         .col_expr(sweeps::Column::LeaseOwner, Expr::value(None::<String>))
         .col_expr(sweeps::Column::LeaseUntilUs, Expr::value(0_i64))
-        .col_expr(sweeps::Column::LastRunUs, Expr::value(run.began_us))
         .col_expr(sweeps::Column::DurationMs, Expr::value(run.duration_ms))
         .col_expr(sweeps::Column::Finds, Expr::value(run.finds))
         .col_expr(sweeps::Column::Cursor, cursor.into())
         .filter(sweeps::Column::Name.eq(name))
         .filter(sweeps::Column::LeaseOwner.eq(owner))
-        .exec(db.write())
-        .await?;
-    Ok(())
 }
 
 /// Frees every lease. Only for SQLite at start-up: its one process has just begun.
@@ -236,6 +247,8 @@ pub async fn clear_all(db: &Db) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join_all;
+
     use super::*;
     use crate::db::testing::{self, TestDb};
 
@@ -270,6 +283,39 @@ mod tests {
         assert!(takes(&db, PERIOD_US, NOW_US - hour_us).await);
         ran(&db, NOW_US - hour_us).await;
         assert!(!takes(&db, PERIOD_US, NOW_US - hour_us + 1).await);
+    }
+
+    /// Whoever of these gets the turn, all asking at the same time.
+    async fn takers(db: &TestDb, owners: &[&str], now_us: i64) -> Vec<String> {
+        let takes = owners.iter().map(|owner| async move {
+            let turn = take(db, "sweep", owner, PERIOD_US, LEASE_US, now_us).await;
+            matches!(turn.unwrap(), Turn::Taken(_)).then(|| (*owner).to_owned())
+        });
+        join_all(takes).await.into_iter().flatten().collect()
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_left_something_makes_the_next_one_due_for_anybody() {
+        let db = testing::open().await;
+        let run = |began_us, cursor: &str| Run {
+            began_us,
+            duration_ms: 1,
+            finds: 2,
+            cursor: cursor.to_owned(),
+        };
+        for began_us in [NOW_US, NOW_US + 2 * PERIOD_US] {
+            assert_eq!(takers(&db, &["one", "two"], began_us).await.len(), 1);
+            for owner in ["one", "two"] {
+                let run = run(began_us, "here");
+                break_off(&db, "sweep", owner, &run).await.unwrap();
+            }
+            let next = take(&db, "sweep", "three", PERIOD_US, LEASE_US, began_us + 1).await;
+            assert_eq!(next.unwrap(), Turn::Taken("here".to_owned()));
+            assert!(takers(&db, &["one", "two"], began_us + 1).await.is_empty());
+            let through = run(began_us + 1, "");
+            finish(&db, "sweep", "three", &through).await.unwrap();
+            assert!(takers(&db, &["one", "two"], began_us + 2).await.is_empty());
+        }
     }
 
     #[tokio::test]

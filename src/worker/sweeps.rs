@@ -82,11 +82,15 @@ impl Default for Periods {
 struct Found {
     finds: i32,
     cursor: String,
+    /// It has looked at as much as one run may, and there is more: the next one does not wait for
+    /// its time.
+    more: bool,
 }
 
 /// No sweep is asked for more often.
 const SHORTEST_TICK: Duration = Duration::from_millis(20);
-/// A sweep that is due before this is asked for only then.
+/// A sweep that is due before this is asked for only then; and after a run that left something to
+/// the next one, so much is left of Stripe and the panel to others.
 const SOON: Duration = Duration::from_secs(1);
 
 type Run = for<'a> fn(
@@ -245,6 +249,10 @@ async fn turn(
         finds: found.as_ref().map_or(0, |found| found.finds),
         cursors: (cursor, next),
     };
+    if found.as_ref().is_ok_and(|found| found.more) {
+        db::sweeps::break_off(&app.db, name, owner, &run).await?;
+        return Ok(Some(SOON));
+    }
     db::sweeps::finish(&app.db, name, owner, &run).await?;
     found.map(|_| Some(from_micros(began_us + period_us - ended_us)))
 }

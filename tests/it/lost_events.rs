@@ -9,6 +9,7 @@ use sandbox::{
 };
 use serde_json::{Value, json};
 use spawnpoint::{
+    boot::Mode,
     rpc::proto::{self, Order, OrderStatus, ServerState},
     worker::{ByHand, Settings},
 };
@@ -24,6 +25,7 @@ both_engines!(
     with_every_webhook_lost_for_four_days_one_pass_heals_everything,
     what_stripe_itself_lost_is_seen_in_its_list_of_subscriptions,
     a_look_that_breaks_off_goes_on_where_it_was,
+    a_list_longer_than_one_look_is_seen_to_its_end,
     what_is_listed_and_is_not_ours_changes_nothing,
     an_account_that_knows_nothing_stops_no_server,
     an_order_ends_alike_in_whatever_order_its_events_come,
@@ -34,6 +36,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 const EVENTS: &str = "stripe_events";
 const SUBSCRIPTIONS: &str = "subscriptions";
+const SUBSCRIPTION_LIST: &str = "/v1/subscriptions";
 
 /// A shop whose sweeps have looked once, and look again when they are told to.
 async fn open(engine: Engine) -> Live {
@@ -219,6 +222,49 @@ async fn a_look_that_breaks_off_goes_on_where_it_was(engine: Engine) {
         ServerState::Suspended,
     )
     .await;
+    live.close().await;
+}
+
+/// Twenty pages are read in one turn, and the next one is not six hours later.
+async fn a_list_longer_than_one_look_is_seen_to_its_end(engine: Engine) {
+    let mut live = open(engine).await;
+    let (oldest, newest) = (running(&live).await, running(&live).await);
+    go_deaf(&live).await;
+    set(&live, &oldest, SubscriptionStatus::Unpaid);
+    let path = format!("/v1/subscriptions/{}", live.subscription(&newest));
+    let page = json!({
+        "object": "list", "url": SUBSCRIPTION_LIST, "has_more": true,
+        "data": [till::stripe_object(&live, &path).await],
+    });
+    let page = FaultAction::Status {
+        status: 200,
+        body: page.to_string(),
+        content_type: None,
+        headers: Vec::new(),
+    };
+    let pages = faults::Fault::on_route("GET", SUBSCRIPTION_LIST, page).times(20);
+    live.world.stop_cores().await;
+    let pages = live.world.stripe.inject(pages);
+    let before = till::stripe_calls(&live, "GET", SUBSCRIPTION_LIST).len();
+    let due = "UPDATE sweeps SET last_run_us = NULL WHERE name = 'subscriptions'";
+    sql::run(&live.store.db, due).await.unwrap();
+    live.world.start_core(Mode::All).await.unwrap();
+    wait_for(
+        &live,
+        &oldest,
+        OrderStatus::Provisioned,
+        ServerState::Suspended,
+    )
+    .await;
+    let through = "SELECT count(*) FROM sweeps WHERE name = 'subscriptions'
+        AND last_run_us IS NOT NULL AND cursor = '' AND lease_owner IS NULL";
+    wait::until("the look is through", PATIENCE, || async {
+        sql::count(&live.store.db, through).await == 1
+    })
+    .await;
+    assert_eq!(live.world.stripe.fired(pages), 20);
+    let calls = till::stripe_calls(&live, "GET", SUBSCRIPTION_LIST).len();
+    assert_eq!(calls - before, 21, "each page once");
     live.close().await;
 }
 

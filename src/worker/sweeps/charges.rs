@@ -8,6 +8,6 @@ use crate::app::{App, Error, stripe_events};
 pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
     Ok(Found {
         finds: stripe_events::ask_whose(app).await?,
-        cursor: String::new(),
+        ..Found::default()
     })
 }

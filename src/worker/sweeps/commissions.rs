@@ -64,7 +64,8 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     let now_us = app.db.now().await?;
     let after = parse_uuid(cursor).map(OrderId);
     let due = referrals::due(app.db.read(), after, now_us, LOOKS).await?;
-    let mut more = u64::try_from(due.len()).is_ok_and(|found| found == LOOKS);
+    let more = u64::try_from(due.len()).is_ok_and(|found| found == LOOKS);
+    let mut broke_off = false;
     let (mut finds, mut last) = (0, None);
     for referral in &due {
         let id = referral.order_id;
@@ -76,7 +77,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
             Err(Trouble::Stripe(error)) => {
                 tracing::warn!(order_id = %id, %error, "the invoices of a referred order could not be read");
                 if !about_this_order(&error) {
-                    more = true;
+                    broke_off = true;
                     break;
                 }
                 let tomorrow_us = now_us + DAY_US;
@@ -85,10 +86,11 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
             }
         }
     }
-    let last = last.filter(|_| more);
+    let last = last.filter(|_| more || broke_off);
     Ok(Found {
         finds,
         cursor: last.map(|id| id.to_string()).unwrap_or_default(),
+        more: more && !broke_off,
     })
 }
 

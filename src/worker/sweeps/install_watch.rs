@@ -21,7 +21,7 @@ pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
     let finds = new_servers(app).await? + used_servers(app).await?;
     Ok(Found {
         finds,
-        cursor: String::new(),
+        ..Found::default()
     })
 }
 

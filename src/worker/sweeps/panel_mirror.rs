@@ -45,7 +45,7 @@ pub(super) async fn run(app: &Arc<App>, _cursor: &str) -> Result<Found, Error> {
     finds += refresh_eggs(app).await?;
     Ok(Found {
         finds,
-        cursor: String::new(),
+        ..Found::default()
     })
 }
 

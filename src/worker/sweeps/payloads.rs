@@ -18,7 +18,7 @@ pub(super) async fn run(app: &App, cursor: &str) -> Result<Found, Error> {
     let before_us = app.db.now().await? - KEPT_US;
     // Everything received before this is forgotten already.
     let mut from_us = cursor.parse().unwrap_or(0);
-    let mut finds = 0;
+    let (mut finds, mut more) = (0, true);
     for _ in 0..BATCHES {
         let forgotten =
             app.db
@@ -28,6 +28,7 @@ pub(super) async fn run(app: &App, cursor: &str) -> Result<Found, Error> {
                 .await?;
         let Some((count, last_us)) = forgotten else {
             from_us = from_us.max(before_us);
+            more = false;
             break;
         };
         finds += count;
@@ -36,5 +37,6 @@ pub(super) async fn run(app: &App, cursor: &str) -> Result<Found, Error> {
     Ok(Found {
         finds: i32::try_from(finds).unwrap_or(i32::MAX),
         cursor: from_us.to_string(),
+        more,
     })
 }

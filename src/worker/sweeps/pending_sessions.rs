@@ -30,12 +30,13 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     };
     let mut finds = 0;
     let mut after = (!cursor.is_empty()).then(|| cursor.to_owned());
-    let mut goes_on = false;
+    let (mut goes_on, mut more) = (false, true);
     for _ in 0..PAGES {
         let page = match app.stripe.sessions(&filter, after.as_deref()).await {
             Ok(page) => page,
             Err(error) => {
                 tracing::warn!(%error, "Stripe's sessions could not be listed");
+                more = false;
                 break;
             }
         };
@@ -56,7 +57,11 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     }
     // Where there are more pages than one run reads, the next run goes on behind them.
     let cursor = after.filter(|_| goes_on).unwrap_or_default();
-    Ok(Found { finds, cursor })
+    Ok(Found {
+        finds,
+        cursor,
+        more: more && goes_on,
+    })
 }
 
 /// Marks an order due that still waits for a payment that Stripe has.

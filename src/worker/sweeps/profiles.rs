@@ -46,6 +46,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     Ok(Found {
         finds: stripe.finds.saturating_add(panel.finds),
         cursor: format!("{} {}", stripe.cursor, panel.cursor),
+        more: stripe.more || panel.more,
     })
 }
 
@@ -56,11 +57,12 @@ where
     Fut: Future<Output = Result<Told, Error>>,
 {
     let mut after = parse_uuid(cursor).map(UserId);
-    let mut finds = 0;
+    let (mut finds, mut more) = (0, true);
     for _ in 0..BATCHES {
         let due = follow::due(app.db.read(), follower, after, BATCH).await?;
         if due.is_empty() {
             after = None;
+            more = false;
             break;
         }
         for profile in due {
@@ -78,6 +80,7 @@ where
                     return Ok(Found {
                         finds,
                         cursor: shown(after),
+                        more: false,
                     });
                 }
             }
@@ -86,6 +89,7 @@ where
     Ok(Found {
         finds,
         cursor: shown(after),
+        more,
     })
 }
 

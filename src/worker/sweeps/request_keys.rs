@@ -17,6 +17,7 @@ pub(super) async fn run(app: &App) -> Result<Found, Error> {
         .await?;
     Ok(Found {
         finds: i32::try_from(removed).unwrap_or(i32::MAX),
-        cursor: String::new(),
+        more: removed >= BATCH,
+        ..Found::default()
     })
 }

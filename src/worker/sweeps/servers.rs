@@ -38,6 +38,8 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     let found = |finds: usize, cursor: String| Found {
         finds: i32::try_from(finds).unwrap_or(i32::MAX),
         cursor,
+        // The panel has other callers.
+        more: false,
     };
     let store = app.db.read();
     // Where the panel is not the one we know, nothing of ours is expected there.

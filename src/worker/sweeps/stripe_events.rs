@@ -60,7 +60,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         types: &MATTERING,
         created_gte: mark.since_s - OVERLAP_S,
     };
-    let mut finds = 0;
+    let (mut finds, mut more) = (0, true);
     for _ in 0..PAGES {
         let page = match app.stripe.events(&filter, mark.after.as_deref()).await {
             Ok(page) => page,
@@ -70,6 +70,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
                     // What the look was to go on behind is no longer kept.
                     mark.after = None;
                 }
+                more = false;
                 break;
             }
         };
@@ -81,6 +82,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
             // Only a look that came to its end moves the mark.
             mark.since_s = mark.newest_s;
             mark.after = None;
+            more = false;
             break;
         }
     }
@@ -88,6 +90,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     Ok(Found {
         finds,
         cursor: mark.write(),
+        more,
     })
 }
 

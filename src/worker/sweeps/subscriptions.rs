@@ -21,6 +21,7 @@ const PAGES: usize = 20;
 pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     let mut finds = 0;
     let mut after = (!cursor.is_empty()).then(|| cursor.to_owned());
+    let mut more = true;
     for _ in 0..PAGES {
         let page = match app.stripe.subscriptions(after.as_deref()).await {
             Ok(page) => page,
@@ -30,13 +31,15 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
                     // What the look was to go on behind is gone.
                     after = None;
                 }
+                more = false;
                 break;
             }
         };
         finds += compare(app, &page.data).await?;
         after = page.data.last().map(|listed| listed.id.clone());
         after = after.filter(|_| page.has_more);
-        if after.is_none() {
+        more = after.is_some();
+        if !more {
             break;
         }
     }
@@ -44,6 +47,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     Ok(Found {
         finds,
         cursor: after.unwrap_or_default(),
+        more,
     })
 }
 
