@@ -1,7 +1,10 @@
 //! Events that no webhook brings, or that Stripe never made: the sweeps find what they would
 //! have told. And events in every order and rendering, after which all is the same.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use sandbox::{
     faults::{self, FaultAction},
@@ -26,6 +29,7 @@ both_engines!(
     what_stripe_itself_lost_is_seen_in_its_list_of_subscriptions,
     a_look_that_breaks_off_goes_on_where_it_was,
     a_list_longer_than_one_look_is_seen_to_its_end,
+    a_look_tells_how_long_it_took,
     what_is_listed_and_is_not_ours_changes_nothing,
     an_account_that_knows_nothing_stops_no_server,
     an_order_ends_alike_in_whatever_order_its_events_come,
@@ -143,11 +147,7 @@ async fn with_every_webhook_lost_for_four_days_one_pass_heals_everything(engine:
     let swept = sql::count(&live.store.db, swept).await;
     assert_eq!(swept, till::rows(&live, "stripe_events").await - told);
     assert!(swept >= 5, "{swept}");
-    let message = proto::ListSweepsRequest {};
-    let mut client = live.provisioning();
-    let listed = client.list_sweeps(live.viewer(message)).await.unwrap();
-    let mut listed = listed.into_inner().sweeps.into_iter();
-    let look = listed.find(|sweep| sweep.name == "stripe_events").unwrap();
+    let look = shown(&live, EVENTS).await;
     assert_eq!(i64::from(look.finds), swept, "one pass found all of it");
     assert!(look.last_run_time.is_some());
     live.close().await;
@@ -266,6 +266,31 @@ async fn a_list_longer_than_one_look_is_seen_to_its_end(engine: Engine) {
     let calls = till::stripe_calls(&live, "GET", SUBSCRIPTION_LIST).len();
     assert_eq!(calls - before, 21, "each page once");
     live.close().await;
+}
+
+async fn a_look_tells_how_long_it_took(engine: Engine) {
+    let live = open(engine).await;
+    let slow = Effect::Delay { millis: 700 };
+    let slow = live
+        .world
+        .stripe
+        .inject(Fault::on("GET", "/v1/events", slow));
+    let began = Instant::now();
+    look(&live, EVENTS).await;
+    let at_most = i64::try_from(began.elapsed().as_millis()).unwrap() + 1;
+    assert!(live.world.stripe.fired(slow) > 0);
+    let told = shown(&live, EVENTS).await.duration_ms;
+    assert!((700..=at_most).contains(&told), "{told} of {at_most} ms");
+    live.close().await;
+}
+
+/// A sweep as operators see it.
+async fn shown(live: &Live, sweep: &str) -> proto::Sweep {
+    let message = proto::ListSweepsRequest {};
+    let mut client = live.provisioning();
+    let listed = client.list_sweeps(live.viewer(message)).await.unwrap();
+    let mut listed = listed.into_inner().sweeps.into_iter();
+    listed.find(|shown| shown.name == sweep).unwrap()
 }
 
 /// An order that was paid, and of which nobody has heard.
