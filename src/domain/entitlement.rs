@@ -57,6 +57,11 @@ pub enum Standing {
 }
 
 impl Standing {
+    /// Whether Stripe has added this word since.
+    pub fn is_new(status: &str) -> bool {
+        Self::of(Some(status)) == Self::Unclear && status != "incomplete"
+    }
+
     /// Where this word of Stripe's stands.
     pub fn of(status: Option<&str>) -> Self {
         match status {

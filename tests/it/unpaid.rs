@@ -41,6 +41,7 @@ const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 const SUSPEND: &str = "/servers/{server}/suspend";
 const UNSUSPEND: &str = "/servers/{server}/unsuspend";
 const DELETE: &str = "/servers/{server}";
+const NEW_WORDS: &str = "spawnpoint_subscriptions_unclear_total";
 
 async fn running(live: &Live) -> Order {
     let order = live.purchase(cart(Uuid::new_v4())).await;
@@ -241,10 +242,13 @@ async fn hibernate(live: &Live, order: &Order) -> FaultId {
 async fn a_word_that_nobody_knows_stops_nothing(engine: Engine) {
     let live = Live::open(engine).await;
     let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    let before = live.counted(NEW_WORDS).await;
     let odd = hibernate(&live, &order).await;
     let read = live.order(&order.id).await;
-    assert!(live.world.stripe.fired(odd) > 0);
     assert_eq!(read.server_state(), ServerState::Running);
+    assert!(live.counted(NEW_WORDS).await > before);
+    assert!(stripe.fired(odd) > 0);
     live.skip(30 * DAY);
     live.wait_until_unleased().await;
     let later = live.order(&order.id).await;
@@ -252,7 +256,7 @@ async fn a_word_that_nobody_knows_stops_nothing(engine: Engine) {
         (later.server_state(), reasons(&later)),
         (ServerState::Running, vec![])
     );
-    live.world.stripe.clear_faults();
+    stripe.clear_faults();
     live.close().await;
 }
 

@@ -194,6 +194,17 @@ fn an_unknown_word_changes_nothing() {
     }
 }
 
+#[test]
+fn only_a_word_that_is_not_in_the_contract_is_new() {
+    for word in ["hibernating", ""] {
+        assert!(Standing::is_new(word), "{word}");
+    }
+    let known = "incomplete incomplete_expired trialing active past_due canceled unpaid paused";
+    for word in known.split(' ') {
+        assert!(!Standing::is_new(word), "{word}");
+    }
+}
+
 /// Words that are read, and how many hours later.
 fn reads() -> impl Strategy<Value = Vec<(&'static str, i64)>> {
     let words = select(vec![

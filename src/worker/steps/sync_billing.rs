@@ -170,7 +170,20 @@ async fn store(
         Ok(())
     })
     .await?;
+    if let Some(found) = &read.subscription {
+        count_new_word(facts, &found.status);
+    }
     Ok(())
+}
+
+/// Counts a word of Stripe's that we do not know, once for each order that it is said of: nothing
+/// is done for it, and somebody has to learn what it means.
+fn count_new_word(facts: &Facts, status: &str) {
+    let before = facts.billing.subscription_status.as_deref();
+    if Standing::is_new(status) && before != Some(status) {
+        metrics::counter!("spawnpoint_subscriptions_unclear_total").increment(1);
+        tracing::warn!(status, "a subscription has a state that is not known here");
+    }
 }
 
 /// Reads the session; ends it where it is past its time, or was asked to end early.
