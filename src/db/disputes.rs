@@ -18,6 +18,15 @@ use crate::domain::{
     dispute::{Claim, DisputePolicy, disputed_since},
 };
 
+/// What Stripe said of an order's disputes that it may still say something else of.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Those that could be read.
+    pub read: Vec<DisputeRead>,
+    /// Ids of those that could not.
+    pub unread: Vec<String>,
+}
+
 /// A dispute as our own read of Stripe showed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DisputeRead {
@@ -87,18 +96,30 @@ pub async fn unsettled(
     Ok(open.map(|row| row.dispute_id).collect())
 }
 
-/// Stores what our own read showed, and tells what is new.
+/// Stores what our own read showed, and tells what is new. What could not be read is as it was, and
+/// stays to be asked for.
 pub async fn set_read(
     tx: &Tx,
     id: OrderId,
-    reads: &[DisputeRead],
+    reads: &Reads,
     policy: DisputePolicy,
     read_us: i64,
 ) -> Result<Vec<News>, Error> {
     let mut news = Vec::new();
     for row in of_order(&**tx, id).await? {
-        let read = reads.iter().find(|read| read.dispute_id == row.dispute_id);
-        let Some(read) = read else { continue };
+        if reads.unread.contains(&row.dispute_id) {
+            let change = disputes::ActiveModel {
+                dispute_id: Unchanged(row.dispute_id),
+                read_us: Set(None),
+                ..Default::default()
+            };
+            change.update(&**tx).await?;
+            continue;
+        }
+        let mut all = reads.read.iter();
+        let Some(read) = all.find(|read| read.dispute_id == row.dispute_id) else {
+            continue;
+        };
         let claim = Claim::of(&read.status);
         if claim != Claim::of(&row.status) {
             news.push(News {

@@ -255,6 +255,8 @@ pub struct Billing {
     pub ends_undelivered_us: Option<i64>,
     /// How many disputes of its payments may still change.
     pub disputes_open: i32,
+    /// Since when the youngest of them is known that could not be read when it was last asked for.
+    pub dispute_unread_us: Option<i64>,
     /// When the read was that first showed that a dispute keeps the server from running, while it
     /// does.
     pub disputed_since_us: Option<i64>,

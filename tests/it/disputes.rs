@@ -21,6 +21,8 @@ both_engines!(
     each_reason_is_lifted_by_itself,
     news_of_a_dispute_in_any_order_come_to_the_same,
     whose_it_is_is_asked_until_stripe_answers,
+    what_a_dispute_is_is_asked_until_it_can_be_read,
+    nothing_stops_for_a_dispute_that_cannot_be_read,
     a_dispute_that_no_webhook_told_of_is_found,
     money_of_others_is_nobodys_here,
     a_shop_may_leave_disputes_to_people,
@@ -29,6 +31,8 @@ both_engines!(
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const PAYMENTS: &str = "/v1/invoice_payments";
+const DISPUTES: &str = "/v1/disputes/";
+const SUSPEND: &str = "/servers/{server}/suspend";
 
 async fn open(engine: Engine, further: &[(&str, &str)]) -> Live {
     Live::open_with(engine, |options| {
@@ -265,6 +269,67 @@ async fn whose_it_is_is_asked_until_stripe_answers(engine: Engine) {
         ),
         (0, 1)
     );
+    live.close().await;
+}
+
+/// A page of somebody in between, a key that may not read it: everything else of the order goes
+/// on meanwhile.
+async fn what_a_dispute_is_is_asked_until_it_can_be_read(engine: Engine) {
+    let live = open(engine, &[]).await;
+    let stripe = &live.world.stripe;
+    let refused = Effect::Status {
+        status: 403,
+        body: None,
+    };
+    for effect in [Effect::Html, refused] {
+        let order = running(&live).await;
+        let unread = stripe.inject(Fault::on("GET", DISPUTES, effect).always());
+        dispute(&live, &order);
+        wait::until("it was asked", PATIENCE, || async {
+            stripe.fired(unread) > 0
+        })
+        .await;
+        suspend(&live, &order.id).await;
+        until_state(&live, &order, ServerState::Suspended).await;
+        unsuspend(&live, &order.id).await;
+        live.wait_running(&order.id).await;
+        live.wait_until_unleased().await;
+        stripe.remove_fault(unread);
+        live.skip(Duration::from_secs(90));
+        let stopped = until_state(&live, &order, ServerState::Suspended).await;
+        assert_eq!(reasons(&stopped), [SuspensionReason::Dispute]);
+    }
+    live.close().await;
+}
+
+/// It was open at the first look, and is won by the time that the server would be stopped.
+async fn nothing_stops_for_a_dispute_that_cannot_be_read(engine: Engine) {
+    let live = open(engine, &[]).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    let unread = Fault::on("GET", DISPUTES, Effect::Html).nth(2).always();
+    let unread = stripe.inject(unread);
+    let disputed = dispute(&live, &order);
+    wait::until("it was asked at the last moment", PATIENCE, || async {
+        stripe.fired(unread) > 0
+    })
+    .await;
+    live.wait_until_unleased().await;
+    assert!(!live.made(&order.id).suspended);
+    close(&live, &disputed, DisputeOutcome::Won);
+    stripe.remove_fault(unread);
+    live.skip(Duration::from_secs(90));
+    wait::until("it is read", PATIENCE, || async {
+        noted(&live, &order, "a dispute ended for the shop").await == 1
+    })
+    .await;
+    live.wait_until_unleased().await;
+    let runs = live.order(&order.id).await;
+    assert_eq!(
+        (runs.server_state(), reasons(&runs)),
+        (ServerState::Running, vec![])
+    );
+    assert_eq!(live.world.panel.count_route("POST", SUSPEND), 0);
     live.close().await;
 }
 

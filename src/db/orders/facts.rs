@@ -27,6 +27,11 @@ use crate::{
 
 /// How many ports an order holds or has.
 const PORTS: &str = "(SELECT count(*) FROM allocations WHERE allocations.order_id = orders.id)";
+/// Since when the youngest dispute is known of which Stripe could not be read. Only few orders have
+/// any, and only those look.
+const DISPUTE_UNREAD: &str = "(CASE WHEN billing.disputes_open > 0 THEN \
+     (SELECT max(disputes.noted_us) FROM disputes WHERE disputes.order_id = billing.order_id \
+     AND disputes.read_us IS NULL) END)";
 /// Its request may hold secrets, and is long.
 const HAS_CREATE_REQUEST: &str = "(servers.create_request IS NOT NULL)";
 
@@ -85,6 +90,8 @@ struct BillingRow {
     refund_next_us: Option<i64>,
     ends_undelivered_us: Option<i64>,
     disputes_open: i32,
+    #[sea_orm(from_expr = "Expr::cust(DISPUTE_UNREAD)")]
+    dispute_unread_us: Option<i64>,
     disputed_since_us: Option<i64>,
 }
 
@@ -267,6 +274,7 @@ fn billing_part(row: BillingRow) -> Result<Billing, Error> {
         refund_next_us: row.refund_next_us,
         ends_undelivered_us: row.ends_undelivered_us,
         disputes_open: row.disputes_open,
+        dispute_unread_us: row.dispute_unread_us,
         disputed_since_us: row.disputed_since_us,
         ended_at_us: row.ended_at_us,
         confirmed_at_us: row.confirmed_at_us,

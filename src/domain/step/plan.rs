@@ -17,6 +17,11 @@ pub const UNDELIVERED_ENDS_US: i64 = DAY_US;
 /// Where Stripe did not plan that end it is told again after this.
 const TOLD_AGAIN_US: i64 = 60 * MINUTE_US;
 
+/// What a dispute is that could not be read is asked again after this; then as long as it has been
+/// known, up to the longest.
+const UNREAD_AGAIN_US: i64 = MINUTE_US;
+const UNREAD_LONGEST_US: i64 = 60 * MINUTE_US;
+
 /// What a guard keeps from being suspended looks again after this. Whoever releases the guard
 /// wakes it: this is for a process that died in between.
 const HELD_AGAIN_US: i64 = 15 * MINUTE_US;
@@ -45,7 +50,8 @@ fn step_now(facts: &Facts, timing: &Timing, now_us: i64) -> Step {
             return Step::Refund;
         }
         // What a bank takes back after the end still takes a commission with it.
-        if facts.billing.disputes_open > 0 && facts.billing.hints > facts.billing.hints_read {
+        let told = facts.billing.hints > facts.billing.hints_read;
+        if facts.billing.disputes_open > 0 && told || unread_due(facts, now_us) {
             return Step::SyncBilling;
         }
         return wind_down(facts, timing, now_us);
@@ -170,17 +176,42 @@ fn own_times(facts: &Facts, now_us: i64) -> impl Iterator<Item = i64> {
     refund_us(facts, now_us)
         .into_iter()
         .chain(looks_us)
+        .chain(unread_us(facts).filter(|unread_us| *unread_us > now_us))
         .chain(held_until_us(facts, now_us))
+}
+
+/// When a dispute is asked for again that could not be read. Meanwhile its order goes on: one that
+/// can never be read must not hold up everything else of it.
+fn unread_us(facts: &Facts) -> Option<i64> {
+    let noted_us = facts.billing.dispute_unread_us?;
+    // Its event has it read at once.
+    let read_us = facts.billing.read_us.unwrap_or(noted_us);
+    let known_us = read_us.saturating_sub(noted_us);
+    Some(read_us.saturating_add(known_us.clamp(UNREAD_AGAIN_US, UNREAD_LONGEST_US)))
+}
+
+fn unread_due(facts: &Facts, now_us: i64) -> bool {
+    unread_us(facts).is_some_and(|unread_us| unread_us <= now_us)
 }
 
 /// Until when a disputed server runs on because the guard of a sweep holds. Meanwhile its order
 /// goes on like that of any server that runs.
 fn held_until_us(facts: &Facts, now_us: i64) -> Option<i64> {
+    let held_us = facts.server.suspend_held_us;
+    let until_us = held_us.filter(|_| stops_for_disputes(facts))? + HELD_AGAIN_US;
+    (until_us > now_us).then_some(until_us)
+}
+
+/// Whether it runs on because nobody can say whether the bank still has its money.
+fn runs_on_unread(facts: &Facts) -> bool {
+    facts.billing.dispute_unread_us.is_some() && stops_for_disputes(facts)
+}
+
+/// Whether disputes alone are to stop a server that the panel was not told of yet.
+fn stops_for_disputes(facts: &Facts) -> bool {
     let server = &facts.server;
     let told = server.suspended_us.or(server.suspend_sent_us).is_some();
-    let held_us = server.suspend_held_us.filter(|_| !told && usable(facts));
-    let until_us = held_us.filter(|_| facts.disputed_alone())? + HELD_AGAIN_US;
-    (until_us > now_us).then_some(until_us)
+    !told && usable(facts) && facts.disputed_alone()
 }
 
 /// A change of plan that Stripe has a say in: not paid, and its subscription lives.
@@ -264,7 +295,7 @@ fn billing_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     if unwanted && billing.subscription_id.is_some() {
         return Some(Step::CancelSubscription);
     }
-    if billing.hints > billing.hints_read {
+    if billing.hints > billing.hints_read || unread_due(facts, now_us) {
         return Some(Step::SyncBilling);
     }
     // What ends by time alone is read first: its customer may have paid meanwhile.
@@ -344,7 +375,7 @@ fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
         }
         Entitlement::Ended => Some(Step::CancelSubscription),
         Entitlement::Suspended(_) if usable => {
-            let runs_on = held_until_us(facts, now_us).is_some();
+            let runs_on = held_until_us(facts, now_us).is_some() || runs_on_unread(facts);
             // What is over and gone finds that out by this, and is done with.
             let there = server.missing_us.is_none() || facts.billing.over();
             (server.suspended_us.is_none() && there && !runs_on).then_some(Step::Suspend)

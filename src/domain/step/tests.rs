@@ -19,6 +19,7 @@ mod properties;
 mod reinstall;
 mod scenario;
 mod undelivered;
+mod unread;
 
 /// Times of these tests: the defaults.
 fn timing() -> Timing {

@@ -5,14 +5,14 @@ use crate::{
     app::Error,
     db::{
         Tx, affiliates, billing,
-        disputes::{self, DisputeRead, News},
+        disputes::{self, DisputeRead, News, Reads},
         order_events,
         orders::Note,
     },
     domain::{
         OrderId,
         dispute::{Claim, DisputePolicy},
-        order::{EndWish, Facts},
+        order::{EndWish, Facts, WaitingReason},
     },
     stripe,
     worker::{claim::Work, driver::Outcome},
@@ -22,30 +22,29 @@ use crate::{
 pub(super) async fn read(
     work: &Work,
     facts: &Facts,
-) -> Result<Result<Vec<DisputeRead>, stripe::Error>, Error> {
-    let mut reads = Vec::new();
+) -> Result<Result<Reads, stripe::Error>, Error> {
+    let mut reads = Reads::default();
     if facts.billing.disputes_open == 0 {
         return Ok(Ok(reads));
     }
     for dispute_id in disputes::unsettled(work.app.db.read(), work.id()).await? {
         match work.app.stripe.dispute(&dispute_id).await {
-            Ok(dispute) => reads.push(DisputeRead {
+            Ok(dispute) => reads.read.push(DisputeRead {
                 dispute_id,
                 status: dispute.status,
                 amount_minor: dispute.amount.max(0),
                 currency: dispute.currency,
             }),
-            // Of another account, a key without this right, or a bug of Stripe's: nothing is known
-            // of it, and what else is known of the order must not wait for that.
-            Err(
-                error @ (stripe::Error::NotFound { .. }
-                | stripe::Error::Invalid { .. }
-                | stripe::Error::KeyRefused { .. }
-                | stripe::Error::Garbage { .. }),
-            ) => {
-                tracing::warn!(dispute_id, %error, "a dispute could not be read");
+            // Nothing else could be read either.
+            Err(error @ (stripe::Error::RateLimited { .. } | stripe::Error::Unreachable(_))) => {
+                return Ok(Err(error));
             }
-            Err(error) => return Ok(Err(error)),
+            // Of another account, a key without this right, or a bug of Stripe's: it is asked
+            // again, and what else is known of the order must not wait for that.
+            Err(error) => {
+                tracing::warn!(dispute_id, %error, "a dispute could not be read");
+                reads.unread.push(dispute_id);
+            }
         }
     }
     Ok(Ok(reads))
@@ -58,13 +57,17 @@ pub(super) async fn still_open(work: &Work, facts: &Facts) -> Result<Result<(), 
         Ok(reads) => reads,
         Err(error) => return Ok(Err(sync_billing::failed(work, &error))),
     };
-    let unread = usize::try_from(facts.billing.disputes_open).unwrap_or(0) != reads.len();
-    let claims: Vec<Claim> = reads.iter().map(|read| Claim::of(&read.status)).collect();
-    // What is final was read as such, and what could not be read is as it was.
-    if unread || claims.is_empty() || claims.iter().any(|claim| !claim.is_final()) {
-        return Ok(Ok(()));
+    let mut claims = reads.read.iter().map(|read| Claim::of(&read.status));
+    if reads.unread.is_empty() {
+        // What is final was read as such; where nothing was left to ask, one was lost.
+        if reads.read.is_empty() || claims.any(|claim| !claim.is_final()) {
+            return Ok(Ok(()));
+        }
+    } else if facts.server.suspend_sent_us.is_some() {
+        // Whether the panel did it is not known: it can neither be left so nor told again.
+        return Ok(Err(work.later(WaitingReason::StripeUnavailable)));
     }
-    // What it says now is stored, and planned on.
+    // What it says now is stored, and planned on: nothing stops for what could not be read.
     Ok(Err(sync_billing::take(work, facts).await?))
 }
 
@@ -73,12 +76,12 @@ pub(super) async fn still_open(work: &Work, facts: &Facts) -> Result<Result<(), 
 pub(super) async fn store(
     tx: &Tx,
     (id, over): (OrderId, bool),
-    reads: &[DisputeRead],
+    reads: &Reads,
     policy: DisputePolicy,
     note: &Note,
     now_us: i64,
 ) -> Result<(), Error> {
-    if reads.is_empty() {
+    if *reads == Reads::default() {
         return Ok(());
     }
     for news in disputes::set_read(tx, id, reads, policy, now_us).await? {

@@ -8,7 +8,7 @@ use crate::{
     app::{Error, affiliates},
     db::{
         billing::{self, Read, SessionRead, SubscriptionRead},
-        disputes::DisputeRead,
+        disputes::Reads,
         holds, order_changes, order_events,
         orders::{self, Progress},
         refunds,
@@ -116,7 +116,7 @@ async fn store(
     facts: &Facts,
     read: &Read,
     finding: Option<Finding>,
-    disputed: &[DisputeRead],
+    disputed: &Reads,
 ) -> Result<(), Error> {
     let (id, order, finding) = (work.id(), &facts.order, &finding);
     let put_back = finding.is_none() && order.error_reason == Some(ErrorReason::PlanMismatch);
