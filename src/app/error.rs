@@ -16,6 +16,24 @@ pub enum Error {
     Internal(String),
 }
 
+impl Error {
+    /// Whether the store is away or busy: the same may go well a moment later.
+    pub(crate) fn is_passing(&self) -> bool {
+        let Self::Store(error) = self else {
+            return false;
+        };
+        matches!(error, db::Error::Unavailable(_) | db::Error::Again(_))
+    }
+
+    /// What was in the way, without its causes.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Store(error) => error.to_string(),
+            Self::Refused(_) | Self::Internal(_) => self.to_string(),
+        }
+    }
+}
+
 impl db::tx::BodyError for Error {
     fn database(&self) -> Option<&db::Error> {
         match self {

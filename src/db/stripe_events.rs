@@ -136,19 +136,33 @@ pub async fn forget_payloads(
     Ok(Some((old.len(), *last_us)))
 }
 
-/// Events about money of which Stripe has to be asked whose they are; the oldest first.
-pub async fn received(connection: &impl ConnectionTrait, limit: u64) -> Result<Vec<String>, Error> {
-    let ids = stripe_events::Entity::find()
+/// Events about money of which Stripe has to be asked whose they are, behind `after` (time of
+/// receipt and id); the oldest first.
+pub async fn received(
+    connection: &impl ConnectionTrait,
+    after: Option<(i64, &str)>,
+    limit: u64,
+) -> Result<Vec<(i64, String)>, Error> {
+    use stripe_events::Column;
+    let mut query = stripe_events::Entity::find()
         .select_only()
-        .column(stripe_events::Column::Id)
+        .column(Column::ReceivedUs)
+        .column(Column::Id)
         // In so many words: the index holds only these.
         .filter(Expr::cust("state = 'received'"))
-        .order_by_asc(stripe_events::Column::ReceivedUs)
-        .limit(limit)
-        .into_tuple()
-        .all(connection)
-        .await?;
-    Ok(ids)
+        .order_by_asc(Column::ReceivedUs)
+        .order_by_asc(Column::Id)
+        .limit(limit);
+    if let Some((received_us, id)) = after {
+        let same = Condition::all()
+            .add(Column::ReceivedUs.eq(received_us))
+            .add(Column::Id.gt(id));
+        let behind = Condition::any()
+            .add(Column::ReceivedUs.gt(received_us))
+            .add(same);
+        query = query.filter(behind);
+    }
+    Ok(query.into_tuple().all(connection).await?)
 }
 
 /// Events that could not be applied, by how often they were tried and by when they must have

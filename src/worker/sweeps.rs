@@ -158,8 +158,8 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 11] {
         ("stripe_events", periods.stripe_events, |app, cursor| {
             Box::pin(stripe_events::run(app, cursor))
         }),
-        (CHARGES, periods.charges, |app, _| {
-            Box::pin(charges::run(app))
+        (CHARGES, periods.charges, |app, cursor| {
+            Box::pin(charges::run(app, cursor))
         }),
         ("subscriptions", periods.subscriptions, |app, cursor| {
             Box::pin(subscriptions::run(app, cursor))

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use sandbox::stripe::{ApiVersion, DisputeOutcome, Effect, Fault, SubscriptionStatus};
+use serde_json::json;
 use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState, SuspensionReason};
 use uuid::Uuid;
 
@@ -21,6 +22,7 @@ both_engines!(
     each_reason_is_lifted_by_itself,
     news_of_a_dispute_in_any_order_come_to_the_same,
     whose_it_is_is_asked_until_stripe_answers,
+    what_stripe_never_tells_of_holds_up_nothing_later,
     what_a_dispute_is_is_asked_until_it_can_be_read,
     nothing_stops_for_a_dispute_that_cannot_be_read,
     a_dispute_that_no_webhook_told_of_is_found,
@@ -269,6 +271,38 @@ async fn whose_it_is_is_asked_until_stripe_answers(engine: Engine) {
         ),
         (0, 1)
     );
+    live.close().await;
+}
+
+/// Of some payments Stripe never tells whose they are, of a later one it does.
+async fn what_stripe_never_tells_of_holds_up_nothing_later(engine: Engine) {
+    let live = open(engine, &[]).await;
+    let (order, later) = (running(&live).await, running(&live).await);
+    let stripe = &live.world.stripe;
+    let silent = stripe.inject(Fault::on("GET", "/v1/charges/", Effect::Html).always());
+    let payment = stripe.payment(&order.stripe_sub_id).unwrap();
+    stripe.refund_by_hand(&order.stripe_sub_id, None).unwrap();
+    let told = till::event_about(&live, "charge.refunded", &payment.charge);
+    let version = ApiVersion::parse(ApiVersion::NEW).unwrap();
+    for copy in 1..8 {
+        let mut event = stripe.event_json(&told.id, &version).unwrap();
+        event["id"] = json!(format!("evt_untold_{copy}"));
+        assert_eq!(till::send_webhook(&live, &event).await, 200);
+    }
+    wait::until("all are here", PATIENCE, || async {
+        events(&live, "received").await == 8
+    })
+    .await;
+    dispute(&live, &later);
+    until_state(&live, &later, ServerState::Suspended).await;
+    assert_eq!(events(&live, "received").await, 8);
+    assert_eq!(status_of(&live, &order), SubscriptionStatus::Active);
+    assert!(stripe.fired(silent) > 5);
+    stripe.remove_fault(silent);
+    live.wait_order(&order.id, "it is over", |order| {
+        order.status() == OrderStatus::Canceled
+    })
+    .await;
     live.close().await;
 }
 

@@ -24,7 +24,7 @@ use crate::{
 
 /// Those asked about in one run.
 const AT_ONCE: u64 = 100;
-/// So many in a row without an answer are Stripe's trouble, and not theirs.
+/// So many without an answer may be Stripe's trouble, and not theirs.
 const MOST_FAILED: u32 = 5;
 
 /// Whether events of this type are about money.
@@ -48,32 +48,75 @@ enum Answer {
     Refused(&'static str),
 }
 
-/// Asks Stripe whose the events are that were received so far. Tells how many of them are ours.
-/// Trouble of Stripe's leaves the rest for the next time.
-pub(crate) async fn ask_whose(app: &Arc<App>) -> Result<i32, Error> {
-    let (mut applied, mut failed) = (0, 0);
-    for event_id in stripe_events::received(app.db.read(), AT_ONCE).await? {
-        let Some((_, payload)) = inbox::find(app.db.read(), &event_id).await? else {
-            continue;
-        };
-        let answer = match events::parse(&payload) {
-            Ok(event) => match ask(app, &event).await? {
-                Ok(answer) => answer,
-                Err(error) => {
-                    tracing::warn!(event_id, %error, "Stripe did not say whose an event is");
-                    // One that it never tells of must not hold up the others.
-                    failed += 1;
-                    if failed >= MOST_FAILED {
-                        break;
-                    }
-                    continue;
-                }
-            },
-            Err(_) => Answer::Refused("its payload is gone"),
-        };
-        applied += i32::from(settle(app, &event_id, &answer).await?);
+/// Where a run broke off, in a sweep's own words: behind which event the next one goes on.
+fn read_cursor(cursor: &str) -> Option<(i64, &str)> {
+    let (received_us, id) = cursor.split_once(' ')?;
+    Some((received_us.parse().ok()?, id))
+}
+
+/// Asks Stripe whose the events are that were received so far. Tells how many of them are ours,
+/// and where the next run goes on: trouble of Stripe's leaves the rest for it, and those of which
+/// Stripe never tells have their next turn after all others.
+pub(crate) async fn ask_whose(app: &Arc<App>, cursor: &str) -> Result<(i32, String), Error> {
+    let after = read_cursor(cursor);
+    let mut events = stripe_events::received(app.db.read(), after, AT_ONCE).await?;
+    if events.is_empty() && after.is_some() {
+        events = stripe_events::received(app.db.read(), None, AT_ONCE).await?;
     }
-    Ok(applied)
+    let (mut applied, mut failed) = (0, 0);
+    let full = u64::try_from(events.len()).is_ok_and(|events| events >= AT_ONCE);
+    let last = events.last().filter(|_| full).cloned();
+    for (received_us, event_id) in events {
+        match one(app, &event_id).await {
+            Ok(Some(ours)) => applied += i32::from(ours),
+            Ok(None) => {
+                failed += 1;
+                if failed >= MOST_FAILED {
+                    return Ok((applied, format!("{received_us} {event_id}")));
+                }
+            }
+            Err(error) if error.is_passing() => return Err(error),
+            Err(error) => {
+                tracing::error!(event_id, %error, "an event about money failed");
+                fail(app, &event_id, &error.reason()).await?;
+            }
+        }
+    }
+    let cursor = last.map(|(received_us, event_id)| format!("{received_us} {event_id}"));
+    Ok((applied, cursor.unwrap_or_default()))
+}
+
+/// Asks Stripe whose one is, and stores what came of it. Tells whether it is ours; `None` where
+/// Stripe did not say.
+async fn one(app: &Arc<App>, event_id: &str) -> Result<Option<bool>, Error> {
+    let Some((_, payload)) = inbox::find(app.db.read(), event_id).await? else {
+        return Ok(Some(false));
+    };
+    let answer = match events::parse(&payload) {
+        Ok(event) => match ask(app, &event).await? {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(event_id, %error, "Stripe did not say whose an event is");
+                return Ok(None);
+            }
+        },
+        Err(_) => Answer::Refused("its payload is gone"),
+    };
+    settle(app, event_id, &answer).await.map(Some)
+}
+
+/// Stores that one could not be applied, unless somebody else did something about it meanwhile.
+async fn fail(app: &Arc<App>, event_id: &str, why: &str) -> Result<(), Error> {
+    app.db
+        .tx(|tx| async move {
+            inbox::lock(&tx, event_id).await?;
+            let found = inbox::find(&*tx, event_id).await?;
+            if found.is_some_and(|(stored, _)| stored.state == State::Received.as_str()) {
+                stripe_events::set_state(&tx, event_id, State::Failed, None, why).await?;
+            }
+            Ok(())
+        })
+        .await
 }
 
 async fn ask(app: &App, event: &Event) -> Result<Result<Answer, stripe::Error>, Error> {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::Found;
 use crate::app::{App, Error, stripe_events};
 
-pub(super) async fn run(app: &Arc<App>) -> Result<Found, Error> {
+pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
+    let (finds, cursor) = stripe_events::ask_whose(app, cursor).await?;
     Ok(Found {
-        finds: stripe_events::ask_whose(app).await?,
-        ..Found::default()
+        finds,
+        cursor,
+        more: false,
     })
 }
