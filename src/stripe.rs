@@ -272,6 +272,9 @@ pub struct Invoice {
     pub total_excluding_tax: i64,
     /// What was paid of it, not by a balance.
     pub amount_paid: i64,
+    /// What it is for: `subscription_create`, `subscription_cycle`, `subscription_update`, or
+    /// another word of Stripe's.
+    pub reason: String,
 }
 
 /// What customers may do on Stripe's own page.

@@ -215,6 +215,7 @@ pub(super) struct Invoice {
     created: i64,
     total: i64,
     amount_paid: i64,
+    billing_reason: Option<String>,
     total_excluding_tax: Option<i64>,
     total_taxes: Option<Vec<Tax>>,
     total_tax_amounts: Option<Vec<Tax>>,
@@ -247,6 +248,7 @@ impl From<Invoice> for super::Invoice {
                 .total_excluding_tax
                 .unwrap_or_else(|| invoice.total.saturating_sub(tax)),
             amount_paid: invoice.amount_paid,
+            reason: invoice.billing_reason.unwrap_or_default(),
         }
     }
 }

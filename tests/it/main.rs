@@ -33,6 +33,7 @@ mod failing_nodes;
 mod feed;
 mod foreign_events;
 mod frames;
+mod given_back;
 mod guard;
 mod harness;
 mod hostile;

@@ -17,7 +17,7 @@ use crate::{
         order::{EndWish, Facts},
     },
     stripe::{
-        self,
+        self, Invoice,
         events::{self, Event},
     },
 };
@@ -34,13 +34,13 @@ pub(super) fn are_about_money(kind: &str) -> bool {
 
 /// What Stripe says of an event's money.
 enum Answer {
-    /// The order, subscription and invoice that it was paid for; and what went back, minor units,
-    /// where that is all of the last payment.
+    /// The order, subscription and invoice that it was paid for; and whether what paid for the
+    /// period that runs went back whole.
     Ours {
         id: OrderId,
         subscription_id: String,
         invoice_id: String,
-        refunded: Option<i64>,
+        given_back: bool,
     },
     /// It was paid for no subscription.
     Nobodys,
@@ -152,11 +152,10 @@ async fn ask(app: &App, event: &Event) -> Result<Result<Answer, stripe::Error>, 
         },
         _ => None,
     };
-    // What was paid for an earlier period is goodwill, and takes nothing from this one.
-    let refunded = match refunded {
-        None => None,
-        Some(amount) => match stripe.paid_invoices(&subscription_id).await {
-            Ok(paid) => (paid.first() == Some(&invoice_id)).then_some(amount),
+    let given_back = match refunded {
+        None => false,
+        Some(amount) => match stripe.invoices_of(&subscription_id, None).await {
+            Ok(page) => is_whole(&page.data, &invoice_id, amount),
             Err(error) => return Ok(refused(error)),
         },
     };
@@ -164,8 +163,20 @@ async fn ask(app: &App, event: &Event) -> Result<Result<Answer, stripe::Error>, 
         id,
         subscription_id,
         invoice_id,
-        refunded,
+        given_back,
     }))
+}
+
+/// Whether so much is all that was paid for the period that runs, whatever its plan costs: a
+/// promotion or credit may have paid the rest. What was paid for an earlier one is goodwill and
+/// takes nothing from this one; the difference of a change of plan only adds to it. Newest first.
+fn is_whole(invoices: &[Invoice], invoice_id: &str, amount: i64) -> bool {
+    let of_a_period = |invoice: &&Invoice| {
+        let reason = invoice.reason.as_str();
+        invoice.status == "paid" && matches!(reason, "subscription_create" | "subscription_cycle")
+    };
+    let runs = invoices.iter().find(of_a_period);
+    runs.is_some_and(|runs| runs.id == invoice_id && amount >= runs.amount_paid)
 }
 
 /// What Stripe will not say is no trouble that passes by itself.
@@ -245,7 +256,7 @@ async fn tell(
     let Answer::Ours {
         id,
         invoice_id,
-        refunded,
+        given_back,
         ..
     } = answer
     else {
@@ -264,9 +275,7 @@ async fn tell(
     }
     let billing = &locked.facts.billing;
     let lives = !billing.over() && billing.wish != Some(EndWish::Now);
-    // The difference of a change of plan is not what its server is paid with.
-    let whole = refunded.is_some_and(|amount| amount >= locked.facts.order.price_minor);
-    if whole && lives && app.settings.refunded == RefundPolicy::End {
+    if *given_back && lives && app.settings.refunded == RefundPolicy::End {
         billing::set_wish(tx, id, EndWish::Now, now_us).await?;
         let text = "its payment was given back whole at Stripe: the subscription ends";
         order_events::remark(tx, id, text, &note, now_us).await?;
