@@ -60,21 +60,21 @@ pub(crate) async fn record(
 ) -> Result<Recorded, Error> {
     let event = events::parse(payload).map_err(refuse)?;
     let event_ref = &event;
-    let stored = app
+    let new = &|now_us| NewEvent {
+        id: &event_ref.id,
+        kind: &event_ref.kind,
+        api_version: event_ref.api_version.as_deref(),
+        livemode: event_ref.livemode,
+        created_us: event_ref.created.saturating_mul(SECOND_US),
+        received_us: received_us.unwrap_or(now_us),
+        payload,
+        source,
+    };
+    let applied = app
         .db
         .tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
-            let new = NewEvent {
-                id: &event_ref.id,
-                kind: &event_ref.kind,
-                api_version: event_ref.api_version.as_deref(),
-                livemode: event_ref.livemode,
-                created_us: event_ref.created.saturating_mul(SECOND_US),
-                received_us: received_us.unwrap_or(now_us),
-                payload,
-                source,
-            };
-            if !stripe_events::insert(&tx, &new).await? {
+            if !stripe_events::insert(&tx, &new(now_us)).await? {
                 return Ok(None);
             }
             let livemode = app.stripe.livemode();
@@ -84,7 +84,11 @@ pub(crate) async fn record(
                 .await?;
             Ok::<_, Error>(Some(applied))
         })
-        .await?;
+        .await;
+    let stored = match applied {
+        Err(error) if !error.is_passing() => keep(app, new, &error).await?,
+        applied => applied?,
+    };
     metrics::counter!("spawnpoint_stripe_events_total",
         "state" => stored.as_ref().map_or("duplicate", |applied| applied.state.as_str()))
     .increment(1);
@@ -95,6 +99,26 @@ pub(crate) async fn record(
         event_id: event.id,
         duplicate: stored.is_none(),
     })
+}
+
+/// Stores an event whose effect failed and took the event with it: Stripe's list of events is not
+/// looked at twice, so it would be lost to the inbox, and to those who try it again.
+async fn keep<'a>(
+    app: &Arc<App>,
+    new: &(impl Fn(i64) -> NewEvent<'a> + Sync),
+    error: &Error,
+) -> Result<Option<Applied>, Error> {
+    let why = &error.reason();
+    let stored = app.db.tx(|tx| async move {
+        let event = new(app.db.now_in(&tx).await?);
+        tracing::error!(event_id = event.id, %error, why, "an event could not be applied");
+        if !stripe_events::insert(&tx, &event).await? {
+            return Ok(None);
+        }
+        stripe_events::set_state(&tx, event.id, State::Failed, None, why).await?;
+        Ok(Some(failed("its order could not be read or written")))
+    });
+    stored.await
 }
 
 fn refuse(error: ParseError) -> Error {

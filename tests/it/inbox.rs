@@ -21,6 +21,7 @@ both_engines!(
     events_are_listed_by_what_became_of_them,
     an_event_is_replayed_and_has_no_second_effect,
     an_event_that_failed_is_tried_again,
+    an_event_of_an_order_that_cannot_be_read_is_kept,
     payloads_are_kept_for_ninety_days,
 );
 
@@ -165,6 +166,63 @@ async fn an_event_that_failed_is_tried_again(engine: Engine) {
         assert_eq!(replayed.order_id, order.id);
     }
     assert_eq!(till::hints(&live, &order.id).await, hints);
+    live.close().await;
+}
+
+/// The row of its order cannot be read for a while: the events about it are kept, and applied once
+/// it can. Nobody else's wait for that.
+async fn an_event_of_an_order_that_cannot_be_read_is_kept(engine: Engine) {
+    // Both sweeps run when the test has them run.
+    let live = Live::open_with(engine, |options| {
+        options.set("SWEEP_CHARGES_SECONDS", till::NEVER);
+        options.set("SWEEP_EVENTS_SECONDS", till::NEVER);
+    })
+    .await;
+    let (order, other) = (bought(&live).await, bought(&live).await);
+    let (db, stripe) = (&live.store.db, &live.world.stripe);
+    let id = sql::id(db, order.id.parse().unwrap());
+    let addons = format!("SELECT CAST(addons AS text) FROM orders WHERE id = {id}");
+    let addons = sql::texts(db, &addons).await.concat();
+    let set = async |text: &str| {
+        let set = format!("UPDATE orders SET addons = '{text}' WHERE id = {id}");
+        sql::run(db, &set).await.unwrap();
+    };
+    let payment = stripe.payment(&order.stripe_sub_id).unwrap();
+    let told = till::event_about(&live, "invoice.paid", &payment.invoice.unwrap());
+    let version = ApiVersion::parse(ApiVersion::NEW).unwrap();
+    let mut event = stripe.event_json(&told.id, &version).unwrap();
+    event["id"] = json!("evt_unreadable");
+    set("7").await;
+    assert_eq!(till::send_webhook(&live, &event).await, 200);
+    let state = till::inbox(&live, "evt_unreadable").await.unwrap();
+    assert!(
+        state.starts_with("failed:stored value is unreadable"),
+        "{state}"
+    );
+    // About money, and asked for before the other's.
+    let disputes = [&order, &other].map(|order| {
+        stripe
+            .open_dispute(&order.stripe_sub_id, "fraudulent")
+            .unwrap()
+    });
+    till::delivered(&live).await;
+    let [disputed, others] =
+        disputes.map(|id| till::event_about(&live, "charge.dispute.created", &id).id);
+    let hand = ByHand::new(Arc::clone(&live.world.cores[0].app), Settings::default());
+    hand.sweep_one("charges").await.unwrap();
+    let state = till::inbox(&live, &disputed).await.unwrap();
+    assert!(
+        state.starts_with("failed:stored value is unreadable"),
+        "{state}"
+    );
+    assert_eq!(till::inbox(&live, &others).await.unwrap(), "applied:");
+    set(&addons).await;
+    live.skip(Duration::from_secs(301));
+    hand.sweep_one("stripe_events").await.unwrap();
+    hand.sweep_one("charges").await.unwrap();
+    for event in ["evt_unreadable", &disputed] {
+        assert_eq!(till::inbox(&live, event).await.unwrap(), "applied:");
+    }
     live.close().await;
 }
 
