@@ -317,7 +317,7 @@ mod tests {
                 began_us: now_us,
                 duration_ms: 1,
                 finds: 0,
-                cursor: String::new(),
+                cursors: (String::new(), String::new()),
             };
             // What one stores whose turn is another's by now is not believed.
             finish(&db, "sweep", &took[0], &run).await.unwrap();
@@ -340,7 +340,7 @@ mod tests {
             began_us,
             duration_ms: 1,
             finds: 2,
-            cursor: cursor.to_owned(),
+            cursors: (String::new(), cursor.to_owned()),
         };
         for began_us in [NOW_US, NOW_US + 2 * PERIOD_US] {
             assert_eq!(takers(&db, &["one", "two"], began_us).await.len(), 1);

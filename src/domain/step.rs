@@ -8,6 +8,7 @@ use super::{
 };
 
 mod plan;
+mod provision;
 
 pub use plan::{
     UNDELIVERED_ENDS_US, given_up, looks_again_us, looks_to_settle, next_step, wanted_end,
