@@ -311,7 +311,7 @@ pub struct Server {
     pub suspended_us: Option<i64>,
     /// When the guard of a sweep last kept it from being suspended.
     pub suspend_held_us: Option<i64>,
-    /// When a look at the whole panel did not find it.
+    /// When it was not found on the panel.
     pub missing_us: Option<i64>,
     /// When an operator suspended it, until an operator lets it go on.
     pub operator_suspended_us: Option<i64>,
@@ -410,8 +410,7 @@ impl Facts {
             Status::Canceled
         } else if self.order.error_reason.is_some() && !usable {
             Status::Error
-        } else if self.server.panel_id.is_some() {
-            // Also where the panel lost it: it is never made again.
+        } else if self.server.exists() {
             Status::Provisioned
         } else if !self.billing.confirmed() {
             Status::Pending
@@ -433,16 +432,15 @@ impl Facts {
             && self.ports == 0
     }
 
-    /// What bears on what the customer is entitled to.
+    /// What bears on what the customer is entitled to. What is gone stands still as well.
     pub fn grounds(&self) -> Grounds {
         let suspend_since_us = self.billing.suspend_since_us;
         let used = self.server.exists() && self.server.ever_ran();
         Grounds {
             kept_since_us: if used {
-                // One that is gone from the panel is not used either, and never will be suspended.
-                let stands_still_us = self.server.suspended_us.or(self.server.missing_us);
-                let both = suspend_since_us.zip(stands_still_us);
-                both.map(|(since_us, stood_still_us)| since_us.max(stood_still_us))
+                let still_us = self.server.suspended_us.or(self.server.missing_us);
+                let both = suspend_since_us.zip(still_us);
+                both.map(|(since_us, still_us)| since_us.max(still_us))
             } else {
                 suspend_since_us
             },

@@ -4,10 +4,10 @@ use crate::{
     app::Error,
     db::{
         Tx, allocations, holds, nodes, order_events,
-        orders::{self, leases},
+        orders::{self, Progress, leases},
         servers::{self, Known, Observed},
     },
-    domain::{OrderId, step::Step},
+    domain::{OrderId, order::ErrorReason, step::Step},
     panel::{NewServer, Server},
     worker::claim::Work,
 };
@@ -82,6 +82,13 @@ async fn displace(work: &Work, step: Step, panel_id: i64) -> Result<(), Error> {
                 }
                 servers::set_deleted(&tx, other, now_us).await?;
                 let text = "its server is gone: the panel gave its id to another one";
+                if !locked.facts.billing.over() {
+                    let missing = Progress {
+                        error: Some((ErrorReason::ServerMissing, text.to_owned())),
+                        ..Progress::default()
+                    };
+                    orders::set_progress(&tx, other, &missing).await?;
+                }
                 order_events::remark(&tx, other, text, note, now_us).await?;
                 leases::add_fact(&tx, other, now_us).await?;
                 orders::seal(&tx, locked, note, now_us).await?;
