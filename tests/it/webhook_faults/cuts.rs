@@ -176,6 +176,16 @@ async fn connections_that_died_in_a_partition_are_replaced() {
     live.close().await;
 }
 
+/// Delivers an event as Stripe does, until it is taken: a gateway that has not yet noticed that its
+/// connection broke may send one more on it, and never more than one.
+async fn delivered_again(gateway: &Sender, event: &Value) {
+    let first = gateway.event(event).await.status;
+    if first != 200 {
+        assert_eq!(first, 503);
+        assert_eq!(gateway.event(event).await.status, 200);
+    }
+}
+
 /// W-15: the core has committed and answers, and the wire breaks under the answer. Stripe
 /// gets 503 and delivers again; that changes nothing, and there is one effect.
 async fn an_answer_lost_after_the_commit_has_one_effect(engine: Engine) {
@@ -194,7 +204,7 @@ async fn an_answer_lost_after_the_commit_has_one_effect(engine: Engine) {
         let made = till::rows(&live, "stripe_events").await;
 
         for _ in 0..2 {
-            assert_eq!(gateway.event(event).await.status, 200);
+            delivered_again(&gateway, event).await;
         }
         assert_eq!(till::rows(&live, "stripe_events").await, made);
         assert_processed_once(&live, order, id(event)).await;
