@@ -103,20 +103,20 @@ async fn run(args: Args) -> Result<(), Error> {
         Some(path) => std::fs::read_to_string(path)
             .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
     };
+    let database_url = args
+        .database_url
+        .unwrap_or_else(|| format!("sqlite://{}", file.display()));
+    let addresses = if args.once {
+        Addresses::free()
+    } else {
+        Addresses::documented()
+    };
     let options = Options {
-        addresses: if args.once {
-            Addresses::free()
-        } else {
-            Addresses::documented()
-        },
-        database_url: args
-            .database_url
-            .unwrap_or_else(|| format!("sqlite://{}", file.display())),
+        addresses,
         catalog,
         webhooks: !args.no_webhook,
         install: Duration::from_millis(args.install_ms),
-        variables: Vec::new(),
-        probe: None,
+        ..Options::quick(database_url)
     };
     let world = World::open(&options).await?;
     story.tell(&format!("Stripe stand-in at {}", world.stripe.url()));

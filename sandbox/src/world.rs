@@ -90,6 +90,8 @@ pub struct Options {
     pub catalog: String,
     /// Whether Stripe's webhooks are delivered at all.
     pub webhooks: bool,
+    /// Whether a delayed payment has its subscription before it settles: Stripe has done both.
+    pub delayed_creates_subscription: bool,
     /// How long an install takes on the panel.
     pub install: Duration,
     /// Further variables, as in the environment; they win over the demo's own.
@@ -106,6 +108,7 @@ impl Options {
             database_url,
             catalog: EXAMPLE_CATALOG.to_owned(),
             webhooks: true,
+            delayed_creates_subscription: false,
             install: Duration::from_secs(1),
             variables: Vec::new(),
             probe: None,
@@ -164,7 +167,11 @@ pub struct Tokens {
 impl World {
     /// Opens the shop.
     pub async fn open(options: &Options) -> Result<Self, Error> {
-        let stripe = Stripe::start(StripeConfig::default(), options.addresses.stripe)
+        let stripe = StripeConfig {
+            delayed_creates_subscription: options.delayed_creates_subscription,
+            ..StripeConfig::default()
+        };
+        let stripe = Stripe::start(stripe, options.addresses.stripe)
             .await
             .map_err(|error| taken("the Stripe stand-in", options.addresses.stripe, &error))?;
         let panel_config = PanelConfig::shop().with_install_delay(options.install);

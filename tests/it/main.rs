@@ -43,6 +43,7 @@ mod inbox;
 mod installs;
 mod kill;
 mod late_creates;
+mod late_money;
 mod layering;
 mod leases;
 mod ledger;

@@ -226,13 +226,23 @@ pub(super) fn get(world: &mut World, ask: &Invocation) -> Result<Value, Refusal>
     expand::answer(world, ask, rendered)
 }
 
-/// `POST /v1/invoices/{id}/void`: only an open one. A change that waits for its payment is given
-/// up; else a subscription that lives and owes nothing any more is active again.
+/// `POST /v1/invoices/{id}/void`: only an open one, and none whose payment is under way: its
+/// intent can no longer be canceled. A change that waits for its payment is given up; else a
+/// subscription that lives and owes nothing any more is active again.
 pub(super) fn void_open(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
     ask.params.allow(&Schema::of(&[]))?;
     let invoice = world.invoices.find(ask.id())?;
     if invoice.status != InvoiceStatus::Open {
         let text = "You can only pass in open invoices.";
+        return Err(Refusal::invalid(text).by_state());
+    }
+    let pays = |session: &Session| session.invoice.as_deref() == Some(ask.id());
+    if world
+        .sessions
+        .iter()
+        .any(|session| pays(session) && session.awaits_money())
+    {
+        let text = "This invoice has a payment in process and cannot be voided.";
         return Err(Refusal::invalid(text).by_state());
     }
     let subscription = invoice.subscription.clone();

@@ -120,6 +120,13 @@ impl Row for Session {
 }
 
 impl Session {
+    /// Whether it is done, and the money of a delayed method is under way.
+    pub(super) fn awaits_money(&self) -> bool {
+        self.status == SessionStatus::Complete
+            && self.payment_status == PaymentStatus::Unpaid
+            && !self.async_failed
+    }
+
     /// Sum of the lines before discount and tax.
     pub(super) fn subtotal(&self) -> i64 {
         self.lines.iter().map(SessionLine::amount).sum()

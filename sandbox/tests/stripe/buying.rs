@@ -187,6 +187,37 @@ async fn a_delayed_payment_settles_later() {
     }
 }
 
+/// A debit that is under way comes or fails after the subscription was canceled: that stays so.
+#[tokio::test]
+async fn a_canceled_subscription_stays_canceled_when_a_delayed_payment_settles() {
+    for ok in [true, false] {
+        let config = StripeConfig {
+            delayed_creates_subscription: true,
+            ..config()
+        };
+        let shop = Shop::with(config).await;
+        let id = shop.session().await;
+        let waiting = shop.stripe.pay(&id, PayMode::Unpaid).unwrap();
+        let subscription = waiting.subscription.unwrap();
+        shop.stripe.cancel_subscription(&subscription).unwrap();
+        let void = format!("/v1/invoices/{}/void", waiting.invoice.unwrap());
+        assert_eq!(shop.post(&void, &[]).await.status, 400);
+
+        let settled = shop.stripe.settle(&id, ok).unwrap();
+        let status = shop.stripe.subscription(&subscription).unwrap().status;
+        assert_eq!(status, SubscriptionStatus::Canceled);
+        let (payment, invoices, last) = if ok {
+            (PaymentStatus::Paid, "paid", "async_payment_succeeded")
+        } else {
+            (PaymentStatus::Unpaid, "void", "async_payment_failed")
+        };
+        assert_eq!(settled.payment_status, payment);
+        let found = shop.get(&format!("/v1/invoices?status={invoices}")).await;
+        assert_eq!(found.ids().len(), 1);
+        assert!(kinds(&shop).pop().unwrap().ends_with(last));
+    }
+}
+
 #[tokio::test]
 async fn tax_and_promotions_change_the_total_only() {
     let shop = Shop::with(StripeConfig {

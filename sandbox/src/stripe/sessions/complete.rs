@@ -71,13 +71,11 @@ pub(in super::super) fn pay(world: &mut World, id: &str, mode: PayMode) -> Resul
     Ok(())
 }
 
-/// Ends the wait for a delayed payment.
+/// Ends the wait for a delayed payment. What was canceled meanwhile stays so: the money of a
+/// debit that is under way comes all the same.
 pub(in super::super) fn settle(world: &mut World, id: &str, ok: bool) -> Result<(), Refusal> {
     let mut session = world.sessions.find(id)?.clone();
-    let waiting = session.status == SessionStatus::Complete
-        && session.payment_status == PaymentStatus::Unpaid
-        && !session.async_failed;
-    if !waiting {
+    if !session.awaits_money() {
         return Err(refusal(
             "This Checkout Session waits for no delayed payment.",
         ));
@@ -86,7 +84,7 @@ pub(in super::super) fn settle(world: &mut World, id: &str, ok: bool) -> Result<
         session.payment_status = PaymentStatus::Paid;
         if let Some(subscription) = session.subscription.clone() {
             invoices::mark_paid(world, session.invoice.as_deref());
-            subscriptions::set_status(world, &subscription, SubscriptionStatus::Active)?;
+            settled(world, &subscription, SubscriptionStatus::Active)?;
         } else {
             bill_in_time(world, &mut session, SubscriptionStatus::Active);
         }
@@ -94,13 +92,19 @@ pub(in super::super) fn settle(world: &mut World, id: &str, ok: bool) -> Result<
     } else {
         session.async_failed = true;
         if let Some(subscription) = &session.subscription {
-            let ended = SubscriptionStatus::IncompleteExpired;
-            subscriptions::set_status(world, subscription, ended)?;
+            settled(world, subscription, SubscriptionStatus::IncompleteExpired)?;
             invoices::void(world, session.invoice.as_deref());
         }
         finish(world, session, "checkout.session.async_payment_failed");
     }
     Ok(())
+}
+
+fn settled(world: &mut World, id: &str, status: SubscriptionStatus) -> Result<(), Refusal> {
+    if world.subscriptions.find(id)?.status.is_final() {
+        return Ok(());
+    }
+    subscriptions::set_status(world, id, status)
 }
 
 /// Applies a promotion code, as a buyer does on the page.
