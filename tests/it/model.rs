@@ -17,6 +17,7 @@ mod store;
 mod striker;
 mod tally;
 mod verbs;
+mod wishes;
 mod world;
 
 use crate::support::{db::Engine, effort, postgres};

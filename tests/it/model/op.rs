@@ -85,6 +85,13 @@ pub(super) enum Op {
     Expire(Pick),
     /// A customer ends a subscription.
     EndSubscription(Pick),
+    /// An order is canceled: now, or with the period that is paid for.
+    CancelOrder {
+        pick: Pick,
+        at_period_end: bool,
+    },
+    /// An end with the period is taken back.
+    ResumeOrder(Pick),
     /// A renewal is not paid.
     RenewalFails(Pick),
     /// Stripe gives up on it.
@@ -163,6 +170,12 @@ pub(super) enum Op {
     Mend(Pick),
     /// An operator wakes an order.
     Wake(Pick),
+    /// An operator stops a server, or what would become one.
+    Suspend(Pick),
+    /// An operator lets it go on.
+    LetGo(Pick),
+    /// An operator ends an order at once, with all that is on its server.
+    Terminate(Pick),
 }
 
 const STRIPE: [Route; 13] = [
@@ -252,8 +265,11 @@ fn customers() -> impl Strategy<Value = Op> {
         3 => (any::<Pick>(), any::<bool>()).prop_map(|(pick, comes)| Op::Settle { pick, comes }),
         1 => any::<Pick>().prop_map(Op::Expire),
         3 => any::<Pick>().prop_map(Op::EndSubscription),
-        4 => any::<Pick>().prop_map(Op::RenewalFails),
-        5 => any::<Pick>().prop_map(Op::DunningEnds),
+        3 => (any::<Pick>(), prop::bool::weighted(0.7))
+            .prop_map(|(pick, at_period_end)| Op::CancelOrder { pick, at_period_end }),
+        3 => any::<Pick>().prop_map(Op::ResumeOrder),
+        5 => any::<Pick>().prop_map(Op::RenewalFails),
+        8 => any::<Pick>().prop_map(Op::DunningEnds),
         4 => any::<Pick>().prop_map(Op::PayDebt),
         6 => (any::<Pick>(), prop::bool::weighted(0.4))
             .prop_map(|(pick, declines)| Op::ChangePlan { pick, declines }),
@@ -320,6 +336,9 @@ fn others() -> impl Strategy<Value = Op> {
             .prop_map(|(pick, always)| Op::FailInstall { pick, always }),
         2 => any::<Pick>().prop_map(Op::Mend),
         2 => any::<Pick>().prop_map(Op::Wake),
+        2 => any::<Pick>().prop_map(Op::Suspend),
+        2 => any::<Pick>().prop_map(Op::LetGo),
+        1 => any::<Pick>().prop_map(Op::Terminate),
     ]
 }
 

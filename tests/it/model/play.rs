@@ -61,6 +61,14 @@ impl Play<'_> {
             Op::Settle { pick, comes } => self.settle(pick, comes)?,
             Op::Expire(at) => self.expire(at)?,
             Op::EndSubscription(at) => self.end_subscription(at)?,
+            Op::CancelOrder {
+                pick,
+                at_period_end,
+            } => self.cancel_order(pick, at_period_end)?,
+            Op::ResumeOrder(at) => self.resume_order(at)?,
+            Op::Suspend(at) => self.suspend(at)?,
+            Op::LetGo(at) => self.let_go(at)?,
+            Op::Terminate(at) => self.terminate(at)?,
             Op::RenewalFails(at) => self.dun(at, Dunning::None, Dunning::PastDue)?,
             Op::DunningEnds(at) => self.dun(at, Dunning::PastDue, Dunning::GivenUp)?,
             Op::PayDebt(at) => {

@@ -71,8 +71,12 @@ pub(super) struct Story {
     /// Whether the customer was ever told where to pay.
     pub told: bool,
     pub money: Money,
-    /// The customer ended the subscription.
+    /// The subscription ended, or is ended as soon as Stripe hears of it.
     pub ended: bool,
+    /// Somebody wants it to end with its period.
+    pub leaving: bool,
+    /// An operator keeps its server from running.
+    pub stopped: bool,
     pub dunning: Dunning,
     pub claim: Claim,
     pub installs: Installs,
@@ -105,7 +109,7 @@ impl Story {
     }
 
     /// Nothing is owed any more, in either direction.
-    fn over(&self) -> bool {
+    pub fn over(&self) -> bool {
         self.ended
             || self.money != Money::Paid
             || self.dunning == Dunning::GivenUp
@@ -128,6 +132,7 @@ impl Story {
                 (true, true) => ServerState::InstallFailed,
                 (true, false) if self.dunning == Dunning::PastDue => ServerState::Suspended,
                 (true, false) if self.claim == Claim::Open => ServerState::Suspended,
+                (true, false) if self.stopped => ServerState::Suspended,
                 (true, false) => ServerState::Running,
                 (false, _) => ServerState::None,
             },

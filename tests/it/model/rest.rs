@@ -92,6 +92,7 @@ impl Play<'_> {
         }
         self.pay_for_what_is_not_made()?;
         self.win_for_what_is_not_made()?;
+        self.let_go_what_is_not_made()?;
         while !self.awaited().is_empty() {
             self.settle(0, !self.seed.is_multiple_of(3))?;
         }
@@ -112,11 +113,15 @@ impl Play<'_> {
         if self.change_plans()? {
             self.turn_until_idle()?;
         }
+        if self.change_ends()? {
+            self.turn_until_idle()?;
+        }
         if self.seed % 4 == 1 {
             self.reinstall(0)?;
             self.turn_until_idle()?;
         }
         self.come_to_the_end_of_the_news()?;
+        self.ends_with_periods()?;
         self.end()?;
         self.audited()
     }
@@ -226,6 +231,23 @@ impl Play<'_> {
         self.work()?;
         if declines && self.seed.is_multiple_of(8) {
             self.pay_difference(0)?;
+        }
+        Ok(true)
+    }
+
+    /// In every fourth story customers go, and some of them think again, before Stripe hears of
+    /// it or after.
+    fn change_ends(&mut self) -> Result<bool, String> {
+        if self.seed % 4 != 2 {
+            return Ok(false);
+        }
+        // An odd number: of those whose customers paid.
+        self.cancel_order(1, true)?;
+        if self.seed.is_multiple_of(3) {
+            self.work()?;
+        }
+        if self.seed % 8 == 2 {
+            self.resume_order(0)?;
         }
         Ok(true)
     }

@@ -24,8 +24,6 @@ use super::{
 const ANSWER: Duration = Duration::from_secs(10);
 /// Refusals that a customer may meet although nothing is wrong with the cart.
 const UNLUCKY: [&str; 3] = ["STRIPE_UNAVAILABLE", "NO_CAPACITY", "NO_PORTS"];
-/// Why an operator cannot wake an order.
-const NOT_WOKEN: [&str; 2] = ["ORDER_ENDED", "ORDER_NOT_PAID"];
 /// Why an order cannot have another plan now, or not this one.
 const NOT_CHANGED: [&str; 7] = [
     "ORDER_ENDED",
@@ -47,8 +45,6 @@ const ALL: [&str; 7] = [
     "subscriptions",
     "sequencer",
 ];
-/// Somebody who wants something done asks again, so often.
-const PATIENCE: usize = 20;
 
 /// One request of a storefront.
 #[derive(Clone, Debug)]
@@ -68,14 +64,15 @@ impl Purchase {
 }
 
 /// Whether the store was away: nobody knows what came of the call.
-fn is_away(error: &app::Error) -> bool {
+pub(super) fn is_away(error: &app::Error) -> bool {
     matches!(
         error,
         app::Error::Store(db::Error::Unavailable(_) | db::Error::Again(_))
     )
 }
 
-fn reason(error: &app::Error) -> Option<&'static str> {
+/// Why it was refused.
+pub(super) fn reason(error: &app::Error) -> Option<&'static str> {
     match error {
         app::Error::Refused(refusal) => Some(refusal.reason()),
         _ => None,
@@ -89,7 +86,7 @@ impl Play<'_> {
         ))
     }
 
-    fn caller(&self, role: Role, user: Option<UserId>) -> Caller {
+    pub fn caller(&self, role: Role, user: Option<UserId>) -> Caller {
         Caller {
             role,
             user,
@@ -313,32 +310,6 @@ impl Play<'_> {
             Some(Err(error)) => return Err(format!("{id} is not reinstalled: {error:?}")),
         }
         Ok(())
-    }
-
-    /// An operator wakes an order, and asks until there is an answer.
-    pub fn wake(&mut self, id: OrderId) -> Result<(), String> {
-        let caller = self.caller(Role::Operator, None);
-        let request_id = Some(Uuid::new_v4());
-        for _ in 0..PATIENCE {
-            let woken = self.world.call(async |core| {
-                orders::provision_order(&core.app, &caller, id, request_id).await
-            })?;
-            match woken {
-                Some(Ok(_)) => {
-                    self.world.tally.one("wake-up by an operator");
-                    return Ok(());
-                }
-                None => {}
-                Some(Err(error)) if is_away(&error) => {}
-                Some(Err(error)) => {
-                    return match reason(&error) {
-                        Some(reason) if NOT_WOKEN.contains(&reason) => Ok(()),
-                        _ => Err(format!("{id} is not woken: {error:?}")),
-                    };
-                }
-            }
-        }
-        Err(format!("{id} could not be woken"))
     }
 
     /// Lets the worker take what is due. Tells how many orders that were.
