@@ -37,6 +37,8 @@ pub mod session;
 pub use cart::Cart;
 
 const METHOD: &str = "OrderService/CreateCheckoutSession";
+/// Stripe forgets idempotency keys after 24 h; before that we stop relying on them.
+const KEY_LIFE_US: i64 = 23 * 60 * MINUTE_US;
 /// The worker opens the session if the call that made the order has not by then.
 const RPC_GOES_FIRST_US: i64 = 15 * SECOND_US;
 /// An open session with less than this left is not handed out again.

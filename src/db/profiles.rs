@@ -176,11 +176,22 @@ pub async fn find(
     row.map(profile).transpose()
 }
 
-/// The stored request that makes the user's Stripe customer, and its idempotency key.
+/// The stored request that makes a user's Stripe customer.
+#[derive(Clone, Debug)]
+pub struct CustomerRequest {
+    /// As it was first sent, and is again.
+    pub form: Form,
+    /// Its idempotency key.
+    pub key: String,
+    /// It was not sent before this.
+    pub since_us: i64,
+}
+
+/// The stored request that makes the user's Stripe customer.
 pub async fn customer_request(
     connection: &impl ConnectionTrait,
     user_id: UserId,
-) -> Result<(Form, String), Error> {
+) -> Result<CustomerRequest, Error> {
     let row = profiles::Entity::find()
         .filter(profiles::Column::UserId.eq(user_id.0))
         .one(connection)
@@ -188,10 +199,11 @@ pub async fn customer_request(
     let missing = || Error::Corrupt(format!("profile of {user_id} has no customer request"));
     let row = row.ok_or_else(missing)?;
     let request = row.stripe_customer_request.ok_or_else(missing)?;
-    Ok((
-        json(request, "profiles.stripe_customer_request")?,
-        row.stripe_customer_key,
-    ))
+    Ok(CustomerRequest {
+        form: json(request, "profiles.stripe_customer_request")?,
+        key: row.stripe_customer_key,
+        since_us: micros(row.created_at),
+    })
 }
 
 /// Gives the user's customer request another key in place of this one, under which

@@ -18,11 +18,14 @@ both_engines!(
     a_session_behind_a_stored_error_is_found,
     a_session_that_was_never_opened_gives_its_room_back,
     a_key_that_stripe_has_forgotten_is_not_used_again,
+    a_customer_that_nobody_heard_of_is_found_days_later,
 );
 
 /// More than a session's time and the grace after it.
 const PAST_ITS_TIME: Duration = Duration::from_secs(38 * 60);
+const TWO_DAYS: Duration = Duration::from_secs(48 * 3600);
 const SESSIONS: &str = "/v1/checkout/sessions";
+const CUSTOMERS: &str = "/v1/customers";
 
 async fn bought(live: &Live, cart: CreateCheckoutSessionRequest) -> Order {
     live.checkout(cart).await.unwrap().order.unwrap()
@@ -161,5 +164,36 @@ async fn a_key_that_stripe_has_forgotten_is_not_used_again(engine: Engine) {
     assert_ended(&live, all).await;
     assert_eq!(till::stripe_calls(&live, "POST", SESSIONS).len(), asked);
     assert_eq!(live.world.stripe.sessions().len(), 1);
+    live.close().await;
+}
+
+/// G-10: the customer was made, no answer came, and Stripe has forgotten the key by the time its
+/// user comes back.
+async fn a_customer_that_nobody_heard_of_is_found_days_later(engine: Engine) {
+    let live = Live::open(engine).await;
+    let stripe = &live.world.stripe;
+    let all = till::remaining(&live, "mc-2gb", "us-east").await;
+    let wanted = cart(Uuid::new_v4());
+    let lost = stripe.inject(Fault::on("POST", CUSTOMERS, Effect::DropAfter).always());
+    assert_unavailable(&live, wanted.clone(), lost).await;
+    till::move_core(&live, PAST_ITS_TIME);
+    assert_ended(&live, all).await;
+    stripe.clear_faults();
+    live.wait_until_unleased().await;
+    let created = stripe.customers();
+    assert_eq!(created.len(), 1);
+
+    stripe.advance(TWO_DAYS);
+    till::move_core(&live, TWO_DAYS);
+    live.wait_until_sellable().await;
+    let again = CreateCheckoutSessionRequest {
+        request_id: Uuid::new_v4().to_string(),
+        ..wanted
+    };
+    let order = bought(&live, again).await;
+    assert_eq!(order.stripe_customer_id, created[0].id);
+    assert_eq!(stripe.customers().len(), 1);
+    live.pay(&order);
+    live.wait_running(&order.id).await;
     live.close().await;
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::{
-    customer, form,
+    KEY_LIFE_US, customer, form,
     openings::{Ends, Turn},
 };
 use crate::{
@@ -24,8 +24,6 @@ use crate::{
     stripe::{self, Session, SessionFilter},
 };
 
-/// Stripe forgets idempotency keys after 24 h; before that we stop relying on them.
-const KEY_LIFE_US: i64 = 23 * 3600 * SECOND_US;
 /// A user has few sessions: this many pages of 100 are more than enough.
 const PAGES: usize = 10;
 
@@ -100,22 +98,24 @@ async fn send(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error> {
     }
     let customer_id = match &facts.billing.customer_id {
         Some(customer_id) => customer_id.clone(),
-        None => match customer::of(app, facts.order.user_id).await? {
-            Ok(customer_id) => customer_id,
-            Err(stripe::Error::Invalid {
-                code,
-                param,
-                request_id,
-            }) => {
-                tracing::error!(order_id = %id, code, param, request_id, "customer refused");
-                return refuse_customer(app, &facts, None, note).await;
+        None => {
+            match customer::of(app, facts.order.user_id, facts.billing.request_expires_us).await? {
+                Ok(customer_id) => customer_id,
+                Err(stripe::Error::Invalid {
+                    code,
+                    param,
+                    request_id,
+                }) => {
+                    tracing::error!(order_id = %id, code, param, request_id, "customer refused");
+                    return refuse_customer(app, &facts, None, note).await;
+                }
+                Err(error) => {
+                    return Ok(Outcome::Later {
+                        error: error.to_string(),
+                    });
+                }
             }
-            Err(error) => {
-                return Ok(Outcome::Later {
-                    error: error.to_string(),
-                });
-            }
-        },
+        }
     };
     let body = complete(app, &facts, &customer_id, note).await?;
     let now_us = app.db.now().await?;
