@@ -18,6 +18,7 @@ both_engines!(
     every_change_is_read_once_and_in_order,
     a_reader_that_was_cut_off_goes_on_where_it_was,
     a_slow_reader_misses_nothing,
+    nothing_is_read_ahead_for_a_slow_reader,
     a_place_that_is_none_is_refused,
 );
 
@@ -127,6 +128,38 @@ async fn a_slow_reader_misses_nothing(engine: Engine) {
     let count = all(&live).await;
     told.extend(read(&mut feed, count - 1).await);
     assert_whole(&live, &told).await;
+    live.close().await;
+}
+
+/// Far more than the buffers of a connection hold lies ahead of a reader that rests, for as long
+/// as another one takes for all of it: what changes in the store then, the first gets changed.
+async fn nothing_is_read_ahead_for_a_slow_reader(engine: Engine) {
+    const MANY: usize = 12_000;
+    let live = Live::open(engine).await;
+    let order = live.reserve(cart(Uuid::new_v4())).await;
+    live.wait_until_unleased().await;
+    let db = &live.store.db;
+    let id = sql::id(db, order.id.parse().unwrap());
+    let text = "x".repeat(2_000);
+    let fill = format!(
+        "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {MANY})
+         INSERT INTO order_events
+             (order_id, what, from_value, to_value, actor, cause, trace_id, created_us)
+         SELECT {id}, 'note', '', '{text}', 'test', '', '', 1790000000000000 FROM n"
+    );
+    assert_eq!(sql::run(db, &fill).await.unwrap(), MANY as u64);
+    let count = all(&live).await;
+    let mut slow = watch(&live, 0).await.unwrap();
+    read(&mut slow, 1).await;
+    let mut fast = watch(&live, 0).await.unwrap();
+    read(&mut fast, count).await;
+
+    let half = count / 2;
+    let change = format!("UPDATE order_events SET to_value = 'y' WHERE sequence > {half}");
+    sql::run(db, &change).await.unwrap();
+    let rest = read(&mut slow, count - 1).await;
+    let changed = rest.iter().filter(|event| event.to == "y");
+    assert_eq!(changed.count(), count - half);
     live.close().await;
 }
 

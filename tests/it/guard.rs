@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::support::{
     changes::suspend,
     db::{Engine, TestDb},
-    live::{Live, PATIENCE, cart, reason, with_token},
+    live::{Live, PATIENCE, reason, with_token},
     shop::Shop,
     sql, till, wait,
 };
@@ -53,14 +53,6 @@ async fn open(engine: Engine) -> Live {
     .await
 }
 
-async fn running(live: &Live, count: usize) -> Vec<Order> {
-    let mut orders = Vec::new();
-    for _ in 0..count {
-        orders.push(live.buy_cart(cart(Uuid::new_v4())).await);
-    }
-    orders
-}
-
 fn dispute(live: &Live, order: &Order) {
     let stripe = &live.world.stripe;
     stripe
@@ -70,11 +62,7 @@ fn dispute(live: &Live, order: &Order) {
 
 /// What ListSweeps shows of the guard.
 async fn shown(live: &Live) -> String {
-    let mut client = live.provisioning();
-    let listed = client.list_sweeps(live.viewer(proto::ListSweepsRequest {}));
-    let sweeps = listed.await.unwrap().into_inner().sweeps;
-    let found = sweeps.into_iter().find(|sweep| sweep.name == CHARGES);
-    found.unwrap().guard
+    till::sweep_shown(live, CHARGES).await.guard
 }
 
 async fn release_as(
@@ -130,7 +118,7 @@ fn stopped(live: &Live, orders: &[Order]) -> usize {
 /// all do.
 async fn more_disputes_than_may_stop_servers_wait_for_an_operator(engine: Engine) {
     let live = open(engine).await;
-    let orders = running(&live, MOST + WAITING).await;
+    let orders = till::running(&live, MOST + WAITING).await;
     for order in &orders {
         dispute(&live, order);
     }
@@ -184,7 +172,7 @@ async fn more_disputes_than_may_stop_servers_wait_for_an_operator(engine: Engine
 
 async fn what_was_read_or_ordered_is_neither_counted_nor_held(engine: Engine) {
     let live = open(engine).await;
-    let orders = running(&live, 4).await;
+    let orders = till::running(&live, 4).await;
     let [disputed, ordered, unpaid, ended] = &orders[..] else {
         panic!("four");
     };
@@ -259,7 +247,7 @@ async fn a_release_is_done_once_by_operators_only(engine: Engine) {
     let again = release(&live, CHARGES, Some(Uuid::new_v4())).await;
     assert_eq!(again.unwrap().guard, "");
     // One that is not held stays as it is, and so does what it has done.
-    let orders = running(&live, 1).await;
+    let orders = till::running(&live, 1).await;
     dispute(&live, &orders[0]);
     until_suspended(&live, &orders[0]).await;
     assert_eq!(release(&live, CHARGES, None).await.unwrap().guard, "");
@@ -272,7 +260,7 @@ async fn a_release_is_done_once_by_operators_only(engine: Engine) {
 /// wakes it, and without that it looks again by itself.
 async fn a_release_that_died_half_way_is_made_up_for(engine: Engine) {
     let live = open(engine).await;
-    let orders = running(&live, 2).await;
+    let orders = till::running(&live, 2).await;
     for order in &orders {
         trip(&live).await;
         dispute(&live, order);

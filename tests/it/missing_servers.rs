@@ -15,7 +15,7 @@ use crate::support::{
     changes::suspend,
     db::Engine,
     live::{Live, PATIENCE, cart},
-    sql, wait,
+    sql, till, wait,
 };
 
 both_engines!(
@@ -39,14 +39,6 @@ async fn open(engine: Engine) -> Live {
     .await
 }
 
-async fn running(live: &Live, count: usize) -> Vec<Order> {
-    let mut orders = Vec::new();
-    for _ in 0..count {
-        orders.push(live.buy_cart(cart(Uuid::new_v4())).await);
-    }
-    orders
-}
-
 fn lose(live: &Live, order: &Order) {
     live.world.panel.remove_server(order.pterodactyl_server_id);
 }
@@ -60,11 +52,7 @@ async fn until_missing(live: &Live, order: &Order) -> Order {
 
 /// The sweep as operators see it.
 async fn shown(live: &Live) -> proto::Sweep {
-    let mut client = live.provisioning();
-    let listed = client.list_sweeps(live.viewer(proto::ListSweepsRequest {}));
-    let sweeps = listed.await.unwrap().into_inner().sweeps;
-    let found = sweeps.into_iter().find(|sweep| sweep.name == "servers");
-    found.unwrap()
+    till::sweep_shown(live, "servers").await
 }
 
 async fn until_held(live: &Live) {
@@ -109,7 +97,7 @@ async fn wake(live: &Live, order: &Order) {
 /// it comes back, and until its order ends as every other one does.
 async fn a_server_that_the_panel_lost_is_shown_and_not_made_again(engine: Engine) {
     let live = open(engine).await;
-    let orders = running(&live, 4).await;
+    let orders = till::running(&live, 4).await;
     let (lost, unpaid) = (&orders[0], &orders[1]);
     lose(&live, lost);
     lose(&live, unpaid);
@@ -156,7 +144,7 @@ async fn a_server_that_the_panel_lost_is_shown_and_not_made_again(engine: Engine
 /// A panel that is brought back has its servers again: their orders go on by themselves.
 async fn a_server_that_comes_back_goes_on(engine: Engine) {
     let live = open(engine).await;
-    let orders = running(&live, 2).await;
+    let orders = till::running(&live, 2).await;
     let lost = &orders[0];
     let panel = &live.world.panel;
     let backup = panel.back_up();
@@ -203,7 +191,7 @@ async fn an_id_that_is_given_out_again_is_the_new_servers(engine: Engine) {
 /// Everything of a small shop: as likely as not it is another panel.
 async fn a_panel_that_has_none_of_them_is_looked_at_first(engine: Engine) {
     let live = open(engine).await;
-    let orders = running(&live, 2).await;
+    let orders = till::running(&live, 2).await;
     for order in &orders {
         lose(&live, order);
     }
@@ -219,7 +207,7 @@ async fn a_panel_that_has_none_of_them_is_looked_at_first(engine: Engine) {
 /// then each is shown as missing, and a new hour begins.
 async fn a_panel_that_lost_many_servers_is_looked_at_first(engine: Engine) {
     let live = open(engine).await;
-    let orders = running(&live, MOST + 2).await;
+    let orders = till::running(&live, MOST + 2).await;
     let (kept, few, more) = (&orders[0], &orders[1..4], &orders[4..]);
     for order in few {
         lose(&live, order);
@@ -262,7 +250,7 @@ async fn a_panel_that_lost_many_servers_is_looked_at_first(engine: Engine) {
 /// An empty list, a short one and none at all are no word of the panel about any server.
 async fn a_list_that_lacks_a_server_or_fails_loses_none(engine: Engine) {
     let live = open(engine).await;
-    running(&live, 2).await;
+    till::running(&live, 2).await;
     let panel = &live.world.panel;
     for action in [
         FaultAction::EmptyList,

@@ -18,7 +18,7 @@ use spawnpoint::{
 use uuid::Uuid;
 
 use super::{
-    live::{Live, PATIENCE},
+    live::{Live, PATIENCE, cart},
     sql, wait,
 };
 
@@ -283,4 +283,22 @@ pub fn permutations<T: Copy>(items: &[T]) -> Vec<Vec<T>> {
         }
     }
     all
+}
+
+/// So many orders, one after the other, with their servers running.
+pub async fn running(live: &Live, count: usize) -> Vec<proto::Order> {
+    let mut orders = Vec::new();
+    for _ in 0..count {
+        orders.push(live.buy_cart(cart(Uuid::new_v4())).await);
+    }
+    orders
+}
+
+/// What ListSweeps tells of one.
+pub async fn sweep_shown(live: &Live, name: &str) -> proto::Sweep {
+    let mut client = live.provisioning();
+    let listed = client.list_sweeps(live.viewer(proto::ListSweepsRequest {}));
+    let sweeps = listed.await.unwrap().into_inner().sweeps;
+    let found = sweeps.into_iter().find(|sweep| sweep.name == name);
+    found.unwrap()
 }
