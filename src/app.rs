@@ -81,6 +81,8 @@ pub struct Settings {
     pub max_creates: u32,
     /// As `max_creates`, for one node.
     pub max_creates_per_node: u32,
+    /// After so long a server that withstands its deletion is deleted by force; none: never.
+    pub force_delete_after_us: Option<i64>,
 }
 
 impl Settings {

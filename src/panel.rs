@@ -81,6 +81,8 @@ pub trait Panel: Send + Sync {
     async fn reinstall_server(&self, id: i64) -> Result<(), Error>;
     /// Deletes a server; one that is gone already is a success.
     async fn delete_server(&self, id: i64) -> Result<(), Error>;
+    /// Deletes a server whatever its node says: what is on the node stays there.
+    async fn force_delete_server(&self, id: i64) -> Result<(), Error>;
 }
 
 /// What kind of work a call belongs to. Purchases go before housekeeping.

@@ -251,6 +251,8 @@ pub struct Subscription {
     pub lines: Option<Vec<Line>>,
     /// A change of its items that waits to be paid: when Stripe forgets it, Unix seconds.
     pub pending_until: Option<i64>,
+    /// Whether nothing is collected for it (`pause_collection`). Its status says nothing of that.
+    pub collection_paused: bool,
 }
 
 /// An invoice.

@@ -26,6 +26,7 @@ mod m20261129_000015_affiliates;
 mod m20261129_000016_guards;
 mod m20261129_000017_lenience;
 mod m20261129_000018_missing;
+mod m20261130_000019_forced;
 
 /// All steps, oldest first.
 #[derive(Debug)]
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000016_guards::Step),
             Box::new(m20261129_000017_lenience::Step),
             Box::new(m20261129_000018_missing::Step),
+            Box::new(m20261130_000019_forced::Step),
         ]
     }
 }

@@ -82,6 +82,7 @@ fn app_settings(config: &Config) -> app::Settings {
         affiliates: terms(config),
         max_creates: panel.max_creates,
         max_creates_per_node: panel.max_creates_per_node,
+        force_delete_after_us: panel.force_delete_after.map(micros),
     }
 }
 

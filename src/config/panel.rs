@@ -1,5 +1,7 @@
 //! `PANEL_*` and `PTERO*`: the panel, under either of its two names.
 
+use std::time::Duration;
+
 use secrecy::ExposeSecret;
 use url::Url;
 
@@ -21,6 +23,9 @@ pub struct Panel {
     pub max_creates: u32,
     /// As `max_creates`, for one node.
     pub max_creates_per_node: u32,
+    /// How long an ended order's server may withstand its deletion before it is deleted by
+    /// force; none: for ever.
+    pub force_delete_after: Option<Duration>,
 }
 
 const URLS: [&str; 2] = ["PANEL_URL", "PTERODACTYL_URL"];
@@ -35,6 +40,7 @@ impl Panel {
             rate_limit: None,
             max_creates: 4,
             max_creates_per_node: 2,
+            force_delete_after: None,
         }
     }
 
@@ -54,6 +60,7 @@ impl Panel {
             rate_limit,
             max_creates,
             max_creates_per_node,
+            force_delete_after: reader.period("FORCE_DELETE_AFTER_SECONDS"),
             ..defaults
         }
     }

@@ -199,6 +199,12 @@ impl<'a> Reader<'a> {
         Duration::from_secs_f64(self.number(name, default.as_secs_f64(), range))
     }
 
+    /// A number of seconds, 90 days at most; 0 is never.
+    pub(super) fn period(&mut self, name: &str) -> Option<Duration> {
+        let after = self.seconds(name, Duration::ZERO, 0.0..=90.0 * 86_400.0);
+        (!after.is_zero()).then_some(after)
+    }
+
     pub(super) fn flag(&mut self, name: &str, default: bool) -> bool {
         let Some(text) = self.text(name) else {
             return default;

@@ -100,7 +100,7 @@ impl Shop {
                 defaults.refunded,
                 "must be end or keep",
             ),
-            refund_unfulfillable_after: read_refund_after(reader),
+            refund_unfulfillable_after: reader.period("REFUND_UNFULFILLABLE_AFTER_SECONDS"),
         }
     }
 }
@@ -129,13 +129,6 @@ fn origin(text: &str) -> Option<String> {
         && url.password().is_none()
         && matches!(&url[Position::BeforePath..], "" | "/");
     bare.then(|| url.origin().ascii_serialization())
-}
-
-/// 0 is off.
-fn read_refund_after(reader: &mut Reader<'_>) -> Option<Duration> {
-    const NAME: &str = "REFUND_UNFULFILLABLE_AFTER_SECONDS";
-    let after = reader.seconds(NAME, Duration::ZERO, 0.0..=90.0 * 86_400.0);
-    (!after.is_zero()).then_some(after)
 }
 
 fn read_methods(reader: &mut Reader<'_>, default: Vec<String>) -> Vec<String> {

@@ -62,6 +62,7 @@ pub async fn insert(
         ends_undelivered_us: None,
         disputes_open: 0,
         disputed_since_us: None,
+        collection_paused_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -291,6 +292,8 @@ pub struct SubscriptionRead {
     pub past_due_since_us: Option<i64>,
     /// Since when billing suspends its server, by our own reads.
     pub suspend_since_us: Option<i64>,
+    /// Whether Stripe collects nothing for it.
+    pub collection_paused: bool,
 }
 
 /// Stores what our own read of Stripe showed. First values of ids and of the confirmation
@@ -333,6 +336,8 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<Option<String
         change.ended_at_us = Set(row.ended_at_us.or(subscription.ended_at_us));
         change.past_due_since_us = Set(subscription.past_due_since_us);
         change.suspend_since_us = Set(subscription.suspend_since_us);
+        let paused_us = row.collection_paused_us.unwrap_or(read.read_us);
+        change.collection_paused_us = Set(subscription.collection_paused.then_some(paused_us));
     }
     change.update(&**tx).await?;
     Ok(paid_late)
@@ -351,6 +356,8 @@ pub struct KnownSubscription {
     pub current_period_end_us: Option<i64>,
     /// When it will end.
     pub cancel_at_us: Option<i64>,
+    /// Whether Stripe collects nothing for it, as last read.
+    pub collection_paused: bool,
     /// It has ended, or its session has: nothing is read any more.
     pub over: bool,
     /// Something told of it that was not read yet.
@@ -381,6 +388,7 @@ pub async fn known_subscriptions(
         status: row.subscription_status,
         current_period_end_us: row.current_period_end_us,
         cancel_at_us: row.cancel_at_us,
+        collection_paused: row.collection_paused_us.is_some(),
     });
     Ok(known.collect())
 }

@@ -60,6 +60,7 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         reinstall_over: None,
         suspend_held_us: None,
         missing_us: None,
+        delete_failing_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -344,6 +345,17 @@ pub async fn set_followed(
             .exec(&**tx)
             .await?;
     }
+    Ok(())
+}
+
+/// Stores when the panel first could not delete it: the first time stays.
+pub async fn set_delete_failing(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    servers::Entity::update_many()
+        .col_expr(servers::Column::DeleteFailingUs, Expr::value(now_us))
+        .filter(servers::Column::OrderId.eq(id.0))
+        .filter(servers::Column::DeleteFailingUs.is_null())
+        .exec(&**tx)
+        .await?;
     Ok(())
 }
 

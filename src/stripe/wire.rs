@@ -6,7 +6,7 @@
 //! default: an answer without it is an unreadable one, not a guess.
 
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
 
 mod money;
@@ -149,6 +149,7 @@ pub(super) struct Subscription {
     ended_at: Option<i64>,
     items: Option<Lines>,
     pending_update: Option<PendingUpdate>,
+    pause_collection: Option<IgnoredAny>,
 }
 
 /// Its end has no default: what waits to be paid is told from what is over by it.
@@ -180,6 +181,7 @@ impl From<Subscription> for super::Subscription {
             ended_at: subscription.ended_at,
             lines: subscription.items.and_then(Lines::whole),
             pending_until: subscription.pending_update.map(|update| update.expires_at),
+            collection_paused: subscription.pause_collection.is_some(),
         }
     }
 }

@@ -67,6 +67,7 @@ fn read(session: &str, payment: &str, subscription: Option<&str>) -> Read {
             ended_at_us: None,
             past_due_since_us: None,
             suspend_since_us: None,
+            collection_paused: false,
         }),
         confirmed: payment == "paid",
         read_us: 7,

@@ -59,6 +59,10 @@ pub(super) fn router() -> Router<App> {
             post(cancel_at_period_end),
         )
         .route("/subscriptions/{id}/card_declines", post(card_declines))
+        .route(
+            "/subscriptions/{id}/pause_collection",
+            post(pause_collection),
+        )
         .route("/subscriptions/{id}/fail_payment", post(fail_payment))
         .route(
             "/subscriptions/{id}/pay_pending_update",
@@ -185,6 +189,14 @@ async fn cancel_at_period_end(
     Json(body): Json<Planned>,
 ) -> Response {
     result(app.controls().cancel_at_period_end(&id, body.on))
+}
+
+async fn pause_collection(
+    State(app): At,
+    Path(id): Path<String>,
+    Json(body): Json<Planned>,
+) -> Response {
+    result(app.controls().pause_collection(&id, body.on))
 }
 
 #[derive(Deserialize)]

@@ -145,6 +145,11 @@ impl Controls {
         })
     }
 
+    /// Stops collecting for a subscription, as in the Dashboard, or goes on.
+    pub fn pause_collection(&self, id: &str, on: bool) -> Result<SubscriptionView, Refusal> {
+        self.on_subscription(id, |world| subscriptions::pause_collection(world, id, on))
+    }
+
     /// Whether the card of a subscription is declined when changes of its items are to be paid.
     pub fn set_card_declines(
         &self,

@@ -20,7 +20,8 @@ mod render;
 
 use changes::change;
 pub(super) use changes::{
-    announce_start, cancel, change_end, fail_payment, plan_end, set_status, start, tick,
+    announce_start, cancel, change_end, fail_payment, pause_collection, plan_end, set_status,
+    start, tick,
 };
 use pending::PendingUpdate;
 
@@ -102,6 +103,8 @@ pub(super) struct Subscription {
     pub pending: Option<PendingUpdate>,
     /// Whether its card is declined when a change of items is to be paid.
     pub card_declines: bool,
+    /// Whether its invoices are voided as they come; its status tells nothing of it.
+    pub collection_paused: bool,
 }
 
 impl Row for Subscription {

@@ -54,6 +54,7 @@ pub struct Model {
     pub ends_undelivered_us: Option<i64>,
     pub disputes_open: i32,
     pub disputed_since_us: Option<i64>,
+    pub collection_paused_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

@@ -52,6 +52,7 @@ pub struct Model {
     pub reinstall_over: Option<i64>,
     pub suspend_held_us: Option<i64>,
     pub missing_us: Option<i64>,
+    pub delete_failing_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

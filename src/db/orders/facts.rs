@@ -93,6 +93,7 @@ struct BillingRow {
     #[sea_orm(from_expr = "Expr::cust(DISPUTE_UNREAD)")]
     dispute_unread_us: Option<i64>,
     disputed_since_us: Option<i64>,
+    collection_paused_us: Option<i64>,
 }
 
 /// Of `servers` what planning looks at.
@@ -122,6 +123,7 @@ struct ServerRow {
     suspended_us: Option<i64>,
     suspend_held_us: Option<i64>,
     missing_us: Option<i64>,
+    delete_failing_us: Option<i64>,
     operator_suspended_us: Option<i64>,
     terminated_us: Option<i64>,
     respec_us: Option<i64>,
@@ -276,6 +278,7 @@ fn billing_part(row: BillingRow) -> Result<Billing, Error> {
         disputes_open: row.disputes_open,
         dispute_unread_us: row.dispute_unread_us,
         disputed_since_us: row.disputed_since_us,
+        collection_paused_us: row.collection_paused_us,
         ended_at_us: row.ended_at_us,
         confirmed_at_us: row.confirmed_at_us,
         read_us: row.read_us,
@@ -305,6 +308,7 @@ fn server_part(row: ServerRow) -> Server {
         suspended_us: row.suspended_us,
         suspend_held_us: row.suspend_held_us,
         missing_us: row.missing_us,
+        delete_failing_us: row.delete_failing_us,
         operator_suspended_us: row.operator_suspended_us,
         terminated_us: row.terminated_us,
         respec_us: row.respec_us,

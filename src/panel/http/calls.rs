@@ -218,11 +218,28 @@ impl Panel for HttpPanel {
     }
 
     async fn delete_server(&self, id: i64) -> Result<(), Error> {
+        self.remove("/servers/{id}", &["servers", &id.to_string()])
+            .await
+    }
+
+    async fn force_delete_server(&self, id: i64) -> Result<(), Error> {
+        // Only this exact word forces.
+        self.remove(
+            "/servers/{id}/force",
+            &["servers", &id.to_string(), "force"],
+        )
+        .await
+    }
+}
+
+impl HttpPanel {
+    /// Deletes a server: the panel waits for its node.
+    async fn remove(&self, template: &'static str, path: &[&str]) -> Result<(), Error> {
         let ask = Ask {
             call: Call::DeleteServer,
             method: Method::DELETE,
-            template: "/servers/{id}",
-            path: &["servers", &id.to_string()],
+            template,
+            path,
             query: &[],
             body: None,
             time_out: self.create,
@@ -230,9 +247,7 @@ impl Panel for HttpPanel {
         };
         gone(self.link.run(self.class, ask).await)
     }
-}
 
-impl HttpPanel {
     /// Writes a user as given, under this external id.
     async fn rewrite_user(&self, user: &User, external_id: &str) -> Result<User, Error> {
         check_external_id(external_id)?;

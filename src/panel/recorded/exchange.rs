@@ -62,7 +62,7 @@ impl<'a> Exchange<'a> {
             ("POST", ["servers"]) => Call::CreateServer,
             ("PATCH", ["servers", _, "build" | "details"]) => Call::UpdateServer,
             ("POST", ["servers", _, "suspend" | "unsuspend" | "reinstall"]) => Call::ActOnServer,
-            ("DELETE", ["servers", _]) => Call::DeleteServer,
+            ("DELETE", ["servers", _] | ["servers", _, "force"]) => Call::DeleteServer,
             _ => return None,
         })
     }

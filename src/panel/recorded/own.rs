@@ -43,11 +43,12 @@ pub(super) enum Own {
     },
     Reinstall(i64),
     Delete(i64),
+    ForceDelete(i64),
 }
 
 impl Own {
     /// How many there are, and all are recorded.
-    pub(super) const KINDS: usize = 16;
+    pub(super) const KINDS: usize = 17;
 
     /// The call of the client that would have got this answer; none where the client has no such
     /// call, or never asks for such a thing.
@@ -84,6 +85,7 @@ impl Own {
             },
             ("POST", ["servers", server, "reinstall"]) => Self::Reinstall(id(server)?),
             ("DELETE", ["servers", server]) => Self::Delete(id(server)?),
+            ("DELETE", ["servers", server, "force"]) => Self::ForceDelete(id(server)?),
             _ => return None,
         })
     }
@@ -100,7 +102,11 @@ impl Own {
     pub(super) fn wanted(&self, outcome: &str, body: &Value) -> String {
         match self {
             // What is gone is what a deletion is for.
-            Self::Delete(_) | Self::DeleteUser(_) if outcome == "NotFound" => "done".to_owned(),
+            Self::Delete(_) | Self::ForceDelete(_) | Self::DeleteUser(_)
+                if outcome == "NotFound" =>
+            {
+                "done".to_owned()
+            }
             Self::UserByEmail(address) if outcome.starts_with("done") => found(body, address),
             // Only a call of its own tells the variables.
             Self::CreateServer(_)
@@ -170,6 +176,10 @@ impl Own {
             }
             Self::Delete(id) => {
                 panel.delete_server(*id).await?;
+                "done".to_owned()
+            }
+            Self::ForceDelete(id) => {
+                panel.force_delete_server(*id).await?;
                 "done".to_owned()
             }
         })

@@ -185,6 +185,7 @@ mod tests {
             ended_at: None,
             lines: None,
             pending_until: None,
+            collection_paused: false,
         }
     }
 

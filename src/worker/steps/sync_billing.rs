@@ -156,6 +156,9 @@ async fn store(
             );
             order_events::remark(&tx, id, &text, note, now_us).await?;
         }
+        if let Some(text) = collection(facts, read) {
+            order_events::remark(&tx, id, text, note, now_us).await?;
+        }
         if over && order_changes::remove_unpaid(&tx, id).await? {
             holds::resize(&tx, id, order.spec.need()).await?;
         }
@@ -174,6 +177,19 @@ async fn store(
         count_new_word(facts, &found.status);
     }
     Ok(())
+}
+
+/// What is to be told where Stripe stops collecting for a subscription, or collects again. Its
+/// status says nothing of that, and the server runs on.
+fn collection(facts: &Facts, read: &Read) -> Option<&'static str> {
+    let before = facts.billing.collection_paused_us.is_some();
+    match (before, read.subscription.as_ref()?.collection_paused) {
+        (false, true) => {
+            Some("Stripe collects nothing for the subscription (pause_collection): it runs on")
+        }
+        (true, false) => Some("Stripe collects for the subscription again"),
+        _ => None,
+    }
 }
 
 /// Counts a word of Stripe's that we do not know, once for each order that it is said of: nothing
@@ -268,5 +284,6 @@ fn subscription_read(
         ended_at_us: micros(subscription.ended_at),
         past_due_since_us: grounds.past_due_since_us,
         suspend_since_us: grounds.suspend_since_us,
+        collection_paused: subscription.collection_paused,
     }
 }

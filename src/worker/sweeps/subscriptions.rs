@@ -98,5 +98,6 @@ fn differs(known: &KnownSubscription, listed: &Subscription) -> bool {
         && (known.status.as_deref() != Some(listed.status.as_str())
             || known.current_period_end_us != micros(listed.current_period_end)
             || known.cancel_at_us != micros(listed.cancel_at)
+            || known.collection_paused != listed.collection_paused
             || listed.ended_at.is_some())
 }

@@ -56,6 +56,7 @@ pub(in super::super) fn start(
         latest_invoice: None,
         pending: None,
         card_declines: false,
+        collection_paused: false,
     };
     let id = subscription.id.clone();
     world
@@ -195,6 +196,20 @@ pub(in super::super) fn set_status(
     Ok(())
 }
 
+/// Stops collecting for a subscription, as in the Dashboard, or goes on.
+pub(in super::super) fn pause_collection(
+    world: &mut World,
+    id: &str,
+    paused: bool,
+) -> Result<(), Refusal> {
+    if world.subscriptions.find(id)?.status.is_final() {
+        return Err(Refusal::not_found(Subscription::OBJECT, id));
+    }
+    change(world, id, |subscription| {
+        subscription.collection_paused = paused;
+    })
+}
+
 /// A renewal that could not be paid: an open invoice, and the subscription is past due.
 pub(in super::super) fn fail_payment(world: &mut World, id: &str) -> Result<String, Refusal> {
     let subscription = world.subscriptions.find(id)?.clone();
@@ -242,7 +257,11 @@ pub(in super::super) fn tick(world: &mut World, id: &str, at: i64) {
         }
         return;
     }
-    let invoice = invoices::renewal(world, &next, paid);
+    let paused = subscription.collection_paused;
+    let invoice = invoices::renewal(world, &next, paid && !paused);
+    if paused {
+        invoices::void(world, Some(&invoice));
+    }
     // The row exists, so there is nothing to refuse.
     let _ = change(world, id, |subscription| {
         subscription.periods = next.periods;

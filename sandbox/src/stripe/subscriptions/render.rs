@@ -7,7 +7,7 @@ use super::super::version::ApiVersion;
 use super::{Item, Subscription};
 
 /// Fields of features that are not played, but are always there.
-const NEVER_SET: [&str; 15] = [
+const NEVER_SET: [&str; 14] = [
     "application",
     "application_fee_percent",
     "days_until_due",
@@ -15,7 +15,6 @@ const NEVER_SET: [&str; 15] = [
     "default_source",
     "next_pending_invoice_item_invoice",
     "on_behalf_of",
-    "pause_collection",
     "pending_invoice_item_interval",
     "pending_setup_intent",
     "schedule",
@@ -57,6 +56,9 @@ impl Subscription {
             "latest_invoice": self.latest_invoice,
             "livemode": self.livemode,
             "metadata": self.metadata,
+            "pause_collection": self.collection_paused.then(|| json!({
+                "behavior": "void", "resumes_at": null,
+            })),
             "payment_settings": {
                 "payment_method_options": null,
                 "payment_method_types": null,

@@ -1,0 +1,63 @@
+//! Subscriptions for which Stripe collects nothing (`pause_collection`).
+
+use std::sync::Arc;
+
+use spawnpoint::{
+    rpc::proto::{OrderStatus, ServerState},
+    worker::{ByHand, Settings},
+};
+use uuid::Uuid;
+
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE, cart},
+    till, wait,
+};
+
+both_engines!(a_subscription_that_is_not_collected_for_runs_on_and_tells);
+
+/// `pause_collection` leaves the status as it is: the server runs on, and the order's events say
+/// what happened at Stripe, once, also where only its list of subscriptions tells.
+async fn a_subscription_that_is_not_collected_for_runs_on_and_tells(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    let order = live.wait_running(&order.id).await;
+    let subscription = live.subscription(&order);
+    let stripe = &live.world.stripe;
+    let told = async |part: &str| {
+        let events = live.events(&order.id).await;
+        events
+            .iter()
+            .filter(|event| event.to.contains(part))
+            .count()
+    };
+    stripe.pause_collection(&subscription, true).unwrap();
+    wait::until("it is told", PATIENCE, || async {
+        told("collects nothing").await == 1
+    })
+    .await;
+    till::delivered(&live).await;
+    till::deliver_webhooks(&live, false);
+    stripe.pause_collection(&subscription, false).unwrap();
+    compare(&live).await;
+    wait::until("its end is told", PATIENCE, || async {
+        told("collects for the subscription again").await == 1
+    })
+    .await;
+    compare(&live).await;
+    live.wait_until_unleased().await;
+    assert_eq!(told("collects nothing").await, 1);
+    let now = live.order(&order.id).await;
+    assert_eq!(
+        (now.status(), now.server_state()),
+        (OrderStatus::Provisioned, ServerState::Running)
+    );
+    live.close().await;
+}
+
+/// Compares all subscriptions with Stripe's list, once.
+async fn compare(live: &Live) {
+    let app = Arc::clone(&live.world.cores[0].app);
+    let hand = ByHand::new(app, Settings::default());
+    hand.sweep_one("subscriptions").await.unwrap();
+}
