@@ -1,20 +1,21 @@
 //! Another plan for a server that runs: nothing is delivered that is not paid, and nothing paid
 //! for that cannot be delivered.
 
+mod names;
+mod refusals;
+
 use std::time::Duration;
 
 use sandbox::stripe::{Effect, Fault, SubscriptionView};
 use spawnpoint::rpc::proto::{self, Order, OrderStatus};
-use tonic::{Code, Status};
+use tonic::Status;
 use uuid::Uuid;
 
 use crate::support::{
     changes::{ask, rename},
     db::Engine,
     live::{Live, PATIENCE, cart, reason},
-    sql,
-    till::{NEVER, catalog_with},
-    wait,
+    sql, wait,
 };
 
 both_engines!(
@@ -29,10 +30,6 @@ both_engines!(
     who_stands_still_meanwhile_is_not_charged,
     what_people_deliver_meanwhile_stays_delivered,
     what_stripe_does_not_let_go_of_is_shown,
-    what_cannot_be_is_refused_and_changes_nothing,
-    a_repeat_changes_nothing_more,
-    the_last_room_is_held_for_one_of_two,
-    a_server_gets_another_name,
 );
 
 const BUILD: &str = "/servers/{server}/build";
@@ -98,6 +95,15 @@ async fn delivered(live: &Live, order: &Order, memory: i64, holds: &str) {
         server.memory == memory && held(live, order).await == holds
     })
     .await;
+}
+
+/// The fields that a refusal names, sorted.
+fn fields(refusal: &Status) -> Vec<String> {
+    use tonic_types::StatusExt;
+    let named = refusal.get_details_bad_request().unwrap().field_violations;
+    let mut named: Vec<String> = named.into_iter().map(|violation| violation.field).collect();
+    named.sort_unstable();
+    named
 }
 
 async fn a_larger_plan_is_paid_and_delivered(engine: Engine) {
@@ -483,173 +489,5 @@ async fn what_stripe_does_not_let_go_of_is_shown(engine: Engine) {
         order.error_reason == "PLAN_MISMATCH"
     })
     .await;
-    live.close().await;
-}
-
-async fn what_cannot_be_is_refused_and_changes_nothing(engine: Engine) {
-    let live = Live::open(engine).await;
-    let order = running(&live).await;
-    let before = live.order(&order.id).await;
-    for (plan, addons, wanted) in [
-        ("no-such-plan", &[][..], "PLAN_NOT_FOUND"),
-        ("mc-4gb", &["no-such-addon"], "ADDON_NOT_FOUND"),
-        ("mc-16gb", &[], "PLAN_INACTIVE"),
-        ("terraria-2gb", &[], "PLAN_INCOMPATIBLE"),
-        ("mc-1gb", &[], "DISK_SHRINK"),
-    ] {
-        let refused = ask(&live, &order.id, plan, addons).await.unwrap_err();
-        assert_eq!(reason(&refused), wanted, "{plan}");
-    }
-    let nothing = proto::ChangePlanRequest {
-        order_id: "x".to_owned(),
-        plan_id: "No Plan".to_owned(),
-        addon_ids: vec!["a".to_owned(), "a".to_owned()],
-        request_id: String::new(),
-    };
-    let mut client = live.orders();
-    let refused = client.change_plan(live.operator(nothing)).await;
-    assert_eq!(
-        fields(&refused.unwrap_err()),
-        ["addon_ids[1]", "order_id", "plan_id", "request_id"]
-    );
-    // One that is not paid yet, one that stands still, and one that nobody pays for any more.
-    let unpaid = live.checkout(cart(Uuid::new_v4())).await.unwrap();
-    let unpaid = unpaid.order.unwrap();
-    let refused = ask(&live, &unpaid.id, "mc-4gb", &[]).await.unwrap_err();
-    assert_eq!(reason(&refused), "SERVER_NOT_READY");
-    live.world
-        .stripe
-        .fail_payment(&order.stripe_sub_id)
-        .unwrap();
-    live.wait_order(&order.id, "it is past due", |order| {
-        order.subscription_status == "past_due"
-    })
-    .await;
-    let refused = ask(&live, &order.id, "mc-4gb", &[]).await.unwrap_err();
-    assert_eq!(
-        (refused.code(), reason(&refused).as_str()),
-        (Code::FailedPrecondition, "SERVER_NOT_READY")
-    );
-    let after = live.order(&order.id).await;
-    assert_eq!(
-        (&before.plan_id, &before.price),
-        (&after.plan_id, &after.price)
-    );
-    assert_eq!(held(&live, &order).await, "2/20/1");
-    assert_eq!(updates(&live), 0);
-    live.close().await;
-}
-
-/// The fields that a refusal names, sorted.
-fn fields(refusal: &Status) -> Vec<String> {
-    use tonic_types::StatusExt;
-    let named = refusal.get_details_bad_request().unwrap().field_violations;
-    let mut named: Vec<String> = named.into_iter().map(|violation| violation.field).collect();
-    named.sort_unstable();
-    named
-}
-
-async fn a_repeat_changes_nothing_more(engine: Engine) {
-    let live = Live::open(engine).await;
-    let order = running(&live).await;
-    let user = order.user_id.parse().unwrap();
-    let request = |plan: &str, addons: &[&str]| proto::ChangePlanRequest {
-        order_id: order.id.clone(),
-        plan_id: plan.to_owned(),
-        addon_ids: addons.iter().map(|id| (*id).to_owned()).collect(),
-        request_id: order.id.clone(),
-    };
-    let call = async |message, user| {
-        let mut client = live.orders();
-        client.change_plan(live.storefront(message, user)).await
-    };
-    let addons = ["extra-port", "extra-vcpu"];
-    call(request("mc-4gb", &addons), user).await.unwrap();
-    live.wait_order(&order.id, "it is paid", |order| order.plan_id == "mc-4gb")
-        .await;
-    let turned = ["extra-vcpu", "extra-port"];
-    let again = call(request("mc-4gb", &turned), user).await.unwrap();
-    assert_eq!(again.into_inner().order.unwrap().plan_id, "mc-4gb");
-    let other = call(request("mc-8gb", &[]), user).await.unwrap_err();
-    assert_eq!(reason(&other), "REQUEST_ID_REUSED");
-    let stranger = call(request("mc-8gb", &[]), Uuid::new_v4()).await;
-    assert_eq!(reason(&stranger.unwrap_err()), "ORDER_NOT_FOUND");
-    delivered(&live, &order, 4096, "4/40/3").await;
-    // What it has already is no change.
-    ask(&live, &order.id, "mc-4gb", &turned).await.unwrap();
-    let now = live.order(&order.id).await;
-    assert_eq!(now.pending_plan_id, "");
-    assert_eq!(updates(&live), 1);
-    live.close().await;
-}
-
-/// P-21 for changes of plan: two servers on a node that has room for one of them to grow.
-async fn the_last_room_is_held_for_one_of_two(engine: Engine) {
-    let live = Live::open_with(engine, |options| {
-        options.set("SWEEP_SUBSCRIPTIONS_SECONDS", NEVER);
-        options.catalog = catalog_with(&[("max_ram_gb = 64", "max_ram_gb = 8")]);
-    })
-    .await;
-    // 8 GB less 2 of the machine's own: two of 2 GB, and 2 GB are left.
-    let (one, other) = (running(&live).await, running(&live).await);
-    let (first, second) = tokio::join!(
-        ask(&live, &one.id, "mc-4gb", &[]),
-        ask(&live, &other.id, "mc-4gb", &[])
-    );
-    let (winner, loser, refusal) = match (first, second) {
-        (Ok(_), Err(refusal)) => (&one, &other, refusal),
-        (Err(refusal), Ok(_)) => (&other, &one, refusal),
-        both => panic!("{both:?}"),
-    };
-    assert_eq!(reason(&refusal), "NO_CAPACITY");
-    live.wait_order(&winner.id, "it is paid", |order| order.plan_id == "mc-4gb")
-        .await;
-    delivered(&live, winner, 4096, "4/40/2").await;
-    assert_eq!(held(&live, loser).await, "2/20/1");
-    live.close().await;
-}
-
-async fn a_server_gets_another_name(engine: Engine) {
-    let live = Live::open(engine).await;
-    let order = running(&live).await;
-    let name = "Ärger im Bau";
-    let named = rename(&live, &order.id, name).await.unwrap();
-    assert_eq!(named.server_name, name);
-    wait::until("the panel has the name", PATIENCE, || async {
-        live.world.panel.server(&order.id).unwrap().name == name
-    })
-    .await;
-    let server = live.world.panel.server(&order.id).unwrap();
-    assert_eq!(server.external_id.as_deref(), Some(order.id.as_str()));
-    assert_eq!(
-        (
-            written(&live),
-            live.world.panel.count_route("PATCH", DETAILS)
-        ),
-        (0, 1)
-    );
-    // The same name is no change, and one of before its server is its server's from the start.
-    rename(&live, &order.id, name).await.unwrap();
-    let early = live
-        .checkout(cart(Uuid::new_v4()))
-        .await
-        .unwrap()
-        .order
-        .unwrap();
-    rename(&live, &early.id, "Early bird").await.unwrap();
-    live.pay(&early);
-    live.wait_running(&early.id).await;
-    wait::until("nothing is left to do", PATIENCE, || async {
-        let left = "SELECT count(*) FROM servers WHERE respec_us IS NOT NULL";
-        sql::count(&live.store.db, left).await == 0
-    })
-    .await;
-    assert_eq!(
-        live.world.panel.server(&early.id).unwrap().name,
-        "Early bird"
-    );
-    assert_eq!(live.world.panel.count_route("PATCH", DETAILS), 1);
-    let refused = rename(&live, &order.id, " ").await.unwrap_err();
-    assert_eq!(fields(&refused), ["server_name"]);
     live.close().await;
 }

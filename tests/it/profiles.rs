@@ -1,6 +1,7 @@
 //! Profiles: what was changed reaches Stripe, and the panel where the account is ours; what was
 //! deleted is gone, but for what the shop has to account for.
 
+mod bad_input;
 mod leaving;
 
 use std::collections::BTreeSet;
@@ -13,7 +14,6 @@ use sandbox::{
 };
 use spawnpoint::{boot::Mode, rpc::proto};
 use tonic::{Code, Status};
-use tonic_types::StatusExt;
 use uuid::Uuid;
 
 use crate::support::{
@@ -25,7 +25,6 @@ use crate::support::{
 both_engines!(
     a_change_reaches_stripe_and_the_panel,
     a_repeat_changes_nothing_more,
-    bad_input_is_refused_with_all_that_is_wrong,
     an_account_that_we_did_not_make_stays_as_it_is,
     what_is_told_while_stripe_is_away_is_told_later,
     an_answer_of_the_panel_that_is_lost_costs_a_look,
@@ -231,66 +230,6 @@ async fn a_repeat_changes_nothing_more(engine: Engine) {
     told(&live).await;
     assert_eq!(at_stripe(&live, user).await.0, "two@new.example");
     assert_eq!(on_the_panel(&live, user).0, "two@new.example");
-    live.close().await;
-}
-
-async fn bad_input_is_refused_with_all_that_is_wrong(engine: Engine) {
-    let live = Live::open(engine).await;
-    let user = Uuid::new_v4();
-    live.reserve(cart(user)).await;
-    let before = profile(&live, user).await;
-    let paths = ["email", "first_name", "last_name", "stripe_customer_id", ""];
-    let wrong = proto::UpdateProfileRequest {
-        profile: Some(proto::Profile {
-            user_id: user.to_string().to_uppercase(),
-            email: "nobody".to_owned(),
-            first_name: "x".repeat(101),
-            last_name: "a\u{7}".to_owned(),
-            ..proto::Profile::default()
-        }),
-        update_mask: Some(FieldMask {
-            paths: paths.map(str::to_owned).to_vec(),
-        }),
-        request_id: "1".to_owned(),
-    };
-    let fields = |status: &Status| -> BTreeSet<String> {
-        assert_eq!(
-            (status.code(), reason(status).as_str()),
-            (Code::InvalidArgument, "FIELD_INVALID")
-        );
-        let request = status.get_details_bad_request().unwrap();
-        let fields = request.field_violations.into_iter();
-        fields.map(|violation| violation.field).collect()
-    };
-    let set = |fields: &[&str]| fields.iter().map(|field| (*field).to_owned()).collect();
-    let refused = send(&live, user, wrong).await.unwrap_err();
-    let wanted: BTreeSet<String> = set(&[
-        "profile.user_id",
-        "profile.email",
-        "profile.first_name",
-        "profile.last_name",
-        "update_mask.paths[3]",
-        "update_mask.paths[4]",
-        "request_id",
-    ]);
-    assert_eq!(fields(&refused), wanted);
-    let nothing = request(user, &Wanted::default());
-    let refused = send(&live, user, nothing).await.unwrap_err();
-    assert_eq!(fields(&refused), set(&["update_mask"]));
-    let nobody = proto::UpdateProfileRequest {
-        profile: None,
-        ..request(user, &Wanted::default())
-    };
-    let refused = send(&live, user, nobody).await.unwrap_err();
-    assert_eq!(fields(&refused), set(&["update_mask", "profile"]));
-    let empty = Wanted {
-        email: Some(""),
-        ..Wanted::default()
-    };
-    let refused = send(&live, user, request(user, &empty)).await.unwrap_err();
-    assert_eq!(fields(&refused), set(&["profile.email"]));
-    assert_eq!(profile(&live, user).await, before);
-    assert_eq!(stripe_changes(&live), 0);
     live.close().await;
 }
 

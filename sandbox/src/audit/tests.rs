@@ -1,6 +1,7 @@
 //! Each rule is broken in a made-up picture of a small, sound shop: exactly that is found.
 
 mod broken;
+mod money;
 mod sound;
 
 use super::{Invariant, Rest, violations};

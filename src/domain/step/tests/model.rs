@@ -2,10 +2,13 @@
 //! far as an order can tell. A step has here the effect that its own file gives it,
 //! and fails in the ways that its file knows.
 
+mod ends;
+mod making;
+
 use std::collections::VecDeque;
 
 use super::{
-    scenario::{Act, Create, Install, Open, Scenario, Session},
+    scenario::{Act, Install, Open, Scenario, Session},
     *,
 };
 use crate::domain::{
@@ -405,130 +408,8 @@ impl World {
         Outcome::Again
     }
 
-    fn ensure_owner(&mut self) -> Outcome {
-        if self.plot.unresolved {
-            return Outcome::Park(ErrorReason::PanelUserUnresolved);
-        }
-        self.facts.panel_user = Some(7);
-        Outcome::Again
-    }
-
-    fn place(&mut self) -> Outcome {
-        self.never(
-            self.facts.server.in_doubt(),
-            "another place while a create is in doubt",
-        );
-        let ports = self.facts.order.spec.ports;
-        let node = self
-            .facts
-            .hold_node
-            .filter(|_| self.facts.ports >= ports)
-            .unwrap_or(NODE);
-        self.facts.hold_node = Some(node);
-        self.facts.ports = ports;
-        self.facts.server.attempt += 1;
-        self.facts.server.node_id = Some(node);
-        self.facts.server.has_create_request = true;
-        Outcome::Again
-    }
-
-    fn create(&mut self) -> Outcome {
-        self.never(self.server || self.lands_us.is_some(), "a second create");
-        let server = &mut self.facts.server;
-        server.settle_looks = 0;
-        match take_first(&mut self.plot.creates, Create::Made) {
-            Create::Made => {
-                self.made += 1;
-                self.found();
-            }
-            Create::LandsAfter(seconds) => {
-                server.create_sent_us = Some(self.now_us);
-                self.lands_us = Some(self.now_us + i64::from(seconds) * SECOND_US);
-                self.made += 1;
-            }
-            Create::Vanishes => server.create_sent_us = Some(self.now_us),
-            Create::NodeDown => {
-                server.has_create_request = false;
-                return Outcome::Later(RETRY_US);
-            }
-            Create::PortTaken => {
-                server.has_create_request = false;
-                self.facts.ports -= 1;
-            }
-            Create::RateLimited => return Outcome::Later(SECOND_US),
-            Create::Rejected => {
-                server.has_create_request = false;
-                self.facts.order.attempts += 1;
-                if self.facts.order.attempts >= MAX_ATTEMPTS {
-                    return Outcome::Park(ErrorReason::PanelRejected);
-                }
-                return Outcome::Later(RETRY_US);
-            }
-        }
-        Outcome::Again
-    }
-
-    /// Stores the server that the panel has.
-    fn found(&mut self) {
-        self.server = true;
-        self.lands_us = None;
-        let server = &mut self.facts.server;
-        server.panel_id = Some(9);
-        server.has_create_request = false;
-        server.create_sent_us = None;
-        server.settle_looks = 0;
-        server.install_since_us = Some(self.now_us);
-        server.observed_status = Some("installing".to_owned());
-    }
-
     fn refund(&mut self) -> Outcome {
         self.facts.billing.refunds_due -= 1;
-        Outcome::Again
-    }
-
-    fn settle(&mut self) -> Outcome {
-        if self.server
-            || self
-                .lands_us
-                .is_some_and(|lands_us| lands_us <= self.now_us)
-        {
-            self.found();
-            return Outcome::Again;
-        }
-        let server = &mut self.facts.server;
-        server.settle_looks += 1;
-        if server.settle_looks >= looks_to_settle(self.facts.billing.over()) {
-            server.create_sent_us = None;
-            server.settle_looks = 0;
-            self.never(self.lands_us.is_some(), "given up before it could land");
-        }
-        Outcome::Again
-    }
-
-    fn retry_install(&mut self) -> Outcome {
-        let server = &mut self.facts.server;
-        if server.reinstalls > 0 {
-            return Outcome::Park(ErrorReason::InstallFailed);
-        }
-        server.reinstalls += 1;
-        server.install_since_us = Some(self.now_us);
-        server.observed_status = Some("installing".to_owned());
-        Outcome::Again
-    }
-
-    /// An answer that was lost is a look later.
-    fn reinstall(&mut self) -> Outcome {
-        let server = &mut self.facts.server;
-        if server.reinstall_us.is_none() {
-            return Outcome::Park(ErrorReason::InstallFailed);
-        }
-        let stopped = server.suspended_us.or(server.suspend_sent_us).is_some();
-        server.reinstall_us = None;
-        server.reinstall_sent_us = None;
-        server.install_since_us = Some(self.now_us);
-        server.observed_status = Some("installing".to_owned());
-        self.never(!self.server, "reinstalls nothing");
-        self.never(stopped, "lets go on what stands still");
         Outcome::Again
     }
 
@@ -542,120 +423,5 @@ impl World {
             Session::None | Session::Open { .. } | Session::Unpaid => Standing::Unclear,
         };
         standing == self.facts.billing.standing()
-    }
-
-    fn suspend(&mut self) -> Outcome {
-        if !self.still_so() {
-            return self.sync_billing();
-        }
-        self.never(self.session == Session::Paid, "stops what is paid for");
-        let server = &mut self.facts.server;
-        server.suspend_sent_us = Some(self.now_us);
-        server.suspended_us = Some(self.now_us);
-        server.reinstall_us = None;
-        server.observed_status = Some("suspended".to_owned());
-        Outcome::Again
-    }
-
-    fn unsuspend(&mut self) -> Outcome {
-        let server = &mut self.facts.server;
-        server.suspend_sent_us = None;
-        server.suspended_us = None;
-        server.observed_status = Some(String::new());
-        Outcome::Again
-    }
-
-    fn cancel_subscription(&mut self) -> Outcome {
-        let wanted = self.facts.billing.wish == Some(EndWish::Now);
-        if wanted || self.still_so() {
-            self.never(
-                !wanted && self.session != Session::Lapsed,
-                "ends what is paid for or tried again",
-            );
-            self.session = match self.session {
-                Session::Paid | Session::PastDue | Session::Lapsed => Session::Canceled,
-                // It waited for a delayed payment.
-                Session::Unpaid => Session::Failed,
-                over => over,
-            };
-        }
-        self.sync_billing()
-    }
-
-    /// Stripe takes it, and nothing else changes until then.
-    fn plan_end(&mut self) -> Outcome {
-        self.facts.billing.wish = None;
-        self.sync_billing()
-    }
-
-    /// A third of them is paid at once, one later, and one never.
-    fn change_plan(&mut self) -> Outcome {
-        let looked = self.log.len();
-        let Some(change) = &mut self.facts.change else {
-            return Outcome::Again;
-        };
-        match (looked % 3, change.look_us) {
-            (0, Some(_)) => self.facts.change = None,
-            (1, _) | (_, Some(_)) => {
-                change.paid_us = Some(self.now_us);
-                let paid = self.plot.changed.or(self.facts.order.lenience);
-                self.facts.order.lenience = paid;
-                self.facts.server.respec_us = Some(self.now_us);
-            }
-            (_, None) => change.look_us = Some(self.now_us + IDLE_US),
-        }
-        Outcome::Again
-    }
-
-    fn apply_spec(&mut self) -> Outcome {
-        self.never(!self.server, "gives limits to nothing");
-        self.facts.server.respec_us = None;
-        self.facts.server.rename_us = None;
-        let paid = |change: &Changing| change.paid_us.is_some();
-        self.facts.change = self.facts.change.take().filter(|change| !paid(change));
-        Outcome::Again
-    }
-
-    fn delete(&mut self) -> Outcome {
-        let since_us = self.facts.server.suspended_us;
-        let retention_us = self.facts.patience(timing().patience).retention_us;
-        let kept_us = since_us.map(|since_us| since_us + retention_us);
-        self.never(
-            self.facts.server.ever_ran() && kept_us.is_none_or(|kept_us| self.now_us < kept_us),
-            "deletes a used server before its time",
-        );
-        let never = self.facts.billing.never_opened;
-        if !never
-            && !matches!(
-                self.session,
-                Session::Canceled | Session::Failed | Session::Expired
-            )
-        {
-            return Outcome::Park(ErrorReason::Internal);
-        }
-        self.server = false;
-        self.facts.server.deleted_us = Some(self.now_us);
-        self.facts.ports = 0;
-        Outcome::Again
-    }
-
-    fn release(&mut self) -> Outcome {
-        self.never(
-            self.server || self.lands_us.is_some(),
-            "gives back what a server has",
-        );
-        let may_be_paid = matches!(
-            self.session,
-            Session::Open { .. }
-                | Session::Unpaid
-                | Session::Paid
-                | Session::PastDue
-                | Session::Lapsed
-        );
-        self.never(may_be_paid, "gives back what may still be paid");
-        self.facts.hold_node = None;
-        self.facts.ports = 0;
-        self.facts.change = None;
-        Outcome::Again
     }
 }
