@@ -1,4 +1,5 @@
-//! `PANEL_*` and `PTERO*`: the panel, under either of its two names.
+//! `PANEL_*` and `PTERO*`: the panel, under either of its two names; and what is done there by
+//! force.
 
 use std::time::Duration;
 
@@ -60,10 +61,24 @@ impl Panel {
             rate_limit,
             max_creates,
             max_creates_per_node,
-            force_delete_after: reader.period("FORCE_DELETE_AFTER_SECONDS"),
+            force_delete_after: read_force(reader),
             ..defaults
         }
     }
+}
+
+/// What is deleted by force is not deleted by a slip: an hour at least.
+fn read_force(reader: &mut Reader<'_>) -> Option<Duration> {
+    const NAME: &str = "FORCE_DELETE_AFTER_SECONDS";
+    let after = reader.patience(NAME)?;
+    if after < Duration::from_secs(3600) {
+        reader.fault(
+            NAME,
+            format!("is {}", after.as_secs_f64()),
+            "must be 0, or an hour at least",
+        );
+    }
+    Some(after)
 }
 
 fn read_url(reader: &mut Reader<'_>) -> Url {

@@ -199,8 +199,8 @@ impl<'a> Reader<'a> {
         Duration::from_secs_f64(self.number(name, default.as_secs_f64(), range))
     }
 
-    /// A number of seconds, 90 days at most; 0 is never.
-    pub(super) fn period(&mut self, name: &str) -> Option<Duration> {
+    /// How many seconds something is waited for, 90 days at most; 0 is for ever.
+    pub(super) fn patience(&mut self, name: &str) -> Option<Duration> {
         let after = self.seconds(name, Duration::ZERO, 0.0..=90.0 * 86_400.0);
         (!after.is_zero()).then_some(after)
     }

@@ -100,7 +100,7 @@ impl Shop {
                 defaults.refunded,
                 "must be end or keep",
             ),
-            refund_unfulfillable_after: reader.period("REFUND_UNFULFILLABLE_AFTER_SECONDS"),
+            refund_unfulfillable_after: reader.patience("REFUND_UNFULFILLABLE_AFTER_SECONDS"),
         }
     }
 }

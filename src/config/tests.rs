@@ -130,7 +130,7 @@ fn each_bad_value_is_a_fault_of_its_variable() {
         ("AFFILIATE_MONTHS", "0"),
         ("AFFILIATE_REFUND_DAYS", "-1"),
         ("SWEEP_COMMISSIONS_SECONDS", "0"),
-        ("FORCE_DELETE_AFTER_SECONDS", "-1"),
+        ("FORCE_DELETE_AFTER_SECONDS", "7"),
         ("REFUND_UNFULFILLABLE_AFTER_SECONDS", "9e9"),
         ("GRACE_DAYS", "-1"),
         ("RETENTION_DAYS", "x"),

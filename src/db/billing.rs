@@ -296,10 +296,19 @@ pub struct SubscriptionRead {
     pub collection_paused: bool,
 }
 
+/// What a read of Stripe was the first to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct News {
+    /// The session, where it is paid, confirmed or not, and its end was wanted before it was
+    /// confirmed.
+    pub paid_late: Option<String>,
+    /// Whether nothing is collected for the subscription any more, or again.
+    pub collection_paused: Option<bool>,
+}
+
 /// Stores what our own read of Stripe showed. First values of ids and of the confirmation
-/// stay. Tells the session where this read shows it paid, confirmed or not, and its end was
-/// wanted before it was confirmed.
-pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<Option<String>, Error> {
+/// stay. Tells what is new.
+pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<News, Error> {
     let row = billing::Entity::find_by_id(id.0).one(&**tx).await?;
     let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} has no billing row")))?;
     let mut change = billing::ActiveModel {
@@ -328,7 +337,10 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<Option<String
         .as_ref()
         .is_some_and(|session| session.status == "complete" && is_settled(&session.payment_status));
     let late = paid && row.confirmed_at_us.is_none() && row.wish == EndWish::Now.as_str();
-    let paid_late = row.session_id.filter(|_| late);
+    let mut news = News {
+        paid_late: row.session_id.filter(|_| late),
+        ..News::default()
+    };
     if let Some(subscription) = &read.subscription {
         change.subscription_status = Set(Some(subscription.status.clone()));
         change.current_period_end_us = Set(subscription.current_period_end_us);
@@ -337,10 +349,13 @@ pub async fn set_read(tx: &Tx, id: OrderId, read: &Read) -> Result<Option<String
         change.past_due_since_us = Set(subscription.past_due_since_us);
         change.suspend_since_us = Set(subscription.suspend_since_us);
         let paused_us = row.collection_paused_us.unwrap_or(read.read_us);
-        change.collection_paused_us = Set(subscription.collection_paused.then_some(paused_us));
+        let paused = subscription.collection_paused;
+        change.collection_paused_us = Set(paused.then_some(paused_us));
+        let differs = paused != row.collection_paused_us.is_some();
+        news.collection_paused = differs.then_some(paused);
     }
     change.update(&**tx).await?;
-    Ok(paid_late)
+    Ok(news)
 }
 
 /// What is known of an order's subscription, to be compared with a list of Stripe's.

@@ -57,6 +57,7 @@ pub async fn upsert_locked(
         stripe_customer_id: None,
         stripe_customer_request: Some(to_json(customer_request)?),
         stripe_customer_key: format!("cus:{}", told.user_id),
+        stripe_customer_key_us: Some(now_us),
         created_at: timestamp(now_us),
         updated_at: timestamp(now_us),
         stripe_follow_us: None,
@@ -92,6 +93,7 @@ pub async fn upsert_locked(
         let change = profiles::ActiveModel {
             id: Unchanged(row.id),
             stripe_customer_request: Set(Some(to_json(customer_request)?)),
+            stripe_customer_key_us: Set(Some(now_us)),
             ..Default::default()
         };
         change.update(&**tx).await?;
@@ -183,7 +185,7 @@ pub struct CustomerRequest {
     pub form: Form,
     /// Its idempotency key.
     pub key: String,
-    /// It was not sent before this.
+    /// It was not sent under that key before this.
     pub since_us: i64,
 }
 
@@ -202,7 +204,9 @@ pub async fn customer_request(
     Ok(CustomerRequest {
         form: json(request, "profiles.stripe_customer_request")?,
         key: row.stripe_customer_key,
-        since_us: micros(row.created_at),
+        since_us: row
+            .stripe_customer_key_us
+            .unwrap_or_else(|| micros(row.created_at)),
     })
 }
 
@@ -213,9 +217,11 @@ pub async fn replace_customer_key(
     user_id: UserId,
     key: &str,
     another: &str,
+    now_us: i64,
 ) -> Result<(), Error> {
     profiles::Entity::update_many()
         .col_expr(profiles::Column::StripeCustomerKey, Expr::value(another))
+        .col_expr(profiles::Column::StripeCustomerKeyUs, Expr::value(now_us))
         .filter(profiles::Column::UserId.eq(user_id.0))
         .filter(profiles::Column::StripeCustomerKey.eq(key))
         .exec(&**tx)

@@ -60,7 +60,9 @@ pub async fn insert(tx: &Tx, id: OrderId) -> Result<(), Error> {
         reinstall_over: None,
         suspend_held_us: None,
         missing_us: None,
-        delete_failing_us: None,
+        node_failing_us: None,
+        node_failed_us: None,
+        force_sent_us: None,
     };
     row.into_active_model().reset_all().insert(&**tx).await?;
     Ok(())
@@ -348,14 +350,23 @@ pub async fn set_followed(
     Ok(())
 }
 
-/// Stores when the panel first could not delete it: the first time stays.
-pub async fn set_delete_failing(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
-    servers::Entity::update_many()
-        .col_expr(servers::Column::DeleteFailingUs, Expr::value(now_us))
-        .filter(servers::Column::OrderId.eq(id.0))
-        .filter(servers::Column::DeleteFailingUs.is_null())
-        .exec(&**tx)
-        .await?;
+/// Stores that its node failed, now and since when in a row; and that it is waited for no longer.
+pub async fn set_node_failing(
+    tx: &Tx,
+    id: OrderId,
+    since_us: i64,
+    force: bool,
+    now_us: i64,
+) -> Result<(), Error> {
+    let mut change = servers::ActiveModel {
+        node_failing_us: Set(Some(since_us)),
+        node_failed_us: Set(Some(now_us)),
+        ..change(id)
+    };
+    if force {
+        change.force_sent_us = Set(Some(now_us));
+    }
+    change.update(&**tx).await?;
     Ok(())
 }
 

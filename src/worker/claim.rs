@@ -231,6 +231,9 @@ impl Work {
         reason: ErrorReason,
         message: String,
     ) -> Result<(), Error> {
+        if facts.order.error_reason != Some(reason) {
+            metrics::counter!("spawnpoint_orders_parked_total").increment(1);
+        }
         let now_us = self.app.db.now().await?;
         let next_us = looks_again_us(facts, &self.app.settings.timing, now_us);
         self.close(facts, next_us, None, Some((reason, message)))

@@ -21,6 +21,7 @@ mod created;
 mod delete;
 mod disputes;
 mod ensure_owner;
+mod forced;
 mod fresh;
 mod guarded;
 mod open_session;

@@ -19,7 +19,7 @@ both_engines!(
     canceled_during_the_create_the_server_is_deleted,
     canceled_during_the_install_the_server_is_deleted,
     canceled_while_in_doubt_a_half_made_server_is_found_and_deleted,
-    canceled_while_in_doubt_a_server_that_became_ready_stays,
+    canceled_while_in_doubt_a_server_that_became_ready_is_kept_stopped,
     canceled_while_parked_the_order_ends_too,
 );
 
@@ -155,16 +155,18 @@ async fn canceled_while_in_doubt_a_half_made_server_is_found_and_deleted(engine:
     live.close().await;
 }
 
-/// Its customer could use it: what becomes of it follows the subscription's later life.
-async fn canceled_while_in_doubt_a_server_that_became_ready_stays(engine: Engine) {
+/// P-26: its customer could use it, so it is stopped and kept for its time.
+async fn canceled_while_in_doubt_a_server_that_became_ready_is_kept_stopped(engine: Engine) {
     let (live, order) = canceled_in_doubt(engine, Duration::ZERO).await;
     let order = live
-        .wait_order(&order.id, "it is found", |order| {
-            order.server_state() == proto::ServerState::Running
+        .wait_order(&order.id, "it is found and stopped", |order| {
+            order.server_state() == proto::ServerState::Suspended
         })
         .await;
     assert_eq!(order.status(), proto::OrderStatus::Canceled);
     assert_eq!(order.pterodactyl_server_id, live.made(&order.id).id);
+    assert!(live.made(&order.id).suspended);
+    assert_eq!(live.creates(&order.id).len(), 1);
     assert!(live.hold(&order.id).await.is_some());
     assert_eq!(live.world.panel.count_route("DELETE", DELETE), 0);
     live.close().await;

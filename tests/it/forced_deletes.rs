@@ -16,20 +16,25 @@ use crate::support::{
 
 both_engines!(
     a_node_that_is_gone_for_good_holds_no_order,
+    a_node_that_went_before_the_end_holds_no_order_either,
+    a_database_host_that_is_gone_for_good_holds_no_order,
     without_the_policy_a_server_waits_for_its_node,
     a_node_that_comes_back_in_time_deletes_it_itself,
-    a_forced_deletion_without_an_answer_is_made_once,
+    a_forced_deletion_without_an_answer_is_made_and_told_once,
+    failures_far_apart_are_no_reason_for_force,
     a_panel_that_is_away_is_no_reason_for_force,
 );
 
 const PLAIN: &str = "/servers/{server}";
 const FORCED: &str = "/servers/{server}/{force}";
-/// As the policy of these tests has it.
-const PATIENT: Duration = Duration::from_secs(2 * 3600);
+const SUSPEND: &str = "/servers/{server}/suspend";
+/// The policy of these tests waits for two hours: three of these, with failures between them.
+const LEAP: Duration = Duration::from_secs(50 * 60);
 
 async fn open(engine: Engine) -> Live {
     Live::open_with(engine, |options| {
         options.set("FORCE_DELETE_AFTER_SECONDS", "7200");
+        options.set("RETENTION_DAYS", "0");
         options.set("RETRY_SECONDS", "0.05");
         options.set("SWEEP_SUBSCRIPTIONS_SECONDS", till::NEVER);
     })
@@ -58,26 +63,42 @@ async fn terminate(live: &Live, order: &Order) {
         .unwrap();
 }
 
-/// Waits until it is stored since when the deletion fails.
+/// Waits until it is stored since when its node fails.
 async fn wait_failing(live: &Live, order: &Order) {
     let id = sql::id(&live.store.db, order.id.parse().unwrap());
     let failing = format!(
-        "SELECT count(*) FROM servers WHERE order_id = {id} AND delete_failing_us IS NOT NULL"
+        "SELECT count(*) FROM servers WHERE order_id = {id} AND node_failing_us IS NOT NULL"
     );
-    wait::until("its deletion fails", PATIENCE, || async {
+    wait::until("its node failed", PATIENCE, || async {
         sql::count(&live.store.db, &failing).await == 1
     })
     .await;
 }
 
-/// Waits until it was tried so much more often.
-async fn tried_again(live: &Live, times: usize) {
-    let panel = &live.world.panel;
-    let wanted = panel.count_route("DELETE", PLAIN) + times;
+fn deletes(live: &Live) -> usize {
+    live.world.panel.count_route("DELETE", PLAIN)
+}
+
+/// Waits until something was tried twice more.
+async fn tried_again(count: impl Fn() -> usize) {
+    let wanted = count() + 2;
     wait::until("it was tried again", PATIENCE, || async {
-        panel.count_route("DELETE", PLAIN) >= wanted
+        count() >= wanted
     })
     .await;
+}
+
+/// Lets more than half of the policy's time pass.
+async fn leap_twice(live: &Live, tried: impl Fn() -> usize) {
+    for _ in 0..2 {
+        till::move_core(live, LEAP);
+        tried_again(&tried).await;
+    }
+    assert_eq!(
+        live.world.panel.count_route("DELETE", FORCED),
+        0,
+        "too soon"
+    );
 }
 
 async fn wait_gone(live: &Live, order: &Order) {
@@ -102,22 +123,57 @@ async fn told(live: &Live, order: &Order) -> Vec<String> {
 async fn a_node_that_is_gone_for_good_holds_no_order(engine: Engine) {
     let live = open(engine).await;
     let order = withstanding(&live).await;
-    let panel = &live.world.panel;
-    till::move_core(&live, PATIENT / 2);
-    tried_again(&live, 2).await;
-    assert_eq!(panel.count_route("DELETE", FORCED), 0, "too soon");
+    leap_twice(&live, || deletes(&live)).await;
     assert_eq!(
         live.order(&order.id).await.waiting_reason,
         "PANEL_UNAVAILABLE"
     );
-
-    till::move_core(&live, PATIENT / 2);
+    assert!(told(&live, &order).await.is_empty());
+    till::move_core(&live, LEAP);
     wait_gone(&live, &order).await;
+    assert_eq!(live.world.panel.count_route("DELETE", FORCED), 1);
+    assert_eq!(told(&live, &order).await.len(), 1);
+    live.close().await;
+}
+
+/// It can never be suspended, and so its time of being kept would never begin.
+async fn a_node_that_went_before_the_end_holds_no_order_either(engine: Engine) {
+    let live = open(engine).await;
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    let order = live.wait_running(&order.id).await;
+    live.world.panel.set_daemon(EAST.0, DaemonMode::Down);
+    let stripe = &live.world.stripe;
+    stripe.cancel_subscription(&order.stripe_sub_id).unwrap();
+    wait_failing(&live, &order).await;
+    leap_twice(&live, || live.world.panel.count_route("POST", SUSPEND)).await;
+    till::move_core(&live, LEAP);
+    wait_gone(&live, &order).await;
+    assert_eq!(live.world.panel.count_route("DELETE", FORCED), 1);
+    assert_eq!(told(&live, &order).await.len(), 1);
+    live.close().await;
+}
+
+/// Contract 3.7: the node has deleted it, and the panel fails at every repetition.
+async fn a_database_host_that_is_gone_for_good_holds_no_order(engine: Engine) {
+    let live = open(engine).await;
+    let order = live.purchase(cart(Uuid::new_v4())).await;
+    let order = live.wait_running(&order.id).await;
+    let failing = FaultAction::Status {
+        status: 500,
+        body: r#"{"errors":[{"code":"QueryException","status":"500","detail":""}]}"#.to_owned(),
+        content_type: None,
+        headers: vec![("x-ratelimit-limit".to_owned(), "240".to_owned())],
+    };
+    let panel = &live.world.panel;
+    let failing = panel.inject(Fault::on_route("DELETE", PLAIN, failing));
+    terminate(&live, &order).await;
+    wait_failing(&live, &order).await;
+    leap_twice(&live, || panel.fired(failing)).await;
+    till::move_core(&live, LEAP);
+    wait_gone(&live, &order).await;
+    assert!(panel.fired(failing) > 4);
     assert_eq!(panel.count_route("DELETE", FORCED), 1);
-    assert_eq!(
-        told(&live, &order).await,
-        ["deleted by force after 2 h in vain: what its node holds of it stays there"]
-    );
+    panel.clear_faults();
     live.close().await;
 }
 
@@ -128,9 +184,10 @@ async fn without_the_policy_a_server_waits_for_its_node(engine: Engine) {
     })
     .await;
     let order = withstanding(&live).await;
+    for _ in 0..2 {
+        leap_twice(&live, || deletes(&live)).await;
+    }
     let panel = &live.world.panel;
-    till::move_core(&live, 100 * PATIENT);
-    tried_again(&live, 2).await;
     assert_eq!(panel.servers().len(), 1);
     panel.set_daemon(EAST.0, DaemonMode::Ok);
     wait_gone(&live, &order).await;
@@ -142,25 +199,42 @@ async fn without_the_policy_a_server_waits_for_its_node(engine: Engine) {
 async fn a_node_that_comes_back_in_time_deletes_it_itself(engine: Engine) {
     let live = open(engine).await;
     let order = withstanding(&live).await;
-    let panel = &live.world.panel;
-    panel.set_daemon(EAST.0, DaemonMode::Ok);
-    till::move_core(&live, 2 * PATIENT);
+    leap_twice(&live, || deletes(&live)).await;
+    live.world.panel.set_daemon(EAST.0, DaemonMode::Ok);
+    till::move_core(&live, LEAP);
     wait_gone(&live, &order).await;
-    assert_eq!(panel.count_route("DELETE", FORCED), 0);
-    assert!(told(&live, &order).await.is_empty());
+    assert_eq!(live.world.panel.count_route("DELETE", FORCED), 0);
     live.close().await;
 }
 
-async fn a_forced_deletion_without_an_answer_is_made_once(engine: Engine) {
+async fn a_forced_deletion_without_an_answer_is_made_and_told_once(engine: Engine) {
     let live = open(engine).await;
     let order = withstanding(&live).await;
+    leap_twice(&live, || deletes(&live)).await;
     let panel = &live.world.panel;
     let lost = Fault::on_route("DELETE", FORCED, FaultAction::Drop).after_work();
     let lost = panel.inject(lost.times(1));
-    till::move_core(&live, PATIENT);
+    till::move_core(&live, LEAP);
     wait_gone(&live, &order).await;
     assert_eq!(panel.fired(lost), 1);
     assert_eq!(panel.count_route("DELETE", FORCED), 1);
+    assert_eq!(told(&live, &order).await.len(), 1);
+    live.close().await;
+}
+
+/// Nobody has seen the node away between them.
+async fn failures_far_apart_are_no_reason_for_force(engine: Engine) {
+    let live = open(engine).await;
+    let order = withstanding(&live).await;
+    let panel = &live.world.panel;
+    for _ in 0..3 {
+        till::move_core(&live, 3 * LEAP);
+        tried_again(|| deletes(&live)).await;
+    }
+    assert_eq!(panel.count_route("DELETE", FORCED), 0);
+    panel.set_daemon(EAST.0, DaemonMode::Ok);
+    wait_gone(&live, &order).await;
+    assert!(told(&live, &order).await.is_empty());
     live.close().await;
 }
 
@@ -170,20 +244,21 @@ async fn a_panel_that_is_away_is_no_reason_for_force(engine: Engine) {
     let order = live.purchase(cart(Uuid::new_v4())).await;
     let order = live.wait_running(&order.id).await;
     let panel = &live.world.panel;
-    let away = panel.inject(Fault::on("DELETE", "/servers/", FaultAction::Drop));
+    let maintenance = FaultAction::HtmlPage { status: 503 };
+    panel.inject(Fault::on_route("DELETE", PLAIN, FaultAction::Drop).times(3));
+    let away = panel.inject(Fault::on_route("DELETE", PLAIN, maintenance));
     terminate(&live, &order).await;
-    wait::until("the panel was asked twice", PATIENCE, || async {
+    wait::until("the panel was asked in vain", PATIENCE, || async {
         panel.fired(away) >= 2
     })
     .await;
-    till::move_core(&live, 2 * PATIENT);
-    panel.set_daemon(EAST.0, DaemonMode::Down);
+    for _ in 0..2 {
+        leap_twice(&live, || panel.fired(away)).await;
+    }
+    let failing = "SELECT count(*) FROM servers WHERE node_failing_us IS NOT NULL";
+    assert_eq!(sql::count(&live.store.db, failing).await, 0);
     panel.clear_faults();
-    wait_failing(&live, &order).await;
-    tried_again(&live, 2).await;
-    assert_eq!(panel.count_route("DELETE", FORCED), 0);
-    till::move_core(&live, PATIENT);
     wait_gone(&live, &order).await;
-    assert_eq!(panel.count_route("DELETE", FORCED), 1);
+    assert_eq!(panel.count_route("DELETE", FORCED), 0);
     live.close().await;
 }

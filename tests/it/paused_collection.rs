@@ -1,6 +1,6 @@
 //! Subscriptions for which Stripe collects nothing (`pause_collection`).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use spawnpoint::{
     rpc::proto::{OrderStatus, ServerState},
@@ -13,6 +13,9 @@ use crate::support::{
     live::{Live, PATIENCE, cart},
     till, wait,
 };
+
+/// Longer than one.
+const MONTH: Duration = Duration::from_secs(32 * 86_400);
 
 both_engines!(a_subscription_that_is_not_collected_for_runs_on_and_tells);
 
@@ -36,7 +39,16 @@ async fn a_subscription_that_is_not_collected_for_runs_on_and_tells(engine: Engi
         told("collects nothing").await == 1
     })
     .await;
+    // The next period begins, and its invoice is void.
+    let paid_until = live.order(&order.id).await.current_period_end_time;
+    stripe.advance(MONTH);
+    till::move_core(&live, MONTH);
+    live.wait_order(&order.id, "another period has begun", |order| {
+        order.current_period_end_time != paid_until
+    })
+    .await;
     till::delivered(&live).await;
+    live.wait_until_unleased().await;
     till::deliver_webhooks(&live, false);
     stripe.pause_collection(&subscription, false).unwrap();
     compare(&live).await;
@@ -47,6 +59,7 @@ async fn a_subscription_that_is_not_collected_for_runs_on_and_tells(engine: Engi
     compare(&live).await;
     live.wait_until_unleased().await;
     assert_eq!(told("collects nothing").await, 1);
+    assert_eq!(told("collects for the subscription again").await, 1);
     let now = live.order(&order.id).await;
     assert_eq!(
         (now.status(), now.server_state()),

@@ -111,7 +111,7 @@ enum Fact {
 
 /// Stores a read, by which nothing is to go back.
 async fn heard(tx: &Tx, id: OrderId, read: &Read) -> Result<(), Error> {
-    assert_eq!(billing::set_read(tx, id, read).await?, None);
+    assert_eq!(billing::set_read(tx, id, read).await?.paid_late, None);
     Ok(())
 }
 

@@ -8,7 +8,10 @@ use sandbox::{
     stripe::{DisputeOutcome, Effect, Fault, FaultId, SubscriptionStatus},
 };
 use serde_json::json;
-use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState, SuspensionReason};
+use spawnpoint::{
+    boot::Mode,
+    rpc::proto::{Order, OrderStatus, ServerState, SuspensionReason},
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -171,30 +174,45 @@ async fn an_unpaid_subscription_is_ended_before_its_server_goes(engine: Engine) 
     live.close().await;
 }
 
-/// O-02: news that are missing stop nothing. The control plane was away and comes back while
-/// Stripe does not answer.
+/// O-02: the control plane was away for days and comes back while Stripe does not answer: news
+/// that are missing stop nothing, neither of who owes nor of who has paid.
 async fn nothing_is_stopped_while_stripe_cannot_be_read(engine: Engine) {
-    let live = Live::open(engine).await;
-    let order = running(&live).await;
-    let stripe = &live.world.stripe;
-    stripe.fail_payment(&live.subscription(&order)).unwrap();
-    wait_status(&live, &order, "past_due").await;
+    let mut live = Live::open(engine).await;
+    let (owing, paid) = (running(&live).await, running(&live).await);
+    let subscription = live.subscription(&owing);
+    live.world.stripe.fail_payment(&subscription).unwrap();
+    wait_status(&live, &owing, "past_due").await;
+    live.world.stop_cores().await;
     let down = Effect::Status {
         status: 503,
         body: None,
     };
-    let down = stripe.inject(Fault::on("GET", "/v1/", down).always());
+    let down = Fault::on("GET", "/v1/", down).always();
+    let down = live.world.stripe.inject(down);
+    live.world.start_core(Mode::All).await.unwrap();
     live.skip(GRACE);
-    let waits = live
-        .wait_order(&order.id, "Stripe is waited for", |order| {
-            order.waiting_reason == "STRIPE_UNAVAILABLE"
-        })
-        .await;
-    assert_eq!(waits.server_state(), ServerState::Running);
+    live.wait_order(&owing.id, "Stripe is waited for", |order| {
+        order.waiting_reason == "STRIPE_UNAVAILABLE"
+    })
+    .await;
+    for order in [&owing, &paid] {
+        let now = live.order(&order.id).await;
+        assert_eq!(now.server_state(), ServerState::Running);
+    }
+    let (stripe, panel) = (&live.world.stripe, &live.world.panel);
     assert!(stripe.fired(down) > 0);
-    assert_eq!(live.world.panel.count_route("POST", SUSPEND), 0);
+    let stopped = || {
+        (
+            panel.count_route("POST", SUSPEND),
+            panel.count_route("DELETE", DELETE),
+        )
+    };
+    assert_eq!(stopped(), (0, 0));
     stripe.clear_faults();
-    wait_state(&live, &order, ServerState::Suspended).await;
+    wait_state(&live, &owing, ServerState::Suspended).await;
+    assert_eq!(stopped(), (1, 0));
+    let now = live.order(&paid.id).await;
+    assert_eq!(now.server_state(), ServerState::Running);
     live.close().await;
 }
 

@@ -27,7 +27,7 @@ const BILLING: &str = "SELECT order_id, session_id, customer_id, subscription_id
     CAST(prices AS text) AS prices FROM billing";
 const SERVERS: &str = "SELECT order_id, attempt, node_id, create_sent_us, create_slot_until_us,
     pterodactyl_server_id, identifier, uuid, owner_id, egg_id, first_running_us,
-    observed_status, suspend_sent_us, suspended_us, suspend_held_us,
+    observed_status, suspend_sent_us, suspended_us, suspend_held_us, node_failing_us, force_sent_us,
     operator_suspended_us, terminated_us, deleted_us, respec_us, rename_us FROM servers";
 const HOLDS: &str = "SELECT order_id, node_id, ram_gb, disk_gb, vcores, why FROM holds";
 const NODES: &str = "SELECT id, pterodactyl_node_id, max_ram_gb, max_disk_gb, max_vcores,

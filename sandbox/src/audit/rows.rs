@@ -108,6 +108,8 @@ pub(super) struct Server {
     pub observed_status: Option<String>,
     pub suspend_sent_us: Option<i64>,
     pub suspended_us: Option<i64>,
+    pub node_failing_us: Option<i64>,
+    pub force_sent_us: Option<i64>,
     pub suspend_held_us: Option<i64>,
     pub operator_suspended_us: Option<i64>,
     pub terminated_us: Option<i64>,

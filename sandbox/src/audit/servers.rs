@@ -277,8 +277,12 @@ fn entitled(case: &Case<'_>, theirs: &[&ServerView], rest: Rest, found: &mut Vec
     if !theirs.is_empty() && !case.confirmed() {
         add(Invariant::I8, "it has a server and is not paid");
     }
-    let stood_still = case.billing.suspend_since_us.max(case.server.suspended_us);
-    let stood_still = stood_still.filter(|_| case.server.suspended_us.is_some());
+    // One whose node was away all the time stood still for nobody's use.
+    let away_us = case.server.node_failing_us;
+    let away_us = away_us.filter(|_| case.server.force_sent_us.is_some());
+    let still_us = case.server.suspended_us.or(away_us);
+    let stood_still = case.billing.suspend_since_us.max(still_us);
+    let stood_still = stood_still.filter(|_| still_us.is_some());
     let kept = stood_still.zip(case.server.deleted_us);
     let retention_us = retention_us(case);
     let kept = kept.is_some_and(|(since_us, deleted_us)| since_us + retention_us <= deleted_us)

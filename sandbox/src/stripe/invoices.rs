@@ -130,6 +130,21 @@ pub(super) fn renewal(world: &mut World, subscription: &Subscription, paid: bool
     told(world, invoice, paid)
 }
 
+/// The invoice of a further period for which nothing is collected.
+pub(super) fn voided_renewal(world: &mut World, subscription: &Subscription) -> String {
+    let mut invoice = blank(
+        world,
+        subscription,
+        "subscription_cycle",
+        InvoiceStatus::Void,
+    );
+    invoice.voided_at = Some(invoice.created);
+    let id = invoice.id.clone();
+    world.invoices.put(invoice.clone());
+    world.emit("invoice.voided", Subject::Invoice(Box::new(invoice)), None);
+    id
+}
+
 /// Keeps a new invoice and tells of it as paid or failed.
 fn told(world: &mut World, invoice: Invoice, paid: bool) -> String {
     let id = invoice.id.clone();

@@ -87,7 +87,8 @@ async fn find_or_make(
     let request = app
         .db
         .tx(|tx| async move {
-            profiles::replace_customer_key(&tx, user_id, &request.key, another).await?;
+            let now_us = app.db.now_in(&tx).await?;
+            profiles::replace_customer_key(&tx, user_id, &request.key, another, now_us).await?;
             // Another call may have been first: its key is the one.
             profiles::customer_request(&*tx, user_id).await
         })

@@ -89,6 +89,10 @@ async fn set_suspended(
     change
         .make(app, |tx, facts, note, now_us| async move {
             live(&facts)?;
+            if facts.server.operator_suspended_us.is_some() == suspended {
+                // So it is already.
+                return Ok(());
+            }
             suspension::set_operator(&tx, id, suspended, now_us).await?;
             say(&tx, id, text, remark, &note, now_us).await
         })

@@ -26,6 +26,7 @@ pub struct Model {
     pub stripe_customer_request: Option<Json>,
     #[sea_orm(column_type = "Text")]
     pub stripe_customer_key: String,
+    pub stripe_customer_key_us: Option<i64>,
     pub created_at: TimeDateTimeWithTimeZone,
     pub updated_at: TimeDateTimeWithTimeZone,
     pub stripe_follow_us: Option<i64>,

@@ -52,7 +52,9 @@ pub struct Model {
     pub reinstall_over: Option<i64>,
     pub suspend_held_us: Option<i64>,
     pub missing_us: Option<i64>,
-    pub delete_failing_us: Option<i64>,
+    pub node_failing_us: Option<i64>,
+    pub node_failed_us: Option<i64>,
+    pub force_sent_us: Option<i64>,
 }
 
 /// None are used: queries name their joins.

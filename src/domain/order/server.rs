@@ -60,8 +60,13 @@ pub struct Server {
     /// When the panel had last changed the server by its own clock, before it was told: Unix
     /// seconds. Where that is still so, nothing came of it.
     pub reinstall_over: Option<i64>,
-    /// When the panel first could not delete it for its node's sake, or its own.
-    pub delete_failing_us: Option<i64>,
+    /// When it first could not be stopped or deleted for its node's sake, of a row of failures,
+    /// although its order is over.
+    pub node_failing_us: Option<i64>,
+    /// When the last of them was.
+    pub node_failed_us: Option<i64>,
+    /// When it was decided that its node is waited for no longer.
+    pub force_sent_us: Option<i64>,
     /// When it was deleted.
     pub deleted_us: Option<i64>,
 }

@@ -5,7 +5,7 @@ use super::sync_billing;
 use crate::{
     app::Error,
     db::{
-        allocations, order_events,
+        allocations,
         servers::{self, missing},
     },
     domain::{
@@ -92,7 +92,7 @@ pub(super) async fn look(
     Ok(Err(match work.app.panel.server_by_external_id(&id).await {
         Ok(None) if over => {
             tracing::warn!(panel_id, "the server is gone already");
-            set_gone(work, step, None).await?;
+            set_gone(work, step).await?;
             Outcome::Again
         }
         // It is never made again by itself: its customer's data went with it.
@@ -118,14 +118,10 @@ async fn set_missing(work: &Work, step: Step) -> Result<(), Error> {
     Ok(())
 }
 
-/// Notes that the server is gone, and what is to be told of that. The panel frees the ports with
-/// it.
-pub(super) async fn set_gone(work: &Work, step: Step, remark: Option<&str>) -> Result<(), Error> {
-    let (id, note) = (work.id(), &work.note(step.name()));
+/// Notes that the server is gone. The panel frees the ports with it.
+pub(super) async fn set_gone(work: &Work, step: Step) -> Result<(), Error> {
+    let id = work.id();
     work.store(step, |tx, now_us| async move {
-        if let Some(text) = remark {
-            order_events::remark(&tx, id, text, note, now_us).await?;
-        }
         servers::set_deleted(&tx, id, now_us).await?;
         Ok(allocations::free_with_server(&tx, id, now_us).await?)
     })

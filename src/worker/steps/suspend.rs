@@ -4,7 +4,7 @@
 //! its node refuses shows for a moment and leaves "normal" behind; and a second call for one
 //! that is suspended tells the node nothing.
 
-use super::{disputes, fresh, guarded};
+use super::{disputes, forced, fresh, guarded};
 use crate::{
     app::Error,
     db::{orders, servers::suspension},
@@ -62,10 +62,17 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     if !work.outlasts_a_call() {
         return Ok(work.later(WaitingReason::PanelUnavailable));
     }
-    if let Err(error) = panel.suspend_server(panel_id).await {
-        return Ok(work.slowed(work.panel_failed(&error)));
+    match panel.suspend_server(panel_id).await {
+        Ok(()) => stands_still(work).await,
+        // Its customer cannot use it either: it is kept for as long as one that stands still.
+        Err(error) if over && forced::is_of_node(&error) => {
+            let kept_us = facts
+                .patience(work.app.settings.timing.patience)
+                .retention_us;
+            forced::withstood(work, facts, (Step::Suspend, panel_id), &error, kept_us).await
+        }
+        Err(error) => Ok(work.slowed(work.panel_failed(&error))),
     }
-    stands_still(work).await
 }
 
 async fn stands_still(work: &Work) -> Result<Outcome, Error> {

@@ -132,7 +132,8 @@ async fn store(
         && !facts.server.ever_ran();
     let disputes_policy = facts.dispute_policy(work.app.settings.disputes);
     work.store(Step::SyncBilling, |tx, now_us| async move {
-        if let Some(session_id) = billing::set_read(&tx, id, read).await? {
+        let news = billing::set_read(&tx, id, read).await?;
+        if let Some(session_id) = news.paid_late {
             let reason = RefundReason::PaidAfterCancel;
             if refunds::decide(&tx, id, &session_id, reason, now_us).await? {
                 let text = format!("{session_id} is to be refunded: {}", reason.text());
@@ -156,7 +157,13 @@ async fn store(
             );
             order_events::remark(&tx, id, &text, note, now_us).await?;
         }
-        if let Some(text) = collection(facts, read) {
+        // Its status says nothing of that, and the server runs on.
+        if let Some(paused) = news.collection_paused {
+            let text = if paused {
+                "Stripe collects nothing for the subscription (pause_collection)"
+            } else {
+                "Stripe collects for the subscription again"
+            };
             order_events::remark(&tx, id, text, note, now_us).await?;
         }
         if over && order_changes::remove_unpaid(&tx, id).await? {
@@ -173,23 +180,15 @@ async fn store(
         Ok(())
     })
     .await?;
+    if let Some((reason, _)) = finding
+        && order.error_reason != Some(*reason)
+    {
+        metrics::counter!("spawnpoint_orders_parked_total").increment(1);
+    }
     if let Some(found) = &read.subscription {
         count_new_word(facts, &found.status);
     }
     Ok(())
-}
-
-/// What is to be told where Stripe stops collecting for a subscription, or collects again. Its
-/// status says nothing of that, and the server runs on.
-fn collection(facts: &Facts, read: &Read) -> Option<&'static str> {
-    let before = facts.billing.collection_paused_us.is_some();
-    match (before, read.subscription.as_ref()?.collection_paused) {
-        (false, true) => {
-            Some("Stripe collects nothing for the subscription (pause_collection): it runs on")
-        }
-        (true, false) => Some("Stripe collects for the subscription again"),
-        _ => None,
-    }
 }
 
 /// Counts a word of Stripe's that we do not know, once for each order that it is said of: nothing

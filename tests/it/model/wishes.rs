@@ -19,15 +19,18 @@ use super::{
 
 /// So often at most.
 const PATIENCE: usize = 20;
-/// Why a wish may come too late, or too early.
-const REFUSED: [&str; 3] = ["ORDER_ENDED", "ORDER_NOT_PAID", "NOT_CANCELING"];
+/// Why a wish may come too late.
+const ENDED: &str = "ORDER_ENDED";
 /// Until then no period of a month is over.
 const FIRST_PERIOD_DAYS: usize = 27;
 
 impl Play<'_> {
-    /// Asks until there is an answer. Tells whether it was a yes.
+    /// Asks until there is an answer. Tells whether it was a yes. A no is right where the order
+    /// is over, and for this reason.
     fn until_answered(
         &mut self,
+        id: OrderId,
+        too_early: &str,
         ask: impl AsyncFn(&Core) -> Result<Facts, app::Error>,
     ) -> Result<bool, String> {
         for _ in 0..PATIENCE {
@@ -36,10 +39,13 @@ impl Play<'_> {
                 None => {}
                 Some(Err(error)) if is_away(&error) => {}
                 Some(Err(error)) => {
-                    return match reason(&error) {
-                        Some(reason) if REFUSED.contains(&reason) => Ok(false),
-                        _ => Err(format!("a wish is refused: {error:?}")),
+                    let right = match reason(&error) {
+                        Some(ENDED) => self.story(id).over(),
+                        Some(reason) => reason == too_early,
+                        None => false,
                     };
+                    let wrong = || format!("a wish for {id} is refused: {error:?}");
+                    return right.then_some(false).ok_or_else(wrong);
                 }
             }
         }
@@ -64,7 +70,7 @@ impl Play<'_> {
             return Ok(());
         };
         let (caller, asked) = (self.caller(Role::Operator, None), Some(Uuid::new_v4()));
-        let done = self.until_answered(async |core| {
+        let done = self.until_answered(id, "", async |core| {
             orders::cancel_order(&core.app, &caller, id, at_period_end, asked).await
         })?;
         if !done {
@@ -86,7 +92,7 @@ impl Play<'_> {
             return Ok(());
         };
         let (caller, asked) = (self.caller(Role::Operator, None), Some(Uuid::new_v4()));
-        let done = self.until_answered(async |core| {
+        let done = self.until_answered(id, "NOT_CANCELING", async |core| {
             orders::resume_order(&core.app, &caller, id, asked).await
         })?;
         if done {
@@ -114,7 +120,7 @@ impl Play<'_> {
 
     fn set_stopped(&mut self, id: OrderId, stopped: bool) -> Result<(), String> {
         let (caller, asked) = (self.caller(Role::Operator, None), Some(Uuid::new_v4()));
-        let done = self.until_answered(async |core| {
+        let done = self.until_answered(id, "", async |core| {
             let app = &core.app;
             if stopped {
                 servers::suspend_server(app, &caller, id, "", asked).await
@@ -139,7 +145,7 @@ impl Play<'_> {
             return Ok(());
         };
         let (caller, asked) = (self.caller(Role::Operator, None), Some(Uuid::new_v4()));
-        let done = self.until_answered(async |core| {
+        let done = self.until_answered(id, "", async |core| {
             servers::terminate_server(&core.app, &caller, id, "", asked).await
         })?;
         if done {
@@ -152,7 +158,7 @@ impl Play<'_> {
     /// An operator wakes an order.
     pub fn wake(&mut self, id: OrderId) -> Result<(), String> {
         let (caller, asked) = (self.caller(Role::Operator, None), Some(Uuid::new_v4()));
-        let done = self.until_answered(async |core| {
+        let done = self.until_answered(id, "ORDER_NOT_PAID", async |core| {
             orders::provision_order(&core.app, &caller, id, asked).await
         })?;
         if done {

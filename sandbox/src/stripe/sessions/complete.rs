@@ -84,7 +84,7 @@ pub(in super::super) fn settle(world: &mut World, id: &str, ok: bool) -> Result<
         session.payment_status = PaymentStatus::Paid;
         if let Some(subscription) = session.subscription.clone() {
             invoices::mark_paid(world, session.invoice.as_deref());
-            settled(world, &subscription, SubscriptionStatus::Active)?;
+            set_unless_over(world, &subscription, SubscriptionStatus::Active)?;
         } else {
             bill_in_time(world, &mut session, SubscriptionStatus::Active);
         }
@@ -92,7 +92,7 @@ pub(in super::super) fn settle(world: &mut World, id: &str, ok: bool) -> Result<
     } else {
         session.async_failed = true;
         if let Some(subscription) = &session.subscription {
-            settled(world, subscription, SubscriptionStatus::IncompleteExpired)?;
+            set_unless_over(world, subscription, SubscriptionStatus::IncompleteExpired)?;
             invoices::void(world, session.invoice.as_deref());
         }
         finish(world, session, "checkout.session.async_payment_failed");
@@ -100,7 +100,7 @@ pub(in super::super) fn settle(world: &mut World, id: &str, ok: bool) -> Result<
     Ok(())
 }
 
-fn settled(world: &mut World, id: &str, status: SubscriptionStatus) -> Result<(), Refusal> {
+fn set_unless_over(world: &mut World, id: &str, status: SubscriptionStatus) -> Result<(), Refusal> {
     if world.subscriptions.find(id)?.status.is_final() {
         return Ok(());
     }

@@ -257,11 +257,11 @@ pub(in super::super) fn tick(world: &mut World, id: &str, at: i64) {
         }
         return;
     }
-    let paused = subscription.collection_paused;
-    let invoice = invoices::renewal(world, &next, paid && !paused);
-    if paused {
-        invoices::void(world, Some(&invoice));
-    }
+    let invoice = if next.collection_paused {
+        invoices::voided_renewal(world, &next)
+    } else {
+        invoices::renewal(world, &next, paid)
+    };
     // The row exists, so there is nothing to refuse.
     let _ = change(world, id, |subscription| {
         subscription.periods = next.periods;
