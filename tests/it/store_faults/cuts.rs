@@ -132,7 +132,11 @@ async fn an_event_survives_a_cut_at_every_statement() {
         let first = bench.record(&paid).await;
         let at = &statements[place - 1];
         assert_eq!(bench.proxy.fired(), fired + 1, "{cut:?} {place}: {at}");
-        assert_store_away(&first.expect_err("its only transaction was cut"));
+        let seen = bench.statements();
+        let Err(away) = &first else {
+            panic!("its only transaction was cut: {cut:?} {place}: {at}: {first:?}\n{seen:#?}");
+        };
+        assert_store_away(away);
         bench.record(&paid).await.unwrap();
         let store = &bench.live.store.db;
         let rows = format!(
