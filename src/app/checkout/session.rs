@@ -96,25 +96,28 @@ async fn send(app: &App, id: OrderId, note: &Note) -> Result<Outcome, Error> {
         end(app, id, false, note).await?;
         return Ok(Outcome::NeverOpened(Cause::Late));
     }
-    let customer_id = match &facts.billing.customer_id {
-        Some(customer_id) => customer_id.clone(),
+    let known = facts.billing.customer_id.clone();
+    let found = match known {
+        Some(customer_id) => Ok(customer_id),
         None => {
-            match customer::of(app, facts.order.user_id, facts.billing.request_expires_us).await? {
-                Ok(customer_id) => customer_id,
-                Err(stripe::Error::Invalid {
-                    code,
-                    param,
-                    request_id,
-                }) => {
-                    tracing::error!(order_id = %id, code, param, request_id, "customer refused");
-                    return refuse_customer(app, &facts, None, note).await;
-                }
-                Err(error) => {
-                    return Ok(Outcome::Later {
-                        error: error.to_string(),
-                    });
-                }
-            }
+            let expires_us = facts.billing.request_expires_us;
+            customer::of(app, facts.order.user_id, expires_us).await?
+        }
+    };
+    let customer_id = match found {
+        Ok(customer_id) => customer_id,
+        Err(stripe::Error::Invalid {
+            code,
+            param,
+            request_id,
+        }) => {
+            tracing::error!(order_id = %id, code, param, request_id, "customer refused");
+            return refuse_customer(app, &facts, None, note).await;
+        }
+        Err(error) => {
+            return Ok(Outcome::Later {
+                error: error.to_string(),
+            });
         }
     };
     let body = complete(app, &facts, &customer_id, note).await?;

@@ -93,7 +93,6 @@ struct BillingRow {
     #[sea_orm(from_expr = "Expr::cust(DISPUTE_UNREAD)")]
     dispute_unread_us: Option<i64>,
     disputed_since_us: Option<i64>,
-    collection_paused_us: Option<i64>,
 }
 
 /// Of `servers` what planning looks at.
@@ -280,7 +279,6 @@ fn billing_part(row: BillingRow) -> Result<Billing, Error> {
         disputes_open: row.disputes_open,
         dispute_unread_us: row.dispute_unread_us,
         disputed_since_us: row.disputed_since_us,
-        collection_paused_us: row.collection_paused_us,
         ended_at_us: row.ended_at_us,
         confirmed_at_us: row.confirmed_at_us,
         read_us: row.read_us,

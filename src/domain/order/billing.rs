@@ -61,9 +61,6 @@ pub struct Billing {
     /// When the read was that first showed that a dispute keeps the server from running, while it
     /// does.
     pub disputed_since_us: Option<i64>,
-    /// When the read was that first showed that Stripe collects nothing for the subscription,
-    /// while it does not. It runs on: somebody at Stripe wanted that.
-    pub collection_paused_us: Option<i64>,
     /// When it ended.
     pub ended_at_us: Option<i64>,
     /// When our own read first showed it paid and matching.
