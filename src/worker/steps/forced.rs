@@ -45,7 +45,8 @@ pub(super) async fn withstood(
     let long = policy.is_some_and(|after_us| waited_us >= after_us.saturating_add(kept_us));
     let decided = long && server.force_sent_us.is_none();
     let (note, hours) = (&work.note(step.name()), waited_us / HOUR_US);
-    work.store(step, |tx, now_us| async move {
+    // By the clock that the row was judged by: one that is set meanwhile makes none longer.
+    work.store(step, |tx, _| async move {
         servers::set_node_failing(&tx, id, since_us, decided, now_us).await?;
         if decided {
             let text = format!(
