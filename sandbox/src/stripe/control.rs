@@ -64,6 +64,7 @@ pub(super) fn router() -> Router<App> {
             post(pause_collection),
         )
         .route("/subscriptions/{id}/fail_payment", post(fail_payment))
+        .route("/subscriptions/{id}/require_action", post(require_action))
         .route(
             "/subscriptions/{id}/pay_pending_update",
             post(pay_pending_update),
@@ -214,6 +215,10 @@ async fn pay_pending_update(State(app): At, Path(id): Path<String>) -> Response 
 
 async fn fail_payment(State(app): At, Path(id): Path<String>) -> Response {
     result(app.controls().fail_payment(&id))
+}
+
+async fn require_action(State(app): At, Path(id): Path<String>) -> Response {
+    result(app.controls().require_action(&id))
 }
 
 #[derive(Deserialize)]

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::calls::Call;
 use super::errors::Refusal;
+use super::invoices;
 use super::prices::PriceSpec;
 use super::sessions::complete::{self, PayMode};
 use super::sessions::{self};
@@ -121,6 +122,15 @@ impl Controls {
     pub fn fail_payment(&self, id: &str) -> Result<SubscriptionView, Refusal> {
         self.on_subscription(id, |world| {
             subscriptions::fail_payment(world, id).map(|_| ())
+        })
+    }
+
+    /// As [`Self::fail_payment`], because the customer's bank wants to hear from the customer.
+    pub fn require_action(&self, id: &str) -> Result<SubscriptionView, Refusal> {
+        self.on_subscription(id, |world| {
+            let invoice = subscriptions::fail_payment(world, id)?;
+            invoices::announce_action(world, &invoice);
+            Ok(())
         })
     }
 

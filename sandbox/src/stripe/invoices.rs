@@ -158,6 +158,14 @@ fn told(world: &mut World, invoice: Invoice, paid: bool) -> String {
     id
 }
 
+/// Tells that the customer has to confirm the payment of an invoice at their bank.
+pub(super) fn announce_action(world: &mut World, id: &str) {
+    if let Some(invoice) = world.invoices.get(id).cloned() {
+        let subject = Subject::Invoice(Box::new(invoice));
+        world.emit("invoice.payment_action_required", subject, None);
+    }
+}
+
 /// Tells of a paid invoice.
 pub(super) fn announce_paid(world: &mut World, id: &str) {
     if let Some(invoice) = world.invoices.get(id).cloned() {

@@ -30,6 +30,8 @@ pub(super) struct Refund {
     pub payment_intent: String,
     pub reason: Option<String>,
     pub metadata: BTreeMap<String, String>,
+    /// The customer's bank did not take it.
+    pub failed: bool,
 }
 
 impl Row for Refund {
@@ -46,7 +48,7 @@ impl Row for Refund {
 
 impl Refund {
     pub(super) fn render(&self) -> Value {
-        json!({
+        let mut refund = json!({
             "id": self.id,
             "object": "refund",
             "amount": self.amount,
@@ -62,7 +64,12 @@ impl Refund {
             "source_transfer_reversal": null,
             "status": "succeeded",
             "transfer_reversal": null,
-        })
+        });
+        if self.failed {
+            refund["status"] = json!("failed");
+            refund["failure_reason"] = json!("lost_or_stolen_card");
+        }
+        refund
     }
 }
 
@@ -129,6 +136,7 @@ fn make(
         payment_intent: charge.payment_intent.clone(),
         reason,
         metadata,
+        failed: false,
     };
     world.refunds.put(refund.clone());
     let before = Subject::Charge(Box::new(charge.clone()));
@@ -155,6 +163,20 @@ pub(super) fn by_hand(
     let amount = positive(amount)?;
     let reason = Some("requested_by_customer".to_owned());
     make(world, charge, amount, reason, BTreeMap::new())
+}
+
+/// The customer's bank sends a refund back, which may be days later: the money is the shop's again.
+pub(super) fn fail(world: &mut World, id: &str) -> Result<Refund, Refusal> {
+    let refund = world.refunds.find_mut(id)?;
+    if refund.failed {
+        return Err(Refusal::invalid("This refund has failed already.").by_state());
+    }
+    refund.failed = true;
+    let failed = refund.clone();
+    for event in ["refund.updated", "refund.failed"] {
+        world.emit(event, Subject::Refund(Box::new(failed.clone())), None);
+    }
+    Ok(failed)
 }
 
 fn positive(amount: Option<i64>) -> Result<Option<i64>, Refusal> {
@@ -205,8 +227,14 @@ pub(super) fn sum_of(world: &World, charge: &str) -> i64 {
     let of_charge = world
         .refunds
         .iter()
-        .filter(|refund| refund.charge == charge);
+        .filter(|refund| refund.charge == charge && !refund.failed);
     of_charge.map(|refund| refund.amount).sum()
+}
+
+/// `GET /v1/refunds/{id}`.
+pub(super) fn get(world: &mut World, ask: &Invocation) -> Result<Value, Refusal> {
+    ask.params.allow(&Schema::of(&[]))?;
+    Ok(world.refunds.find(ask.id())?.render())
 }
 
 /// `GET /v1/refunds`.

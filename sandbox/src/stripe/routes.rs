@@ -74,6 +74,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/v1/disputes/{id}", call(GET, disputes::calls::get))
         .route("/v1/refunds", call(POST, refunds::create))
         .route("/v1/refunds", call(GET, refunds::list_all))
+        .route("/v1/refunds/{id}", call(GET, refunds::get))
         .route("/v1/prices", call(POST, prices::calls::create))
         .route("/v1/prices", call(GET, prices::calls::list_all))
         .route("/v1/prices/{id}", call(GET, prices::calls::get))

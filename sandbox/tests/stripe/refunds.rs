@@ -172,6 +172,27 @@ async fn what_goes_back_by_hand_is_told_and_names_nobody() {
     assert_eq!(refund["data"]["object"]["metadata"], json!({}));
 }
 
+/// Days later the customer's bank sends one back: what it held can be refunded again.
+#[tokio::test]
+async fn a_refund_may_fail_once_it_was_taken() {
+    let shop = Shop::open().await;
+    let (subscription, payment) = paid(&shop, PayMode::Paid).await;
+    let payment = payment.unwrap();
+    let refund = shop.stripe.refund_by_hand(&subscription, None).unwrap();
+    shop.stripe.fail_refund(&refund.id).unwrap();
+    assert!(
+        shop.stripe.fail_refund(&refund.id).is_err(),
+        "it has failed already"
+    );
+    let read = shop.get(&format!("/v1/refunds/{}", refund.id)).await;
+    assert_eq!(read.body["status"], json!("failed"));
+    let events = shop.stripe.events();
+    let told = events.iter().filter(|event| event.kind == "refund.failed");
+    assert_eq!(told.count(), 1);
+    let again = shop.stripe.refund_by_hand(&payment, None).unwrap();
+    assert_eq!(again.amount, refund.amount);
+}
+
 #[tokio::test]
 async fn a_payment_leads_to_its_charge_and_its_invoice() {
     let shop = Shop::open().await;

@@ -21,6 +21,7 @@ pub(super) fn router() -> Router<App> {
             "/disputes",
             get(async |State(app): At| done(app.controls().disputes())),
         )
+        .route("/refunds/{id}/fail", post(fail_refund))
         .route("/disputes/setting", get(setting).post(set_setting))
         .route("/disputes/{id}/answer", post(answer))
         .route("/disputes/{id}/escalate", post(escalate))
@@ -107,6 +108,10 @@ struct Amount {
     /// All that is left, if none.
     #[serde(default)]
     amount: Option<i64>,
+}
+
+async fn fail_refund(State(app): At, Path(id): Path<String>) -> Response {
+    result(app.controls().fail_refund(&id))
 }
 
 async fn refund(State(app): At, Path(of): Path<String>, Json(body): Json<Amount>) -> Response {

@@ -103,6 +103,14 @@ impl Controls {
         })
     }
 
+    /// Lets the customer's bank send a refund back.
+    pub fn fail_refund(&self, id: &str) -> Result<RefundView, Refusal> {
+        self.look(|world| {
+            let refund = refunds::fail(world, id)?;
+            Ok(RefundView::new(&refund, world))
+        })
+    }
+
     fn on_dispute(
         &self,
         id: &str,
