@@ -95,6 +95,8 @@ pub trait Stripe: Send + Sync {
     /// `POST /v1/refunds`: without an amount all that is left of a payment, and refused as
     /// `charge_already_refunded` where nothing is; as `charge_disputed` where a bank has it.
     async fn refund(&self, form: &Form, key: &str) -> Result<Refund, Error>;
+    /// `GET /v1/refunds/{id}`.
+    async fn refund_by_id(&self, id: &str) -> Result<Refund, Error>;
     /// The refunds of a payment that were not in vain: `GET /v1/refunds`.
     async fn refunds_of(&self, payment: &str) -> Result<Vec<Refund>, Error>;
     /// `DELETE /v1/subscriptions/{id}`: ends it now, without a refund. Asked again it may be

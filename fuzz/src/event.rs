@@ -64,6 +64,7 @@ fn assert_fits(event: &Event) {
         payment,
         charge,
         dispute,
+        refund,
         refunded: _,
         payment_status,
         status,
@@ -78,6 +79,7 @@ fn assert_fits(event: &Event) {
         payment,
         charge,
         dispute,
+        refund,
         payment_status,
         status,
     ];

@@ -20,9 +20,11 @@ use crate::{
     stripe::events::{self, Event, ParseError, Subject},
 };
 
+mod applied;
 mod charges;
 mod inbox;
 
+use applied::{Applied, Ignored, count_ignored, failed, ignored};
 pub(crate) use charges::ask_whose;
 pub(crate) use inbox::retry_failed;
 pub use inbox::{list_stripe_events, replay_stripe_event};
@@ -92,6 +94,9 @@ pub(crate) async fn record(
     metrics::counter!("spawnpoint_stripe_events_total",
         "state" => stored.as_ref().map_or("duplicate", |applied| applied.state.as_str()))
     .increment(1);
+    if let Some(why) = stored.as_ref().and_then(|applied| applied.ignored) {
+        count_ignored(&event, why);
+    }
     if let Some(id) = stored.as_ref().and_then(|applied| applied.order) {
         app.nudge.order(id);
     }
@@ -142,29 +147,6 @@ fn refuse(error: ParseError) -> Error {
     .into()
 }
 
-/// What became of an event.
-struct Applied {
-    state: State,
-    order: Option<OrderId>,
-    error: Option<&'static str>,
-}
-
-const fn ignored() -> Applied {
-    Applied {
-        state: State::Ignored,
-        order: None,
-        error: None,
-    }
-}
-
-const fn failed(error: &'static str) -> Applied {
-    Applied {
-        state: State::Failed,
-        order: None,
-        error: Some(error),
-    }
-}
-
 async fn apply(
     tx: &Tx,
     event: &Event,
@@ -172,18 +154,29 @@ async fn apply(
     trace_id: &str,
     now_us: i64,
 ) -> Result<Applied, Error> {
-    if !events::matters(&event.kind) || event.livemode != livemode {
-        return Ok(ignored());
+    if !events::matters(&event.kind) {
+        return Ok(ignored(Ignored::Type));
+    }
+    if event.livemode != livemode {
+        return Ok(ignored(Ignored::Livemode));
     }
     if charges::are_about_money(&event.kind) {
         return Ok(Applied {
             state: State::Received,
-            ..ignored()
+            order: None,
+            error: None,
+            ignored: None,
         });
     }
-    // An account at Stripe is often shared: what names no order of ours is not ours.
-    let Some(locked) = order_of(tx, &event.subject).await? else {
-        return Ok(ignored());
+    let subject = &event.subject;
+    let Some(locked) = order_of(tx, subject).await? else {
+        let named = subject.order_ref.as_deref().and_then(parse_uuid);
+        let lost = named.is_some_and(|id| OrderId(id).may_be_ours());
+        return Ok(ignored(if lost {
+            Ignored::NoSuchOrder
+        } else {
+            Ignored::NotOurs
+        }));
     };
     let id = locked.facts.order.id;
     let note = Note {
@@ -195,6 +188,7 @@ async fn apply(
         state: State::Applied,
         order: Some(id),
         error: None,
+        ignored: None,
     };
     if let Some((session_id, reason)) = stray_payment(&locked.facts, &event.subject) {
         tracing::warn!(order_id = %id, event_id = %event.id, %reason, "a payment goes back");

@@ -11,11 +11,12 @@ use super::{
     Error, Tx,
     convert::{json, to_json},
     entity::billing,
+    orders,
 };
 use crate::domain::{
     OrderId,
     entitlement::Standing,
-    order::{EndWish, is_settled},
+    order::{EndWish, ErrorReason, is_settled},
 };
 
 /// A request body as stored: pairs in the order they are sent.
@@ -75,16 +76,31 @@ pub async fn request(connection: &impl ConnectionTrait, id: OrderId) -> Result<F
     json(row.request, "billing.request")
 }
 
-/// What the subscription's items are to be, one piece of each: `None` where they are still what
-/// the session asked for.
-pub async fn prices(
-    connection: &impl ConnectionTrait,
-    id: OrderId,
-) -> Result<Option<Vec<String>>, Error> {
+/// What the items of a subscription are to be.
+#[derive(Clone, Debug)]
+pub struct Ordered {
+    /// What the session asked for.
+    pub request: Form,
+    /// What they are to be since, one piece of each price: `None` where that is the same.
+    pub prices: Option<Vec<String>>,
+}
+
+impl Ordered {
+    fn of(request: serde_json::Value, prices: Option<serde_json::Value>) -> Result<Self, Error> {
+        Ok(Self {
+            request: json(request, "billing.request")?,
+            prices: prices
+                .map(|prices| json(prices, "billing.prices"))
+                .transpose()?,
+        })
+    }
+}
+
+/// What the items of an order's subscription are to be.
+pub async fn ordered(connection: &impl ConnectionTrait, id: OrderId) -> Result<Ordered, Error> {
     let row = billing::Entity::find_by_id(id.0).one(connection).await?;
-    row.and_then(|row| row.prices)
-        .map(|prices| json(prices, "billing.prices"))
-        .transpose()
+    let row = row.ok_or_else(|| Error::Corrupt(format!("order {id} has no billing row")))?;
+    Ordered::of(row.request, row.prices)
 }
 
 /// Stores what the subscription's items are to be from now on.
@@ -191,8 +207,7 @@ pub async fn set_wish(tx: &Tx, id: OrderId, wish: EndWish, now_us: i64) -> Resul
     Ok(())
 }
 
-/// Notes since when its subscription ends with its period because nothing was delivered; none:
-/// it does not, or no longer for that.
+/// Notes since when its subscription ends with its period for want of a server; none: it does not, or no longer for that.
 pub async fn set_ends_undelivered(
     tx: &Tx,
     id: OrderId,
@@ -377,6 +392,10 @@ pub struct KnownSubscription {
     pub over: bool,
     /// Something told of it that was not read yet.
     pub to_be_read: bool,
+    /// What its items are to be; none where that cannot be read.
+    pub ordered: Option<Ordered>,
+    /// Whether it is known that they are others at Stripe.
+    pub mismatched: bool,
 }
 
 /// Orders with one of these subscriptions, and these orders themselves.
@@ -392,7 +411,17 @@ pub async fn known_subscriptions(
         .filter(one_of)
         .all(connection)
         .await?;
+    let mismatched = orders::parked_for(
+        connection,
+        &rows
+            .iter()
+            .map(|row| OrderId(row.order_id))
+            .collect::<Vec<_>>(),
+        ErrorReason::PlanMismatch,
+    )
+    .await?;
     let known = rows.into_iter().map(|row| KnownSubscription {
+        mismatched: mismatched.contains(&OrderId(row.order_id)),
         order_id: OrderId(row.order_id),
         over: row.ended_at_us.is_some()
             || row.never_opened
@@ -404,6 +433,8 @@ pub async fn known_subscriptions(
         current_period_end_us: row.current_period_end_us,
         cancel_at_us: row.cancel_at_us,
         collection_paused: row.collection_paused_us.is_some(),
+        // One order that cannot be read must not hide the news of all others.
+        ordered: Ordered::of(row.request, row.prices).ok(),
     });
     Ok(known.collect())
 }

@@ -51,6 +51,33 @@ pub struct News {
     pub claim: Claim,
 }
 
+/// A dispute as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// As our last read showed it; its status is empty before the first.
+    pub last: DisputeRead,
+    /// The invoice whose payment it is about.
+    pub invoice_id: String,
+    /// When it was heard of.
+    pub noted_us: i64,
+}
+
+/// All disputes of an order's payments, oldest first.
+pub async fn list(connection: &impl ConnectionTrait, id: OrderId) -> Result<Vec<Kept>, Error> {
+    let rows = of_order(connection, id).await?.into_iter();
+    let kept = rows.map(|row| Kept {
+        last: DisputeRead {
+            dispute_id: row.dispute_id,
+            status: row.status,
+            amount_minor: row.amount_minor,
+            currency: row.currency,
+        },
+        invoice_id: row.invoice_id,
+        noted_us: row.noted_us,
+    });
+    Ok(kept.collect())
+}
+
 /// Notes that there is such a dispute of the order's payments; what it is Stripe is asked for.
 pub async fn note(
     tx: &Tx,

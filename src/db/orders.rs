@@ -1,6 +1,6 @@
 //! Queries of `orders`: the row that is locked before anything of an order changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use sea_orm::{
     ActiveModelTrait,
@@ -312,15 +312,33 @@ pub async fn set_done(tx: &Tx, id: OrderId) -> Result<(), Error> {
     Ok(())
 }
 
-/// Marks paid orders due that have no server and wait for a person.
+/// Marks paid orders due that have no server, or whose server is gone, and wait for a person.
 pub async fn wake_undelivered(db: &Db) -> Result<(), Error> {
     let wake = "UPDATE orders SET due_us = 0, facts_seq = facts_seq + 1
-        WHERE status = 'error' AND id IN (SELECT billing.order_id FROM billing
+        WHERE (status = 'error' OR due_us IS NULL) AND id IN (SELECT billing.order_id FROM billing
             JOIN servers ON servers.order_id = billing.order_id
             WHERE billing.confirmed_at_us IS NOT NULL AND billing.ended_at_us IS NULL
-                AND servers.first_running_us IS NULL)";
+                AND (servers.first_running_us IS NULL OR servers.missing_us IS NOT NULL
+                    OR servers.deleted_us IS NOT NULL))";
     db.write().execute_unprepared(wake).await?;
     Ok(())
+}
+
+/// Those of these that are parked for this reason.
+pub async fn parked_for(
+    connection: &impl ConnectionTrait,
+    ids: &[OrderId],
+    reason: ErrorReason,
+) -> Result<HashSet<OrderId>, Error> {
+    let found: Vec<Uuid> = orders::Entity::find()
+        .select_only()
+        .column(orders::Column::Id)
+        .filter(orders::Column::Id.is_in(ids.iter().map(|id| id.0)))
+        .filter(orders::Column::ErrorReason.eq(reason.as_str()))
+        .into_tuple()
+        .all(connection)
+        .await?;
+    Ok(found.into_iter().map(OrderId).collect())
 }
 
 /// What a list of orders is narrowed to. Empty fields do not filter.

@@ -12,6 +12,14 @@ pub struct OrderId(pub Uuid);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserId(pub Uuid);
 
+impl OrderId {
+    /// Whether it looks like one of ours, which are of version 7: other shops of a shared account
+    /// name their orders by UUIDs too, mostly random ones.
+    pub fn may_be_ours(self) -> bool {
+        self.0.get_version_num() == 7
+    }
+}
+
 impl fmt::Display for OrderId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_hyphenated().fmt(f)

@@ -18,8 +18,11 @@ const MAX_TEXT: usize = 255;
 /// The last second of the year 9999; what lies beyond is no date for anyone.
 const MAX_SECOND: i64 = 253_402_300_799;
 
+/// Money that was to go back is with the shop again.
+pub const REFUND_FAILED: &str = "refund.failed";
+
 /// The types that the core acts on; a list of Stripe takes at most 20.
-pub const MATTERING: [&str; 17] = [
+pub const MATTERING: [&str; 18] = [
     "checkout.session.completed",
     "checkout.session.async_payment_succeeded",
     "checkout.session.async_payment_failed",
@@ -38,6 +41,8 @@ pub const MATTERING: [&str; 17] = [
     // An inquiry becomes a dispute.
     "charge.dispute.funds_withdrawn",
     "charge.dispute.closed",
+    // Also of one that was taken as done days ago.
+    REFUND_FAILED,
 ];
 
 /// A snapshot event of Stripe.

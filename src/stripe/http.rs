@@ -387,6 +387,10 @@ impl Stripe for HttpStripe {
         Ok(refund.into())
     }
 
+    async fn refund_by_id(&self, id: &str) -> Result<Refund, Error> {
+        self.read_refund(id).await
+    }
+
     async fn refunds_of(&self, payment: &str) -> Result<Vec<Refund>, Error> {
         self.read_refunds(payment).await
     }

@@ -1,7 +1,10 @@
 //! Sweeps: what looks at Stripe or the panel as a whole. Each runs on a timer, on one
 //! replica at a time, and only stores facts; orders act on them by their own steps.
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, error::Error as StdError, future::Future, pin::Pin, sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -87,6 +90,17 @@ struct Found {
     more: bool,
 }
 
+/// Tells and counts that a run, or a look of it, saw less than it was to, because Stripe, the panel or the
+/// store did not let it. The next one looks again.
+fn cut_short(sweep: &'static str, error: &(dyn StdError + 'static), what: &'static str) {
+    count_cut_short(sweep);
+    tracing::warn!(sweep, error = %chain(error), what, "a sweep was cut short");
+}
+
+fn count_cut_short(sweep: &'static str) {
+    metrics::counter!("spawnpoint_sweeps_cut_short_total", "sweep" => sweep).increment(1);
+}
+
 /// No sweep is asked for more often.
 const SHORTEST_TICK: Duration = Duration::from_millis(20);
 /// A sweep that is due before this is asked for only then; and after a run that left something to
@@ -119,10 +133,11 @@ pub(super) fn spawn(
                     // What is due soon is not asked for before.
                     Ok(Ok(Some(due_in))) => pause = due_in.clamp(SHORTEST_TICK, tick.max(SOON)),
                     Ok(Ok(None)) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(sweep = name, error = %chain(&error), "sweep failed");
+                    Ok(Err(error)) => cut_short(name, &error, "its run"),
+                    Err(_elapsed) => {
+                        count_cut_short(name);
+                        tracing::error!(sweep = name, "a sweep did not end in time");
                     }
-                    Err(_elapsed) => tracing::error!(sweep = name, "a sweep did not end in time"),
                 }
                 tokio::select! {
                     () = cancel.cancelled() => return,
@@ -138,33 +153,39 @@ pub(super) fn spawn(
     }));
 }
 
+/// The names of those that tell of themselves.
+const INSTALL_WATCH: &str = "install_watch";
+const PENDING_SESSIONS: &str = "pending_sessions";
+const PANEL_MIRROR: &str = "panel_mirror";
+const STRIPE_EVENTS: &str = "stripe_events";
+const SUBSCRIPTIONS: &str = "subscriptions";
+const COMMISSIONS: &str = "commissions";
+
 /// The one that is no sweep of others: it gives what happened its numbers.
 const SEQUENCER: &str = "sequencer";
 
 /// The sweeps that a timer starts.
 fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 11] {
     [
-        ("install_watch", periods.install_watch, |app, _| {
+        (INSTALL_WATCH, periods.install_watch, |app, _| {
             Box::pin(install_watch::run(app))
         }),
-        (
-            "pending_sessions",
-            periods.pending_sessions,
-            |app, cursor| Box::pin(pending_sessions::run(app, cursor)),
-        ),
-        ("panel_mirror", periods.panel_mirror, |app, cursor| {
+        (PENDING_SESSIONS, periods.pending_sessions, |app, cursor| {
+            Box::pin(pending_sessions::run(app, cursor))
+        }),
+        (PANEL_MIRROR, periods.panel_mirror, |app, cursor| {
             Box::pin(panel_mirror::run(app, cursor))
         }),
-        ("stripe_events", periods.stripe_events, |app, cursor| {
+        (STRIPE_EVENTS, periods.stripe_events, |app, cursor| {
             Box::pin(stripe_events::run(app, cursor))
         }),
         (CHARGES, periods.charges, |app, cursor| {
             Box::pin(charges::run(app, cursor))
         }),
-        ("subscriptions", periods.subscriptions, |app, cursor| {
+        (SUBSCRIPTIONS, periods.subscriptions, |app, cursor| {
             Box::pin(subscriptions::run(app, cursor))
         }),
-        ("commissions", periods.commissions, |app, cursor| {
+        (COMMISSIONS, periods.commissions, |app, cursor| {
             Box::pin(commissions::run(app, cursor))
         }),
         (SERVERS, periods.servers, |app, cursor| {

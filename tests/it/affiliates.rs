@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use sandbox::stripe::{Effect, Fault};
 use spawnpoint::{
     boot::Mode,
-    rpc::proto::{self, Affiliate, Commission, CreateAffiliateRequest, Order},
+    rpc::proto::{self, Affiliate, Commission, CreateAffiliateRequest, Order, OrderStatus},
     stripe::Stripe,
 };
 use tonic::{Code, Request, Status};
@@ -28,6 +28,7 @@ both_engines!(
     ones_own_code_and_one_that_nobody_has_earn_nothing,
     renewals_earn_until_the_months_are_over,
     an_order_that_is_refunded_loses_its_commission,
+    what_goes_back_after_the_end_is_taken_back_too,
     what_a_person_gave_back_earns_nothing,
     trouble_of_stripe_is_waited_out,
     without_a_percentage_only_signups_are_counted,
@@ -324,6 +325,30 @@ async fn what_a_person_gave_back_earns_nothing(engine: Engine) {
     wait_states(&live, user, &["reversed"; 2]).await;
     let now = affiliate(&live, user).await;
     assert_eq!((now.signups, now.credits_cents), (2, 0));
+    live.close().await;
+}
+
+/// Of an order that is over nothing is read any more: the event of the refund has its invoices
+/// looked at.
+async fn what_goes_back_after_the_end_is_taken_back_too(engine: Engine) {
+    let live = open(engine, &[("AFFILIATE_REFUND_DAYS", "0")]).await;
+    let user = friend(&live).await;
+    let order = buy(&live, Uuid::new_v4(), "friend").await;
+    wait_states(&live, user, &["earned"]).await;
+    live.world
+        .stripe
+        .cancel_subscription(&order.stripe_sub_id)
+        .unwrap();
+    live.wait_order(&order.id, "it is over", |order| {
+        order.status() == OrderStatus::Canceled
+    })
+    .await;
+    live.wait_until_unleased().await;
+    looked(&live).await;
+    assert_eq!(affiliate(&live, user).await.credits_cents, 69);
+    give_back(&live, &order).await;
+    wait_states(&live, user, &["reversed"]).await;
+    assert_eq!(affiliate(&live, user).await.credits_cents, 0);
     live.close().await;
 }
 

@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use sandbox::stripe::{ApiVersion, DisputeOutcome, Effect, Fault, SubscriptionStatus};
+use sandbox::{
+    faults::{self, FaultAction},
+    stripe::{ApiVersion, DisputeOutcome, Effect, Fault, SubscriptionStatus},
+};
 use serde_json::json;
 use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState, SuspensionReason};
 use uuid::Uuid;
@@ -27,6 +30,7 @@ both_engines!(
     nothing_stops_for_a_dispute_that_cannot_be_read,
     a_dispute_that_no_webhook_told_of_is_found,
     money_of_others_is_nobodys_here,
+    an_empty_list_hides_no_dispute,
     a_shop_may_leave_disputes_to_people,
     what_is_given_back_whole_ends_and_a_part_does_not,
 );
@@ -389,6 +393,13 @@ async fn money_of_others_is_nobodys_here(engine: Engine) {
     stripe
         .open_dispute(&stray.payment_intent, "fraudulent")
         .unwrap();
+    wait::until("it is asked for, and asked for again", PATIENCE, || async {
+        till::stripe_calls(&live, "GET", PAYMENTS).len() > 3
+    })
+    .await;
+    // What Stripe has just made may not be in its lists yet.
+    assert_eq!(events(&live, "received").await, 1);
+    live.skip(Duration::from_secs(600));
     wait::until("it is ignored", PATIENCE, || async {
         events(&live, "ignored").await == 1
     })
@@ -406,6 +417,25 @@ async fn money_of_others_is_nobodys_here(engine: Engine) {
         (runs.server_state(), reasons(&runs)),
         (ServerState::Running, vec![])
     );
+    live.close().await;
+}
+
+/// Stripe lists nothing of what it has just made: the payment is nobody's for now, not for good.
+async fn an_empty_list_hides_no_dispute(engine: Engine) {
+    let live = open(engine, &[]).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    let empty = faults::Fault::on("GET", PAYMENTS, FaultAction::EmptyList);
+    let empty = stripe.inject(empty);
+    dispute(&live, &order);
+    wait::until("Stripe was asked", PATIENCE, || async {
+        stripe.fired(empty) > 3
+    })
+    .await;
+    assert_eq!(events(&live, "received").await, 1);
+    stripe.remove_fault(empty);
+    until_state(&live, &order, ServerState::Suspended).await;
+    assert_eq!(events(&live, "applied").await, 1);
     live.close().await;
 }
 

@@ -66,6 +66,8 @@ async fn an_event_that_is_not_ours_changes_nothing(engine: Engine) {
         event["data"]["object"]["id"] = json!(order.stripe_checkout_session_id);
     };
     let unknown = Uuid::new_v4().to_string();
+    // As ours are named: the store may be a backup that is older than this order.
+    let lost = till::lost_order(1).to_string();
     let cases = [
         // Stripe accounts are shared: this one is some other shop's.
         (event("evt_foreign", |_| {}), "ignored:"),
@@ -80,6 +82,12 @@ async fn an_event_that_is_not_ours_changes_nothing(engine: Engine) {
                 event["data"]["object"]["metadata"]["order_id"] = json!(unknown);
             }),
             "ignored:",
+        ),
+        (
+            event("evt_lost", |event| {
+                event["data"]["object"]["metadata"]["order_id"] = json!(lost);
+            }),
+            "ignored:it names an order that is not in the store",
         ),
         (
             event("evt_other_session", |event| {
@@ -111,6 +119,12 @@ async fn an_event_that_is_not_ours_changes_nothing(engine: Engine) {
     let ignored = "spawnpoint_stripe_events_total{state=\"ignored\"}";
     let failed = "spawnpoint_stripe_events_total{state=\"failed\"}";
     let before = (live.counted(ignored).await, live.counted(failed).await);
+    let whys = ["type", "livemode", "not_ours", "no_such_order"];
+    let whys = whys.map(|why| format!("spawnpoint_stripe_events_ignored_total{{why=\"{why}\"}}"));
+    let mut counted = Vec::new();
+    for series in &whys {
+        counted.push(live.counted(series).await);
+    }
     for (event, state) in &cases {
         let id = event["id"].as_str().unwrap();
         assert_eq!(
@@ -125,7 +139,10 @@ async fn an_event_that_is_not_ours_changes_nothing(engine: Engine) {
         );
     }
     assert_eq!(till::hints(&live, &order.id).await, 0);
-    assert!(live.counted(ignored).await >= before.0 + 6.0);
+    assert!(live.counted(ignored).await >= before.0 + 7.0);
+    for ((series, before), least) in whys.iter().zip(counted).zip([1.0, 1.0, 4.0, 1.0]) {
+        assert!(live.counted(series).await >= before + least, "{series}");
+    }
     assert!(live.counted(failed).await >= before.1 + 1.0);
     let now = live.order(&order.id).await;
     assert_eq!((now.status(), now.version), (OrderStatus::Pending, stored));

@@ -25,7 +25,7 @@ use crate::support::{
     db::{Engine, TestDb},
     live::{Live, PATIENCE, reason, with_token},
     shop::Shop,
-    sql, till, wait,
+    sql, sweeps as swept, till, wait,
 };
 
 both_engines!(
@@ -62,7 +62,7 @@ fn dispute(live: &Live, order: &Order) {
 
 /// What ListSweeps shows of the guard.
 async fn shown(live: &Live) -> String {
-    till::sweep_shown(live, CHARGES).await.guard
+    swept::shown(live, CHARGES).await.guard
 }
 
 async fn release_as(

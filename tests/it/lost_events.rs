@@ -1,10 +1,7 @@
 //! Events that no webhook brings, or that Stripe never made: the sweeps find what they would
-//! have told. And events in every order and rendering, after which all is the same.
+//! have told.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
 use sandbox::{
     faults::{self, FaultAction},
@@ -14,14 +11,13 @@ use serde_json::{Value, json};
 use spawnpoint::{
     boot::Mode,
     rpc::proto::{self, Order, OrderStatus, ServerState},
-    worker::{ByHand, Settings},
 };
 use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
     live::{Live, PATIENCE, cart},
-    sql, till, wait,
+    sql, sweeps, till, wait,
 };
 
 both_engines!(
@@ -29,11 +25,8 @@ both_engines!(
     what_stripe_itself_lost_is_seen_in_its_list_of_subscriptions,
     a_look_that_breaks_off_goes_on_where_it_was,
     a_list_longer_than_one_look_is_seen_to_its_end,
-    a_look_tells_how_long_it_took,
     what_is_listed_and_is_not_ours_changes_nothing,
     an_account_that_knows_nothing_stops_no_server,
-    an_order_ends_alike_in_whatever_order_its_events_come,
-    an_old_event_revives_nothing,
 );
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -48,22 +41,8 @@ async fn open(engine: Engine) -> Live {
         options.set("SWEEP_PENDING_SECONDS", till::NEVER);
     })
     .await;
-    let looked = format!(
-        "SELECT count(*) FROM sweeps WHERE name IN ('{EVENTS}', '{SUBSCRIPTIONS}')
-         AND last_run_us IS NOT NULL AND lease_owner IS NULL"
-    );
-    wait::until("the sweeps have looked", PATIENCE, || async {
-        sql::count(&live.store.db, &looked).await == 2
-    })
-    .await;
+    sweeps::looked(&live, &[EVENTS, SUBSCRIPTIONS]).await;
     live
-}
-
-/// One turn of a sweep.
-async fn look(live: &Live, sweep: &str) {
-    let app = Arc::clone(&live.world.cores[0].app);
-    let hand = ByHand::new(app, Settings::default());
-    hand.sweep_one(sweep).await.unwrap();
 }
 
 async fn running(live: &Live) -> Order {
@@ -123,7 +102,7 @@ async fn with_every_webhook_lost_for_four_days_one_pass_heals_everything(engine:
     stripe.cancel_at_period_end(&subscription, true).unwrap();
     assert_eq!(till::rows(&live, "stripe_events").await, told);
     pass(&live, 4 * DAY);
-    look(&live, EVENTS).await;
+    sweeps::look(&live, EVENTS).await;
 
     wait_for(&live, &ended, OrderStatus::Canceled, ServerState::Suspended).await;
     wait_for(
@@ -147,7 +126,7 @@ async fn with_every_webhook_lost_for_four_days_one_pass_heals_everything(engine:
     let swept = sql::count(&live.store.db, swept).await;
     assert_eq!(swept, till::rows(&live, "stripe_events").await - told);
     assert!(swept >= 5, "{swept}");
-    let look = shown(&live, EVENTS).await;
+    let look = sweeps::shown(&live, EVENTS).await;
     assert_eq!(i64::from(look.finds), swept, "one pass found all of it");
     assert!(look.last_run_time.is_some());
     live.close().await;
@@ -165,7 +144,7 @@ async fn what_stripe_itself_lost_is_seen_in_its_list_of_subscriptions(engine: En
         .cancel_subscription(&live.subscription(&ended))
         .unwrap();
     set(&live, &unpaid, SubscriptionStatus::Unpaid);
-    look(&live, SUBSCRIPTIONS).await;
+    sweeps::look(&live, SUBSCRIPTIONS).await;
     wait_for(&live, &ended, OrderStatus::Canceled, ServerState::Suspended).await;
     wait_for(
         &live,
@@ -180,7 +159,7 @@ async fn what_stripe_itself_lost_is_seen_in_its_list_of_subscriptions(engine: En
         .filter(|change| change.actor == "sweep:subscriptions");
     assert_eq!(found.count(), 1);
     // The next look finds nothing new, and nobody is read for nothing.
-    look(&live, SUBSCRIPTIONS).await;
+    sweeps::look(&live, SUBSCRIPTIONS).await;
     let looked = "SELECT count(*) FROM sweeps WHERE name = 'subscriptions' AND finds = 0";
     assert_eq!(sql::count(&live.store.db, looked).await, 1);
     assert_eq!(till::hints(&live, &untouched.id).await, before);
@@ -204,7 +183,7 @@ async fn a_look_that_breaks_off_goes_on_where_it_was(engine: Engine) {
         body: None,
     };
     let down = stripe.inject(Fault::on("GET", "/v1/events", down).nth(2).times(20));
-    look(&live, EVENTS).await;
+    sweeps::look(&live, EVENTS).await;
     let broken =
         "SELECT count(*) FROM sweeps WHERE name = 'stripe_events' AND cursor LIKE '%evt_%'";
     assert_eq!(sql::count(&live.store.db, broken).await, 1, "it broke off");
@@ -214,7 +193,7 @@ async fn a_look_that_breaks_off_goes_on_where_it_was(engine: Engine) {
         ServerState::Running
     );
     stripe.clear_faults();
-    look(&live, EVENTS).await;
+    sweeps::look(&live, EVENTS).await;
     wait_for(
         &live,
         &order,
@@ -268,31 +247,6 @@ async fn a_list_longer_than_one_look_is_seen_to_its_end(engine: Engine) {
     live.close().await;
 }
 
-async fn a_look_tells_how_long_it_took(engine: Engine) {
-    let live = open(engine).await;
-    let slow = Effect::Delay { millis: 700 };
-    let slow = live
-        .world
-        .stripe
-        .inject(Fault::on("GET", "/v1/events", slow));
-    let began = Instant::now();
-    look(&live, EVENTS).await;
-    let at_most = i64::try_from(began.elapsed().as_millis()).unwrap() + 1;
-    assert!(live.world.stripe.fired(slow) > 0);
-    let told = shown(&live, EVENTS).await.duration_ms;
-    assert!((700..=at_most).contains(&told), "{told} of {at_most} ms");
-    live.close().await;
-}
-
-/// A sweep as operators see it.
-async fn shown(live: &Live, sweep: &str) -> proto::Sweep {
-    let message = proto::ListSweepsRequest {};
-    let mut client = live.provisioning();
-    let listed = client.list_sweeps(live.viewer(message)).await.unwrap();
-    let mut listed = listed.into_inner().sweeps.into_iter();
-    listed.find(|shown| shown.name == sweep).unwrap()
-}
-
 /// An order that was paid, and of which nobody has heard.
 async fn running_unheard(live: &Live) -> Order {
     let order = live.reserve(cart(Uuid::new_v4())).await;
@@ -337,7 +291,7 @@ async fn what_is_listed_and_is_not_ours_changes_nothing(engine: Engine) {
     let listed = Effect::Status { status: 200, body };
     let stripe = &live.world.stripe;
     let listed = stripe.inject(Fault::on("GET", "/v1/events", listed));
-    look(&live, EVENTS).await;
+    sweeps::look(&live, EVENTS).await;
     assert_eq!(stripe.fired(listed), 1);
     for (id, state) in [("evt_foreign", "ignored:"), ("evt_live", "ignored:")] {
         assert_eq!(till::inbox(&live, id).await.as_deref(), Some(state), "{id}");
@@ -351,7 +305,8 @@ async fn what_is_listed_and_is_not_ours_changes_nothing(engine: Engine) {
 }
 
 /// O-03: Stripe lists nothing, and then knows none of our subscriptions, as with a key of another
-/// account. Nothing is stopped or deleted for it, and all goes on once the key is right again.
+/// account. Nothing is stopped, deleted or parked for it, and all goes on by itself once the key is
+/// right again.
 async fn an_account_that_knows_nothing_stops_no_server(engine: Engine) {
     let live = open(engine).await;
     let mut orders = Vec::new();
@@ -364,7 +319,7 @@ async fn an_account_that_knows_nothing_stops_no_server(engine: Engine) {
         "/v1/subscriptions",
         FaultAction::EmptyList,
     ));
-    look(&live, SUBSCRIPTIONS).await;
+    sweeps::look(&live, SUBSCRIPTIONS).await;
     assert!(stripe.fired(empty) > 0);
     stripe.clear_faults();
     let unknown = Effect::Status {
@@ -382,97 +337,28 @@ async fn an_account_that_knows_nothing_stops_no_server(engine: Engine) {
         replayed.unwrap();
     }
     wait::until("all were asked for", PATIENCE, || async {
-        stripe.fired(unknown) >= 3
+        stripe.fired(unknown) >= 12
     })
     .await;
-    live.wait_until_unleased().await;
     for order in &orders {
-        let now = live.order(&order.id).await;
+        let now = live.wait_for_reason(&order.id, "STRIPE_UNAVAILABLE").await;
         assert_eq!(
-            (now.status(), now.server_state()),
-            (OrderStatus::Provisioned, ServerState::Running)
+            (now.status(), now.server_state(), now.error_reason.as_str()),
+            (OrderStatus::Provisioned, ServerState::Running, "")
+        );
+        assert_eq!(
+            live.tries(&order.id).await,
+            0,
+            "it is not this order's fault"
         );
     }
     stripe.clear_faults();
     for order in &orders {
-        till::provision(&live, &order.id).await.unwrap();
+        live.wait_for_reason(&order.id, "").await;
     }
     live.wait_until_unleased().await;
     let touched =
         |call: &&sandbox::panel::Call| call.method == "DELETE" || call.path.ends_with("/suspend");
     assert_eq!(panel.calls().iter().filter(touched).count(), 0);
-    live.close().await;
-}
-
-/// W-04: all 24 orders of arrival, each in both renderings.
-async fn an_order_ends_alike_in_whatever_order_its_events_come(engine: Engine) {
-    let live = Live::open_with(engine, |options| {
-        options.set("SWEEP_PENDING_SECONDS", till::NEVER);
-    })
-    .await;
-    till::deliver_webhooks(&live, false);
-    let kinds = [
-        "checkout.session.completed",
-        "customer.subscription.updated",
-        "invoice.paid",
-        "customer.subscription.deleted",
-    ];
-    let stripe = &live.world.stripe;
-    let mut orders = Vec::new();
-    for arrival in till::permutations(&kinds) {
-        let order = live.reserve(cart(Uuid::new_v4())).await;
-        let before = stripe.events().len();
-        live.pay(&order);
-        let subscription = live.subscription(&order);
-        stripe.cancel_at_period_end(&subscription, true).unwrap();
-        stripe.cancel_subscription(&subscription).unwrap();
-        let made = stripe.events().split_off(before);
-        for version in [ApiVersion::OLD, ApiVersion::NEW] {
-            let version = ApiVersion::parse(version).unwrap();
-            for kind in &arrival {
-                let event = made.iter().find(|event| event.kind == *kind).unwrap();
-                let mut body = stripe.event_json(&event.id, &version).unwrap();
-                body["id"] = json!(format!("{}_{}", event.id, &version.as_str()[..4]));
-                assert_eq!(till::send_webhook(&live, &body).await, 200);
-            }
-        }
-        orders.push(order);
-    }
-    assert_eq!(orders.len(), 24);
-    for order in &orders {
-        wait_for(&live, order, OrderStatus::Canceled, ServerState::None).await;
-        let order = live.order(&order.id).await;
-        assert_eq!(order.subscription_status, "canceled");
-    }
-    assert_eq!(live.world.panel.count_route("POST", "/servers"), 0);
-    let applied = "SELECT count(*) FROM stripe_events WHERE state <> 'applied'";
-    assert_eq!(sql::count(&live.store.db, applied).await, 0);
-    live.close().await;
-}
-
-/// W-05: three days late, and long after the end. Finding 9: it was brought back to life.
-async fn an_old_event_revives_nothing(engine: Engine) {
-    let live = Live::open(engine).await;
-    let stripe = &live.world.stripe;
-    let order = running(&live).await;
-    let subscription = live.subscription(&order);
-    go_deaf(&live).await;
-    stripe.fail_payment(&subscription).unwrap();
-    set(&live, &order, SubscriptionStatus::Active);
-    let late = till::event_about(&live, "customer.subscription.updated", &subscription);
-    till::deliver_webhooks(&live, true);
-    stripe.cancel_subscription(&subscription).unwrap();
-    wait_for(&live, &order, OrderStatus::Canceled, ServerState::Suspended).await;
-    pass(&live, 3 * DAY);
-    let version = ApiVersion::parse(ApiVersion::NEW).unwrap();
-    let body = stripe.event_json(&late.id, &version).unwrap();
-    assert_eq!(body["data"]["object"]["status"], "active");
-    assert_eq!(till::send_webhook(&live, &body).await, 200);
-    live.wait_until_unleased().await;
-    let now = live.order(&order.id).await;
-    assert_eq!(
-        (now.status(), now.server_state()),
-        (OrderStatus::Canceled, ServerState::Suspended)
-    );
     live.close().await;
 }

@@ -10,7 +10,10 @@ use crate::support::{
     till,
 };
 
-both_engines!(what_people_deliver_is_shown_until_it_is_done);
+both_engines!(
+    what_people_deliver_is_shown_until_it_is_done,
+    nobody_delivers_what_is_not_paid,
+);
 
 const ADDON: &str = "discord-integration";
 
@@ -62,5 +65,28 @@ async fn what_people_deliver_is_shown_until_it_is_done(engine: Engine) {
     let changes = changes.iter();
     let told = changes.filter(|change| change.what == "manual_addons");
     assert_eq!(told.count(), 1);
+    live.close().await;
+}
+
+async fn nobody_delivers_what_is_not_paid(engine: Engine) {
+    let live = Live::open(engine).await;
+    let wanted = proto::CreateCheckoutSessionRequest {
+        addon_ids: vec![ADDON.to_owned()],
+        ..cart(Uuid::new_v4())
+    };
+    let order = live.reserve(wanted).await;
+    let request_id = Uuid::new_v4();
+    let status = complete(&live, &order, ADDON, request_id)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::FailedPrecondition, "ORDER_NOT_PAID")
+    );
+    live.pay(&order);
+    live.wait_running(&order.id).await;
+    // A refusal is not kept: the same call is made once it can be.
+    let done = complete(&live, &order, ADDON, request_id).await.unwrap();
+    assert!(done.manual_addons[0].done);
     live.close().await;
 }

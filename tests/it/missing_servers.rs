@@ -15,7 +15,7 @@ use crate::support::{
     changes::suspend,
     db::Engine,
     live::{Live, PATIENCE, cart},
-    sql, till, wait,
+    sql, sweeps, till, wait,
 };
 
 both_engines!(
@@ -25,6 +25,7 @@ both_engines!(
     a_panel_that_lost_many_servers_is_looked_at_first,
     a_panel_that_has_none_of_them_is_looked_at_first,
     a_list_that_lacks_a_server_or_fails_loses_none,
+    a_server_that_was_deleted_and_is_there_again_is_told_of,
 );
 
 /// So many may be gone of few.
@@ -52,7 +53,7 @@ async fn until_missing(live: &Live, order: &Order) -> Order {
 
 /// The sweep as operators see it.
 async fn shown(live: &Live) -> proto::Sweep {
-    till::sweep_shown(live, "servers").await
+    sweeps::shown(live, "servers").await
 }
 
 async fn until_held(live: &Live) {
@@ -267,4 +268,45 @@ async fn a_list_that_lacks_a_server_or_fails_loses_none(engine: Engine) {
     assert_eq!(sql::count(&live.store.db, marked).await, 0);
     assert_eq!(shown(&live).await.guard, "");
     live.close().await;
+}
+
+/// P-30: a panel that was set back has servers again whose orders are over. Each look tells of them;
+/// nothing is done to them.
+async fn a_server_that_was_deleted_and_is_there_again_is_told_of(engine: Engine) {
+    let live = open(engine).await;
+    let orders = till::running(&live, 2).await;
+    let (over, goes_on) = (&orders[0], &orders[1]);
+    let panel = &live.world.panel;
+    let backup = panel.back_up();
+    let message = proto::TerminateServerRequest {
+        order_id: over.id.clone(),
+        note: "over".to_owned(),
+        request_id: String::new(),
+    };
+    let mut client = live.provisioning();
+    client
+        .terminate_server(live.operator(message))
+        .await
+        .unwrap();
+    live.wait_order(&over.id, "its server is gone", |order| {
+        order.server_state() == ServerState::Deleted
+    })
+    .await;
+    sweep(&live).await;
+    assert_eq!(shown(&live).await.finds, 0);
+    let left_over = "spawnpoint_servers_left_over_total";
+    let before = live.counted(left_over).await;
+    panel.set_back(&backup);
+    sweep(&live).await;
+    assert_eq!(shown(&live).await.finds, 1);
+    assert!(live.counted(left_over).await > before);
+    assert_eq!(panel.count_route("DELETE", "/servers/{server}"), 1);
+    let now = live.order(&over.id).await;
+    assert_eq!(
+        (now.status(), now.server_state()),
+        (OrderStatus::Canceled, ServerState::Deleted)
+    );
+    assert_eq!(live.order(&goes_on.id).await.error_reason, "");
+    let why = "the panel was set back and has its server again";
+    live.close_expecting(&[Invariant::I3], why).await;
 }

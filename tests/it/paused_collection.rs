@@ -1,17 +1,14 @@
 //! Subscriptions for which Stripe collects nothing (`pause_collection`).
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use spawnpoint::{
-    rpc::proto::{OrderStatus, ServerState},
-    worker::{ByHand, Settings},
-};
+use spawnpoint::rpc::proto::{OrderStatus, ServerState};
 use uuid::Uuid;
 
 use crate::support::{
     db::Engine,
     live::{Live, PATIENCE, cart},
-    till, wait,
+    sweeps, till, wait,
 };
 
 /// Longer than one.
@@ -51,12 +48,12 @@ async fn a_subscription_that_is_not_collected_for_runs_on_and_tells(engine: Engi
     live.wait_until_unleased().await;
     till::deliver_webhooks(&live, false);
     stripe.pause_collection(&subscription, false).unwrap();
-    compare(&live).await;
+    sweeps::look(&live, "subscriptions").await;
     wait::until("its end is told", PATIENCE, || async {
         told("collects for the subscription again").await == 1
     })
     .await;
-    compare(&live).await;
+    sweeps::look(&live, "subscriptions").await;
     live.wait_until_unleased().await;
     assert_eq!(told("collects nothing").await, 1);
     assert_eq!(told("collects for the subscription again").await, 1);
@@ -66,11 +63,4 @@ async fn a_subscription_that_is_not_collected_for_runs_on_and_tells(engine: Engi
         (OrderStatus::Provisioned, ServerState::Running)
     );
     live.close().await;
-}
-
-/// Compares all subscriptions with Stripe's list, once.
-async fn compare(live: &Live) {
-    let app = Arc::clone(&live.world.cores[0].app);
-    let hand = ByHand::new(app, Settings::default());
-    hand.sweep_one("subscriptions").await.unwrap();
 }

@@ -21,6 +21,7 @@ pub mod shop;
 pub mod sound;
 pub mod source;
 pub mod sql;
+pub mod sweeps;
 pub mod till;
 pub mod wait;
 pub mod wire;

@@ -25,6 +25,7 @@ use crate::support::{
 
 both_engines!(
     a_failed_renewal_stops_the_server_after_the_grace_time_and_a_payment_lets_it_go_on,
+    each_news_of_a_bill_is_enough_by_itself,
     an_ended_subscription_stops_its_server_at_once_and_deletes_it_after_the_retention,
     an_unpaid_subscription_is_ended_before_its_server_goes,
     nothing_is_stopped_while_stripe_cannot_be_read,
@@ -114,6 +115,39 @@ async fn a_failed_renewal_stops_the_server_after_the_grace_time_and_a_payment_le
     let calls = [SUSPEND, UNSUSPEND].map(|route| panel.count_route("POST", route));
     assert_eq!(calls, [1, 1]);
     assert_eq!(panel.count_route("DELETE", DELETE), 0);
+    live.close().await;
+}
+
+/// Stripe tells the same in several ways, and any of them may be lost: a pause, its end, and a
+/// renewal that the customer has to confirm are each known from the one event that is left.
+async fn each_news_of_a_bill_is_enough_by_itself(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = running(&live).await;
+    let stripe = &live.world.stripe;
+    let withheld = ["customer.subscription.updated", "invoice.payment_failed"];
+    stripe.withhold(&withheld);
+    let heard = |kind: &'static str| {
+        let heard = format!(
+            "SELECT count(*) FROM stripe_events WHERE type = '{kind}' AND state = 'applied'"
+        );
+        let db = &live.store.db;
+        async move { sql::count(db, &heard).await }
+    };
+    set(&live, &order, SubscriptionStatus::Paused);
+    let stopped = wait_state(&live, &order, ServerState::Suspended).await;
+    assert_eq!(reasons(&stopped), [SuspensionReason::Billing]);
+    assert_eq!(heard("customer.subscription.paused").await, 1);
+    set(&live, &order, SubscriptionStatus::Active);
+    let runs = wait_state(&live, &order, ServerState::Running).await;
+    assert_eq!(reasons(&runs), []);
+    assert_eq!(heard("customer.subscription.resumed").await, 1);
+    stripe.require_action(&live.subscription(&order)).unwrap();
+    let due = wait_status(&live, &order, "past_due").await;
+    assert_eq!(due.server_state(), ServerState::Running, "it has its grace");
+    assert_eq!(heard("invoice.payment_action_required").await, 1);
+    for kind in withheld {
+        assert_eq!(heard(kind).await, 0, "{kind}");
+    }
     live.close().await;
 }
 

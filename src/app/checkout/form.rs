@@ -3,8 +3,12 @@
 use super::{Cart, Command};
 use crate::{
     app::Settings,
-    db::{billing::Form, profiles::Told},
+    db::{
+        billing::{Form, Ordered},
+        profiles::Told,
+    },
     domain::{OrderId, profile::full_name},
+    stripe::Line,
 };
 
 /// The body that makes a user's Stripe customer.
@@ -96,4 +100,47 @@ pub fn lines(form: &Form) -> Vec<(String, i64)> {
             Some((price, quantity))
         })
         .collect()
+}
+
+/// Prices and quantities that a subscription is to have.
+pub fn items(ordered: &Ordered) -> Vec<(String, i64)> {
+    match &ordered.prices {
+        Some(prices) => prices.iter().map(|price| (price.clone(), 1)).collect(),
+        None => lines(&ordered.request),
+    }
+}
+
+/// Compared by price, never by position: Stripe promises no order.
+pub fn same_lines(ordered: &[(String, i64)], found: Option<&[Line]>) -> bool {
+    let Some(found) = found else { return false };
+    let mut ordered: Vec<(&str, i64)> = ordered
+        .iter()
+        .map(|(price, quantity)| (price.as_str(), *quantity))
+        .collect();
+    let mut found: Vec<(&str, i64)> = found
+        .iter()
+        .map(|line| (line.price.as_str(), line.quantity))
+        .collect();
+    ordered.sort_unstable();
+    found.sort_unstable();
+    ordered == found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_compared_by_price() {
+        let line = |price: &str, quantity| Line {
+            id: "si_1".to_owned(),
+            price: price.to_owned(),
+            quantity,
+        };
+        let ordered = [("a".to_owned(), 1), ("b".to_owned(), 1)];
+        assert!(same_lines(&ordered, Some(&[line("b", 1), line("a", 1)])));
+        assert!(!same_lines(&ordered, Some(&[line("a", 1)])));
+        assert!(!same_lines(&ordered, Some(&[line("a", 2), line("b", 1)])));
+        assert!(!same_lines(&ordered, None));
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::change::{Change, live};
+use super::change::{Change, live, refuse};
 use crate::{
     app::{App, Caller, Error},
     db::orders,
@@ -29,6 +29,9 @@ pub async fn complete_manual_addon(
     change
         .make(app, |tx, facts, _, _| async move {
             live(&facts)?;
+            if !facts.billing.confirmed() {
+                return Err(refuse(&facts, "ORDER_NOT_PAID", "the order is not paid"));
+            }
             let mut addons = facts.order.manual_addons;
             let found = addons.iter_mut().find(|(known, _)| known == addon_id);
             let (_, done) = found.ok_or_else(|| domain::Error::not_found(Kind::Addon, addon_id))?;

@@ -12,7 +12,7 @@ use crate::{
     db::{
         Tx, accounts,
         affiliates::{self, commissions},
-        order_events,
+        disputes, order_events,
         orders::{self, Filter},
         profiles, refunds,
         stripe_events::inbox,
@@ -235,6 +235,7 @@ async fn order_of(tx: &Tx, facts: &Facts) -> Result<Value, Error> {
         "billing": billing_of(facts),
         "server": server_of(facts),
         "refunds": refunds_of(tx, id).await?,
+        "disputes": disputes_of(tx, id).await?,
     }))
 }
 
@@ -279,6 +280,21 @@ async fn refunds_of(tx: &Tx, id: OrderId) -> Result<Vec<Value>, Error> {
             "amount_minor": refund.done.amount_minor,
             "currency": refund.done.currency,
             "stripe_refund_ids": refund.done.refund_ids,
+        })
+    });
+    Ok(told.collect())
+}
+
+async fn disputes_of(tx: &Tx, id: OrderId) -> Result<Vec<Value>, Error> {
+    let disputes = disputes::list(&**tx, id).await?;
+    let told = disputes.into_iter().map(|dispute| {
+        json!({
+            "id": dispute.last.dispute_id,
+            "invoice_id": dispute.invoice_id,
+            "status": dispute.last.status,
+            "amount_minor": dispute.last.amount_minor,
+            "currency": dispute.last.currency,
+            "note_time": rfc3339(dispute.noted_us),
         })
     });
     Ok(told.collect())

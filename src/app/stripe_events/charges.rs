@@ -3,15 +3,18 @@
 
 use std::sync::Arc;
 
+use super::applied::{Ignored, failed, ignored};
 use crate::{
     app::{App, Error},
     db::{
-        Tx, billing, disputes, order_events,
+        Tx,
+        affiliates::referrals,
+        billing, disputes, order_events,
         orders::{self, Locked, Note, leases},
         stripe_events::{self, State, inbox},
     },
     domain::{
-        OrderId,
+        MINUTE_US, OrderId,
         dispute::RefundPolicy,
         ids::parse_uuid,
         order::{EndWish, Facts},
@@ -25,25 +28,35 @@ use crate::{
 /// Those asked about in one run.
 const AT_ONCE: u64 = 100;
 /// So many without an answer may be Stripe's trouble, and not theirs.
-const MOST_FAILED: u32 = 5;
+const MOST_UNANSWERED: u32 = 5;
+
+const RETURNED: &str = "a refund of its payment failed at Stripe: the money is with the shop again, \
+                        and somebody has to give it back in another way";
+
+/// What Stripe has just made may not be in its lists yet: that a payment is nobody's is believed
+/// of an event that is so old.
+const NOBODYS_AFTER_US: i64 = 10 * MINUTE_US;
 
 /// Whether events of this type are about money.
 pub(super) fn are_about_money(kind: &str) -> bool {
-    kind.starts_with("charge.")
+    kind.starts_with("charge.") || kind.starts_with("refund.")
 }
 
 /// What Stripe says of an event's money.
 enum Answer {
-    /// The order, subscription and invoice that it was paid for; and whether what paid for the
-    /// period that runs went back whole.
+    /// The order, subscription and invoice that it was paid for; whether what paid for the period
+    /// that runs went back whole; and whether what was to go back did not.
     Ours {
         id: OrderId,
         subscription_id: String,
         invoice_id: String,
         given_back: bool,
+        failed: bool,
     },
     /// It was paid for no subscription.
     Nobodys,
+    /// Stripe lists no invoice that it paid.
+    Unlisted,
     /// Stripe does not know it, or refuses to tell.
     Refused(&'static str),
 }
@@ -54,25 +67,36 @@ fn read_cursor(cursor: &str) -> Option<(i64, &str)> {
     Some((received_us.parse().ok()?, id))
 }
 
-/// Asks Stripe whose the events are that were received so far. Tells how many of them are ours,
-/// and where the next run goes on: trouble of Stripe's leaves the rest for it, and those of which
-/// Stripe never tells have their next turn after all others.
-pub(crate) async fn ask_whose(app: &Arc<App>, cursor: &str) -> Result<(i32, String), Error> {
+/// What a run of [`ask_whose`] came to.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// So many of the events are ours.
+    pub applied: i32,
+    /// Of so many Stripe did not say whose they are.
+    pub unanswered: u32,
+    /// Where the next run goes on.
+    pub cursor: String,
+}
+
+/// Asks Stripe whose the events are that were received so far. Trouble of Stripe's leaves the rest
+/// for the next run, and those of which Stripe never tells have their next turn after all others.
+pub(crate) async fn ask_whose(app: &Arc<App>, cursor: &str) -> Result<Asked, Error> {
     let after = read_cursor(cursor);
     let mut events = stripe_events::received(app.db.read(), after, AT_ONCE).await?;
     if events.is_empty() && after.is_some() {
         events = stripe_events::received(app.db.read(), None, AT_ONCE).await?;
     }
-    let (mut applied, mut failed) = (0, 0);
+    let mut asked = Asked::default();
     let full = u64::try_from(events.len()).is_ok_and(|events| events >= AT_ONCE);
     let last = events.last().filter(|_| full).cloned();
     for (received_us, event_id) in events {
         match one(app, &event_id).await {
-            Ok(Some(ours)) => applied += i32::from(ours),
+            Ok(Some(ours)) => asked.applied += i32::from(ours),
             Ok(None) => {
-                failed += 1;
-                if failed >= MOST_FAILED {
-                    return Ok((applied, format!("{received_us} {event_id}")));
+                asked.unanswered += 1;
+                if asked.unanswered >= MOST_UNANSWERED {
+                    asked.cursor = format!("{received_us} {event_id}");
+                    return Ok(asked);
                 }
             }
             Err(error) if error.is_passing() => return Err(error),
@@ -83,13 +107,14 @@ pub(crate) async fn ask_whose(app: &Arc<App>, cursor: &str) -> Result<(i32, Stri
         }
     }
     let cursor = last.map(|(received_us, event_id)| format!("{received_us} {event_id}"));
-    Ok((applied, cursor.unwrap_or_default()))
+    asked.cursor = cursor.unwrap_or_default();
+    Ok(asked)
 }
 
 /// Asks Stripe whose one is, and stores what came of it. Tells whether it is ours; `None` where
 /// Stripe did not say.
 async fn one(app: &Arc<App>, event_id: &str) -> Result<Option<bool>, Error> {
-    let Some((_, payload)) = inbox::find(app.db.read(), event_id).await? else {
+    let Some((stored, payload)) = inbox::find(app.db.read(), event_id).await? else {
         return Ok(Some(false));
     };
     let answer = match events::parse(&payload) {
@@ -102,6 +127,11 @@ async fn one(app: &Arc<App>, event_id: &str) -> Result<Option<bool>, Error> {
         },
         Err(_) => Answer::Refused("its payload is gone"),
     };
+    // By Stripe's own time of it: a gateway may tell any.
+    let believed_before_us = app.db.now().await? - NOBODYS_AFTER_US;
+    if matches!(answer, Answer::Unlisted) && stored.created_us > believed_before_us {
+        return Ok(Some(false));
+    }
     settle(app, event_id, &answer).await.map(Some)
 }
 
@@ -129,8 +159,10 @@ async fn ask(app: &App, event: &Event) -> Result<Result<Answer, stripe::Error>, 
         Ok(invoice) => invoice,
         Err(error) => return Ok(refused(error)),
     };
-    let named = invoice.and_then(|invoice| Some((invoice.subscription?, invoice.id)));
-    let Some((subscription_id, invoice_id)) = named else {
+    let Some(invoice) = invoice else {
+        return Ok(Ok(Answer::Unlisted));
+    };
+    let (invoice_id, Some(subscription_id)) = (invoice.id, invoice.subscription) else {
         return Ok(Ok(Answer::Nobodys));
     };
     let mut id = billing::order_of(app.db.read(), None, Some(&subscription_id)).await?;
@@ -159,11 +191,19 @@ async fn ask(app: &App, event: &Event) -> Result<Result<Answer, stripe::Error>, 
             Err(error) => return Ok(refused(error)),
         },
     };
+    let failed = match &subject.refund {
+        Some(refund) => match stripe.refund_by_id(refund).await {
+            Ok(refund) => refund.in_vain(),
+            Err(error) => return Ok(refused(error)),
+        },
+        None => false,
+    };
     Ok(Ok(Answer::Ours {
         id,
         subscription_id,
         invoice_id,
         given_back,
+        failed,
     }))
 }
 
@@ -208,15 +248,19 @@ async fn settle(app: &Arc<App>, event_id: &str, answer: &Answer) -> Result<bool,
             }
             let locked = match answer {
                 Answer::Ours { id, .. } => orders::lock(&tx, *id).await?,
-                Answer::Nobodys | Answer::Refused(_) => None,
+                Answer::Nobodys | Answer::Unlisted | Answer::Refused(_) => None,
             };
             let locked = locked.filter(|locked| is_paid_for(&locked.facts, answer));
             let (Some(locked), Ok(event)) = (locked, events::parse(&payload)) else {
-                let (state, error) = match answer {
-                    Answer::Refused(why) => (State::Failed, *why),
-                    _ => (State::Ignored, ""),
+                let applied = match answer {
+                    Answer::Refused(why) => failed(why),
+                    Answer::Ours { id, .. } if is_lost(&tx, *id).await? => {
+                        ignored(Ignored::NoSuchOrder)
+                    }
+                    _ => ignored(Ignored::NotOurs),
                 };
-                stripe_events::set_state(&tx, event_id, state, None, error).await?;
+                let error = applied.error.unwrap_or_default();
+                stripe_events::set_state(&tx, event_id, applied.state, None, error).await?;
                 return Ok(None);
             };
             let id = locked.facts.order.id;
@@ -226,14 +270,25 @@ async fn settle(app: &Arc<App>, event_id: &str, answer: &Answer) -> Result<bool,
         })
         .await?;
     if let Some(id) = order {
+        if let Answer::Ours { failed: true, .. } = answer {
+            metrics::counter!("spawnpoint_refunds_returned_total").increment(1);
+            tracing::error!(order_id = %id, event_id, "{RETURNED}");
+        }
         app.nudge.order(id);
     }
     Ok(order.is_some())
 }
 
-/// Whether it is the order's own subscription: a second one's payment goes back by itself.
+/// Whether an order is named as ours are, and not in the store.
+async fn is_lost(tx: &Tx, id: OrderId) -> Result<bool, Error> {
+    Ok(id.may_be_ours() && orders::find(&**tx, id).await?.is_none())
+}
+
+/// Whether it is the order's own subscription: a second one's payment goes back by itself, and only
+/// where that failed it is the order's news.
 fn is_paid_for(facts: &Facts, answer: &Answer) -> bool {
     match (&facts.billing.subscription_id, answer) {
+        (_, Answer::Ours { failed: true, .. }) => true,
         (
             Some(own),
             Answer::Ours {
@@ -257,6 +312,7 @@ async fn tell(
         id,
         invoice_id,
         given_back,
+        failed,
         ..
     } = answer
     else {
@@ -279,6 +335,19 @@ async fn tell(
         billing::set_wish(tx, id, EndWish::Now, now_us).await?;
         let text = "its payment was given back whole at Stripe: the subscription ends";
         order_events::remark(tx, id, text, &note, now_us).await?;
+    }
+    if *failed {
+        // What is still due is asked for again by itself.
+        let text = if billing.refunds_due > 0 {
+            "a refund of its payment failed at Stripe: what is due is tried again"
+        } else {
+            RETURNED
+        };
+        order_events::remark(tx, id, text, &note, now_us).await?;
+    }
+    if billing.over() {
+        // No read follows that would have its invoices looked at.
+        referrals::hear(tx, id, now_us).await?;
     }
     billing::add_hint(tx, id, None).await?;
     leases::add_fact(tx, id, now_us).await?;

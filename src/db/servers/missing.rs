@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveModelTrait, ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, JoinType,
-    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -58,6 +58,31 @@ pub async fn expected(connection: &impl ConnectionTrait) -> Result<Vec<Expected>
     Ok(rows.into_iter().map(expected).collect())
 }
 
+/// A statement has only so many parameters.
+const AT_ONCE: usize = 500;
+
+/// Those of these whose server was deleted before that time.
+pub async fn deleted_among(
+    connection: &impl ConnectionTrait,
+    ids: &[OrderId],
+    before_us: i64,
+) -> Result<Vec<OrderId>, Error> {
+    let mut deleted = Vec::new();
+    for ids in ids.chunks(AT_ONCE) {
+        let found: Vec<Uuid> = servers::Entity::find()
+            .select_only()
+            .column(servers::Column::OrderId)
+            .filter(servers::Column::OrderId.is_in(ids.iter().map(|id| id.0)))
+            .filter(servers::Column::DeletedUs.lt(before_us))
+            .order_by_asc(servers::Column::OrderId)
+            .into_tuple()
+            .all(connection)
+            .await?;
+        deleted.extend(found.into_iter().map(OrderId));
+    }
+    Ok(deleted)
+}
+
 /// How many were found missing since then, and still are.
 pub async fn count(connection: &impl ConnectionTrait, since_us: i64) -> Result<usize, Error> {
     let missing = servers::Entity::find()
@@ -66,19 +91,21 @@ pub async fn count(connection: &impl ConnectionTrait, since_us: i64) -> Result<u
     Ok(usize::try_from(missing.count(connection).await?).unwrap_or(usize::MAX))
 }
 
-/// Notes that it is missing.
+/// Notes that it is missing: since when it was first seen to be.
 pub async fn set(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
-    store(tx, id, Some(now_us)).await
+    servers::Entity::update_many()
+        .col_expr(servers::Column::MissingUs, Expr::value(now_us))
+        .filter(servers::Column::OrderId.eq(id.0))
+        .filter(servers::Column::MissingUs.is_null())
+        .exec(&**tx)
+        .await?;
+    Ok(())
 }
 
 /// Notes that it is there again.
 pub async fn clear(tx: &Tx, id: OrderId) -> Result<(), Error> {
-    store(tx, id, None).await
-}
-
-async fn store(tx: &Tx, id: OrderId, missing_us: Option<i64>) -> Result<(), Error> {
     let change = servers::ActiveModel {
-        missing_us: Set(missing_us),
+        missing_us: Set(None),
         ..change(id)
     };
     change.update(&**tx).await?;

@@ -52,7 +52,7 @@ pub struct Billing {
     pub refunds_due: i32,
     /// When that is tried next; none: at once.
     pub refund_next_us: Option<i64>,
-    /// Since when it ends with its period because nothing was delivered.
+    /// Since when it ends with its period because its server never came, or is gone.
     pub ends_undelivered_us: Option<i64>,
     /// How many disputes of its payments may still change.
     pub disputes_open: i32,

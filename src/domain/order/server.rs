@@ -82,6 +82,12 @@ impl Server {
         self.first_running_us.is_some()
     }
 
+    /// Its customer has what they pay for, stopped or not: it was ready once, and is not gone from
+    /// the panel.
+    pub fn delivered(&self) -> bool {
+        self.exists() && self.ever_ran() && self.missing_us.is_none()
+    }
+
     /// A create was sent and nobody knows yet what came of it.
     pub fn in_doubt(&self) -> bool {
         self.create_sent_us.is_some() && self.panel_id.is_none()

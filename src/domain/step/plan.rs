@@ -11,7 +11,8 @@ use crate::domain::{
     order::{Billing, Changing, EndWish, ErrorReason, Facts, WaitingReason},
 };
 
-/// So long before the end of its period the subscription of what was never delivered is to end.
+/// So long before the end of its period the subscription of what was never delivered, or is gone,
+/// is to end.
 pub const UNDELIVERED_ENDS_US: i64 = DAY_US;
 
 /// Where Stripe did not plan that end it is told again after this.
@@ -125,13 +126,14 @@ pub fn looks_again_us(facts: &Facts, timing: &Timing, now_us: i64) -> Option<i64
 }
 
 /// How the subscription is to end: as its customer wishes, else with its period where nothing was
-/// delivered by then, so that nobody pays for another one; and not after all where it came.
+/// delivered by then or the server is gone, so that nobody pays for another one; and not after all
+/// where it came.
 pub fn wanted_end(facts: &Facts, now_us: i64) -> Option<EndWish> {
     let billing = &facts.billing;
     if billing.wish.is_some() || billing.over() {
         return billing.wish;
     }
-    if facts.server.ever_ran() {
+    if facts.server.delivered() {
         return billing.ends_undelivered_us.map(|_| EndWish::Never);
     }
     let due = ends_undelivered_us(facts).is_some_and(|ends_us| ends_us <= now_us);
@@ -152,14 +154,14 @@ fn charged(billing: &Billing) -> bool {
     billing.confirmed() || billing.paid() && billing.subscription_id.is_some()
 }
 
-/// When the end of a subscription is planned unless its server ran by then.
+/// When the end of a subscription is planned unless its server is there by then.
 fn ends_undelivered_us(facts: &Facts) -> Option<i64> {
     let billing = &facts.billing;
     let undelivered = charged(billing)
         && !billing.over()
         && billing.wish.is_none()
         && billing.cancel_at_us.is_none()
-        && !facts.server.ever_ran();
+        && !facts.server.delivered();
     let period_us = billing.current_period_end_us.filter(|_| undelivered)?;
     let ends_us = period_us.saturating_sub(UNDELIVERED_ENDS_US);
     // Told in vain: Stripe is asked again, but the server may still come meanwhile.
@@ -399,7 +401,8 @@ fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
         // Also where Stripe's word is not one that we know: what kept it stopped has ended.
         Entitlement::Running | Entitlement::Unchanged if usable && !facts.billing.over() => {
             let told = server.suspend_sent_us.or(server.suspended_us);
-            told.is_some().then_some(Step::Unsuspend)
+            let there = server.missing_us.is_none();
+            (told.is_some() && there).then_some(Step::Unsuspend)
         }
         Entitlement::Suspended(_) | Entitlement::Running | Entitlement::Unchanged => None,
     }
@@ -410,7 +413,8 @@ fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
 /// on that was stopped meanwhile.
 fn settle_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
     let server = &facts.server;
-    if server.reinstall_sent_us.is_some() && usable(facts) && !parked(facts) {
+    let there = server.missing_us.is_none();
+    if server.reinstall_sent_us.is_some() && usable(facts) && there && !parked(facts) {
         return Some(Step::Reinstall);
     }
     if !server.in_doubt() {

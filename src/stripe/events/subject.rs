@@ -22,12 +22,14 @@ pub struct Subject {
     pub customer: Option<String>,
     /// `in_...`.
     pub invoice: Option<String>,
-    /// `pi_...` of a charge or a dispute. They name no order: the way leads over its invoice.
+    /// `pi_...` of a charge, a refund or a dispute. They name no order: the way leads over its invoice.
     pub payment: Option<String>,
     /// `ch_...`.
     pub charge: Option<String>,
     /// `du_...` or `dp_...`.
     pub dispute: Option<String>,
+    /// `re_...`.
+    pub refund: Option<String>,
     /// Whether a charge went back whole; of a part it is false.
     pub refunded: Option<bool>,
     /// A session's `payment_status`.
@@ -45,6 +47,7 @@ enum Noun {
     Customer,
     Charge,
     Dispute,
+    Refund,
     Other,
 }
 
@@ -58,12 +61,14 @@ impl Noun {
             Some("customer") => Self::Customer,
             Some("charge") => Self::Charge,
             Some("dispute") => Self::Dispute,
+            Some("refund") => Self::Refund,
             Some(_) => Self::Other,
             None if kind.starts_with("checkout.session.") => Self::Session,
             None if kind.starts_with("customer.subscription.") => Self::Subscription,
             None if kind.starts_with("invoice.") => Self::Invoice,
             None if kind.starts_with("charge.dispute.") => Self::Dispute,
             None if kind == "charge.refunded" => Self::Charge,
+            None if kind.starts_with("refund.") => Self::Refund,
             None => Self::Other,
         }
     }
@@ -89,15 +94,18 @@ impl Subject {
             },
             customer: own_or(Noun::Customer, "customer"),
             invoice: own_or(Noun::Invoice, "invoice"),
-            payment: matches!(noun, Noun::Charge | Noun::Dispute)
+            payment: matches!(noun, Noun::Charge | Noun::Dispute | Noun::Refund)
                 .then(|| reference(object.get("payment_intent")))
                 .flatten(),
             charge: match noun {
                 Noun::Charge => bounded(object.get("id")),
-                Noun::Dispute => reference(object.get("charge")),
+                Noun::Dispute | Noun::Refund => reference(object.get("charge")),
                 _ => None,
             },
             dispute: (noun == Noun::Dispute)
+                .then(|| bounded(object.get("id")))
+                .flatten(),
+            refund: (noun == Noun::Refund)
                 .then(|| bounded(object.get("id")))
                 .flatten(),
             refunded: (noun == Noun::Charge)

@@ -205,7 +205,7 @@ fn huge_and_deep_payloads_do_no_harm() {
 }
 
 #[test]
-fn seventeen_types_matter() {
+fn eighteen_types_matter() {
     for kind in [
         "checkout.session.completed",
         "checkout.session.async_payment_succeeded",
@@ -224,6 +224,7 @@ fn seventeen_types_matter() {
         "charge.dispute.updated",
         "charge.dispute.funds_withdrawn",
         "charge.dispute.closed",
+        "refund.failed",
     ] {
         assert!(matters(kind), "{kind}");
     }

@@ -69,6 +69,13 @@ impl HttpStripe {
         }
     }
 
+    /// What became of a refund.
+    pub(super) async fn read_refund(&self, id: &str) -> Result<Refund, Error> {
+        let url = self.object_url(&["refunds"], id)?;
+        let refund: wire::Refund = self.get("/v1/refunds/{id}", url).await?;
+        Ok(refund.into())
+    }
+
     /// The refunds of a payment that were not in vain.
     pub(super) async fn read_refunds(&self, payment: &str) -> Result<Vec<Refund>, Error> {
         let mut url = self.url(&["refunds"]);

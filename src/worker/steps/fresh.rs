@@ -5,7 +5,8 @@ use super::sync_billing;
 use crate::{
     app::Error,
     db::{
-        allocations,
+        allocations, node_sightings, order_events,
+        orders::{self, Progress},
         servers::{self, missing},
     },
     domain::{
@@ -95,13 +96,11 @@ pub(super) async fn look(
             set_gone(work, step).await?;
             Outcome::Again
         }
-        // It is never made again by itself: its customer's data went with it.
+        // It is never made again by itself: its customer's data went with it. What follows is
+        // planned with that known: also when nobody pays for it any more.
         Ok(None) => {
             set_missing(work, step).await?;
-            Outcome::Park {
-                reason: ErrorReason::ServerMissing,
-                message: "the server is gone from the panel".to_owned(),
-            }
+            Outcome::Again
         }
         // It is there under another id: the panel is not the one we know.
         Ok(Some(_)) => work.later(WaitingReason::PanelChanged),
@@ -116,6 +115,39 @@ async fn set_missing(work: &Work, step: Step) -> Result<(), Error> {
     })
     .await?;
     Ok(())
+}
+
+/// Whether a server that was found missing still is: what was seen may be weeks old. `Err` holds
+/// what the order is to do instead; without an answer, and where the panel is not the one that we
+/// know, it waits.
+pub(super) async fn still_missing(
+    work: &Work,
+    step: Step,
+    facts: &Facts,
+) -> Result<Result<(), Outcome>, Error> {
+    if facts.server.missing_us.is_none() {
+        return Ok(Ok(()));
+    }
+    if node_sightings::panel_changed(work.app.db.read()).await? {
+        return Ok(Err(work.patiently(WaitingReason::PanelChanged)));
+    }
+    let (id, note) = (work.id(), &work.note(step.name()));
+    match work.app.panel.server_by_external_id(&id.to_string()).await {
+        Ok(None) => return Ok(Ok(())),
+        Ok(Some(_)) => {}
+        Err(error) => return Ok(Err(work.slowed(work.panel_failed(&error)))),
+    }
+    let parked = facts.order.error_reason == Some(ErrorReason::ServerMissing);
+    work.store(step, |tx, now_us| async move {
+        missing::clear(&tx, id).await?;
+        if parked {
+            orders::set_progress(&tx, id, &Progress::default()).await?;
+        }
+        let text = "its server is on the panel again";
+        Ok(order_events::remark(&tx, id, text, note, now_us).await?)
+    })
+    .await?;
+    Ok(Err(Outcome::Again))
 }
 
 /// Notes that the server is gone. The panel frees the ports with it.

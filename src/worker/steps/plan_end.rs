@@ -1,7 +1,8 @@
 //! PlanEnd: has a subscription end with the period that is paid for, or not after all: as its
-//! customer wishes, or because nothing was delivered, and nobody pays for more of that.
+//! customer wishes, or because nothing was delivered or the server is gone, and nobody pays for
+//! more of that.
 
-use super::sync_billing;
+use super::{fresh, sync_billing};
 use crate::{
     app::Error,
     db::{billing, order_events, orders},
@@ -34,8 +35,11 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         return sync_billing::take(work, facts).await;
     }
     if let Some(end) = left_to_do(wish, &found) {
-        if ours && wish == Some(EndWish::WithItsPeriod) && !note_undelivered(work).await? {
-            return Ok(Outcome::Again);
+        if ours
+            && wish == Some(EndWish::WithItsPeriod)
+            && let Err(instead) = note_undelivered(work, facts).await?
+        {
+            return Ok(instead);
         }
         // Asked again it does no more than once, and it was read before: a key of its own for
         // each wish and claim, so that no stored answer stands in the way of the next.
@@ -55,7 +59,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
                 tracing::warn!(%error, "Stripe");
                 metrics::counter!("spawnpoint_planned_ends_refused_total").increment(1);
                 if wish == Some(EndWish::Never) {
-                    let text = "delivered after all; Stripe refused to take the end back";
+                    let text = "its server is there after all; Stripe refused to take the end back";
                     forget_undelivered(work, Some(text)).await?;
                 }
                 // Whatever it is, it is read; and asked again in an hour.
@@ -81,7 +85,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
                 billing::set_ends_undelivered(&tx, id, None).await?;
                 let now = orders::find(&*tx, id).await?;
                 if now.is_some_and(|now| !now.billing.over()) {
-                    let text = "delivered after all: the subscription goes on";
+                    let text = "its server is there after all: the subscription goes on";
                     order_events::remark(&tx, id, text, note, now_us).await?;
                 }
             }
@@ -98,9 +102,13 @@ fn renewed(found: &Subscription, now_us: i64) -> bool {
     end_us - UNDELIVERED_ENDS_US > now_us
 }
 
-/// Notes that the end is ours, before Stripe is told: it is taken back if the server comes. Tells
-/// whether it still is: its customer may have said something meanwhile, or the server have come.
-async fn note_undelivered(work: &Work) -> Result<bool, Error> {
+/// Notes that the end is ours, before Stripe is told: it is taken back if the server is there after
+/// all. `Err` holds what the order is to do instead: its customer may have said something
+/// meanwhile, or the server have come.
+async fn note_undelivered(work: &Work, facts: &Facts) -> Result<Result<(), Outcome>, Error> {
+    if let Err(instead) = fresh::still_missing(work, Step::PlanEnd, facts).await? {
+        return Ok(Err(instead));
+    }
     let (id, note) = (work.id(), &work.note(Step::PlanEnd.name()));
     let ours = |now: &Facts, now_us| {
         now.billing.wish.is_none() && wanted_end(now, now_us) == Some(EndWish::WithItsPeriod)
@@ -114,14 +122,21 @@ async fn note_undelivered(work: &Work) -> Result<bool, Error> {
             };
             billing::set_ends_undelivered(&tx, id, Some(now_us)).await?;
             if now.billing.ends_undelivered_us.is_none() {
-                let text = "nothing was delivered: the subscription ends with its period";
+                let text = if now.server.ever_ran() {
+                    "its server is gone: the subscription ends with its period"
+                } else {
+                    "nothing was delivered: the subscription ends with its period"
+                };
                 order_events::remark(&tx, id, text, note, now_us).await?;
             }
             Ok(())
         })
         .await?;
     let noted = now.billing.wish.is_none() && now.billing.ends_undelivered_us.is_some();
-    Ok(noted && !now.server.ever_ran())
+    if noted && !now.server.delivered() {
+        return Ok(Ok(()));
+    }
+    Ok(Err(Outcome::Again))
 }
 
 /// Notes that no end of ours is planned.

@@ -66,6 +66,10 @@ async fn first(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     };
     let session = match read_session(work, facts, &session_id).await? {
         Ok(session) => session,
+        // Only an event has said its id so far, and may have said a wrong one.
+        Err(error @ stripe::Error::NotFound { .. }) if facts.billing.session_status.is_none() => {
+            return Ok(mismatch(&error));
+        }
         Err(error) => return Ok(failed(work, &error)),
     };
     // The subscription that was stored first stays the order's.
@@ -225,6 +229,13 @@ async fn read_session(
     }
 }
 
+fn mismatch(error: &stripe::Error) -> Outcome {
+    Outcome::Tried {
+        reason: ErrorReason::BillingMismatch,
+        message: error.to_string(),
+    }
+}
+
 /// What a failed read of Stripe means for the order.
 pub(super) fn failed(work: &Work, error: &stripe::Error) -> Outcome {
     tracing::warn!(%error, "Stripe");
@@ -237,10 +248,14 @@ pub(super) fn failed(work: &Work, error: &stripe::Error) -> Outcome {
             after: (*after).max(Duration::from_secs(1)),
             waiting: Some(WaitingReason::StripeUnavailable),
         },
-        stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. } => Outcome::Tried {
-            reason: ErrorReason::BillingMismatch,
-            message: error.to_string(),
-        },
+        // Stripe deletes none of these: the key is of another account. That is no fault of the
+        // order's, and of all of them at once.
+        stripe::Error::NotFound { .. } => {
+            metrics::counter!("spawnpoint_stripe_objects_gone_total").increment(1);
+            tracing::error!("Stripe does not know what it told us of: is the key of this account?");
+            work.patiently(WaitingReason::StripeUnavailable)
+        }
+        stripe::Error::Invalid { .. } => mismatch(error),
         // Stripe's own answer about this order, and not to be read; others are.
         stripe::Error::Garbage { request_id, .. } if !request_id.is_empty() => tried(error),
         stripe::Error::KeyReused { .. } => tried(error),

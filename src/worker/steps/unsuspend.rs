@@ -3,13 +3,16 @@
 use super::fresh;
 use crate::{
     app::Error,
-    db::{orders, servers::suspension},
+    db::{order_events, orders, servers::suspension},
     domain::{
         order::{Facts, WaitingReason},
         step::Step,
     },
     worker::{claim::Work, driver::Outcome},
 };
+
+const THEIRS: &str = "nothing keeps it stopped here, but somebody else has suspended it on the \
+                      panel: it stays so until they let it go on";
 
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let id = work.id();
@@ -35,8 +38,13 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         }
     }
     let status = &server.status.unwrap_or_default();
+    let theirs = !ours && status == "suspended";
+    let note = &work.note(Step::Unsuspend.name());
     work.store(Step::Unsuspend, |tx, now_us| async move {
         suspension::set_unsuspended(&tx, id, status, now_us).await?;
+        if theirs {
+            order_events::remark(&tx, id, THEIRS, note, now_us).await?;
+        }
         Ok(orders::set_done(&tx, id).await?)
     })
     .await?;

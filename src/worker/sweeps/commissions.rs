@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::Found;
+use super::{COMMISSIONS, Found, cut_short};
 use crate::{
     app::{App, Error},
     db::{
@@ -75,7 +75,8 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
             Ok(found) => finds += found,
             Err(Trouble::Own(error)) => return Err(error),
             Err(Trouble::Stripe(error)) => {
-                tracing::warn!(order_id = %id, %error, "the invoices of a referred order could not be read");
+                tracing::warn!(order_id = %id, "its invoices could not be read");
+                cut_short(COMMISSIONS, &error, "the invoices of a referred order");
                 if !about_this_order(&error) {
                     broke_off = true;
                     break;

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::Found;
+use super::{Found, INSTALL_WATCH, cut_short};
 use crate::{
     app::{App, Error},
     db::{
@@ -35,7 +35,7 @@ async fn used_servers(app: &Arc<App>) -> Result<i32, Error> {
             // Whoever writes to it next finds that it is gone.
             Ok(None) => continue,
             Err(error) => {
-                tracing::warn!(%error, "a server under reinstall could not be read");
+                cut_short(INSTALL_WATCH, &error, "a server under reinstall");
                 break;
             }
         };
@@ -58,7 +58,7 @@ async fn new_servers(app: &Arc<App>) -> Result<i32, Error> {
         let listed = match app.panel_housekeeping.servers(walk.page()).await {
             Ok(listed) => listed,
             Err(error) => {
-                tracing::warn!(%error, "the panel's servers could not be listed");
+                cut_short(INSTALL_WATCH, &error, "the panel's servers");
                 break;
             }
         };
@@ -81,7 +81,11 @@ async fn new_servers(app: &Arc<App>) -> Result<i32, Error> {
             Ok(true) => {}
             Ok(false) => break,
             Err(error) => {
-                tracing::warn!(%error, "the panel's list of servers has no end");
+                cut_short(
+                    INSTALL_WATCH,
+                    &error,
+                    "the panel's list of servers has no end",
+                );
                 break;
             }
         }

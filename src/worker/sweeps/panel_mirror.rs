@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::Found;
+use super::{Found, PANEL_MIRROR, cut_short};
 use crate::{
     app::{App, Error},
     db::{
@@ -40,7 +40,7 @@ pub(super) async fn run(app: &Arc<App>, _cursor: &str) -> Result<Found, Error> {
                 finds += i32::from(mirror_node(app, node).await?);
             }
         }
-        Err(error) => tracing::warn!(%error, "the panel's nodes could not be listed"),
+        Err(error) => cut_short(PANEL_MIRROR, &error, "the panel's nodes"),
     }
     finds += refresh_eggs(app).await?;
     Ok(Found {
@@ -105,7 +105,8 @@ async fn mirror_ports(
         let (last, more, ports) = match read {
             Ok(read) => read,
             Err(error) => {
-                tracing::warn!(node_id, %error, "ports could not be listed");
+                tracing::warn!(node_id, "its ports could not be listed");
+                cut_short(PANEL_MIRROR, &error, "a node's ports");
                 return Ok(false);
             }
         };
@@ -168,7 +169,8 @@ async fn refresh_eggs(app: &Arc<App>) -> Result<i32, Error> {
             Ok(read) => egg(&read, now_us),
             Err(panel::Error::NotFound) => missing(&game, now_us),
             Err(error) => {
-                tracing::warn!(game = game.id, %error, "egg could not be read");
+                tracing::warn!(game = game.id, "its egg could not be read");
+                cut_short(PANEL_MIRROR, &error, "a game's egg");
                 continue;
             }
         };

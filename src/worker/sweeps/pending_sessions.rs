@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    Found,
+    Found, PENDING_SESSIONS, cut_short,
     hint::{Find, tell},
 };
 use crate::{
@@ -35,7 +35,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         let page = match app.stripe.sessions(&filter, after.as_deref()).await {
             Ok(page) => page,
             Err(error) => {
-                tracing::warn!(%error, "Stripe's sessions could not be listed");
+                cut_short(PENDING_SESSIONS, &error, "Stripe's sessions");
                 more = false;
                 break;
             }

@@ -1,14 +1,15 @@
 //! Finds servers that are gone from the panel although their orders go on: somebody deleted them
 //! there, or set the panel back to a backup that is older than they are. They are shown as
 //! missing, and not made again: what was on them does not come back with a new one. One that is
-//! there again goes on.
+//! there again goes on. A server that was deleted and is there again, as after such a backup, is
+//! told of and counted: nobody pays for it, and to delete it is a person's decision.
 //!
 //! Many within an hour, or all of them, say something of the panel. Then nothing is stored of
 //! those that are too many, and the sweep is held until an operator has looked.
 
 use std::{collections::HashSet, sync::Arc};
 
-use super::Found;
+use super::{Found, cut_short};
 use crate::{
     app::{App, Error},
     db::{
@@ -49,16 +50,21 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     let began_us = app.db.now().await?;
     let released = micros_of(cursor, RELEASED).is_some_and(|us| began_us - us < RELEASED_FOR_US);
     let expected = missing::expected(store).await?;
-    let (gone, back) = match look(app, &expected).await {
+    let Seen { gone, back, others } = match look(app, &expected).await {
         Ok(Some(seen)) => seen,
         Ok(None) => return Ok(found(0, cursor.to_owned())),
         Err(error) => {
-            tracing::warn!(%error, "the panel's servers could not be looked through");
+            cut_short(SERVERS, &error, "the panel's servers");
             return Ok(found(0, cursor.to_owned()));
         }
     };
     for id in &back {
         change(app, *id, began_us, false).await?;
+    }
+    let revived = missing::deleted_among(store, &others, began_us).await?;
+    for id in &revived {
+        metrics::counter!("spawnpoint_servers_left_over_total").increment(1);
+        tracing::error!(order_id = %id, "a server that was deleted is on the panel again");
     }
     // An hour back, without those that a release let pass.
     let since_us =
@@ -89,21 +95,29 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     } else {
         cursor.to_owned()
     };
-    Ok(found(gone.len() + back.len(), next))
+    Ok(found(gone.len() + back.len() + revived.len(), next))
 }
 
 fn micros_of(cursor: &str, prefix: &str) -> Option<i64> {
     cursor.strip_prefix(prefix)?.parse().ok()
 }
 
+/// What a list of the panel's servers tells.
+#[derive(Default)]
+struct Seen {
+    /// Expected there, and gone.
+    gone: Vec<OrderId>,
+    /// Missing so far, and there again.
+    back: Vec<OrderId>,
+    /// There, named as ours are, and not expected.
+    others: Vec<OrderId>,
+}
+
 /// Which of these are gone, and which that were missing are there again. `None`: the list lacks
 /// one that is there, so it says nothing.
-async fn look(
-    app: &App,
-    expected: &[Expected],
-) -> Result<Option<(Vec<OrderId>, Vec<OrderId>)>, panel::Error> {
+async fn look(app: &App, expected: &[Expected]) -> Result<Option<Seen>, panel::Error> {
     if expected.is_empty() {
-        return Ok(Some((Vec::new(), Vec::new())));
+        return Ok(Some(Seen::default()));
     }
     let panel = &app.panel_housekeeping;
     let (mut ours, mut uuids) = (HashSet::new(), HashSet::new());
@@ -143,7 +157,15 @@ async fn look(
             return Ok(None);
         }
     }
-    Ok(Some((gone, back.map(|server| server.order_id).collect())))
+    let back = back.map(|server| server.order_id).collect();
+    for server in expected {
+        ours.remove(&server.order_id);
+    }
+    Ok(Some(Seen {
+        gone,
+        back,
+        others: ours.into_iter().collect(),
+    }))
 }
 
 async fn hold(app: &App, found: TooManyGone, gone: &[OrderId]) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::Found;
+use super::{Found, STRIPE_EVENTS, cut_short};
 use crate::{
     app::{self, App, Error},
     db::{
@@ -65,7 +65,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         let page = match app.stripe.events(&filter, mark.after.as_deref()).await {
             Ok(page) => page,
             Err(error) => {
-                tracing::warn!(%error, "Stripe's events could not be listed");
+                cut_short(STRIPE_EVENTS, &error, "Stripe's events");
                 if let stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. } = error {
                     // What the look was to go on behind is no longer kept.
                     mark.after = None;

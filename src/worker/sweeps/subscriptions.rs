@@ -1,17 +1,21 @@
 //! Finds subscriptions that are not as we last read them, though no event told of it: the
 //! safety net below the events, which Stripe itself may lose. What is missing in the list
-//! means nothing.
+//! means nothing. Those that live and name an order that is not in the store are counted and told:
+//! somebody pays for what nobody here knows of, and only a person can find out what was sold.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Found,
+    Found, SUBSCRIPTIONS, cut_short,
     hint::{Find, tell},
 };
 use crate::{
-    app::{App, Error},
-    db::billing::{self, KnownSubscription},
-    domain::{OrderId, SECOND_US, ids::parse_uuid},
+    app::{App, Error, checkout::form},
+    db::{
+        billing::{self, KnownSubscription},
+        orders,
+    },
+    domain::{OrderId, SECOND_US, entitlement::Standing, ids::parse_uuid},
     stripe::{self, Subscription},
 };
 
@@ -26,7 +30,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         let page = match app.stripe.subscriptions(after.as_deref()).await {
             Ok(page) => page,
             Err(error) => {
-                tracing::warn!(%error, "Stripe's subscriptions could not be listed");
+                cut_short(SUBSCRIPTIONS, &error, "Stripe's subscriptions");
                 if let stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. } = error {
                     // What the look was to go on behind is gone.
                     after = None;
@@ -72,7 +76,18 @@ async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<i32, Error> 
             let row = by_order.get(&order_of(listed)?)?;
             row.subscription_id.is_none().then_some(row)
         });
-        if let Some(known) = known.filter(|known| differs(known, listed)) {
+        let named = order_of(listed).filter(|id| id.may_be_ours() && !by_order.contains_key(id));
+        if let Some(id) = named.filter(|_| known.is_none() && lives(listed)) {
+            metrics::counter!("spawnpoint_subscriptions_without_order_total").increment(1);
+            tracing::error!(
+                subscription_id = listed.id,
+                order_id = %id,
+                "a subscription that lives names an order that is not in the store"
+            );
+            finds += 1;
+        }
+        let Some(known) = known else { continue };
+        if differs(known, listed) || has_other_items(app, known, listed).await? {
             let find = Find {
                 actor: "sweep:subscriptions",
                 cause: &listed.id,
@@ -86,8 +101,33 @@ async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<i32, Error> 
     Ok(finds)
 }
 
+fn lives(listed: &Subscription) -> bool {
+    listed.ended_at.is_none() && Standing::of(Some(&listed.status)) != Standing::Over
+}
+
 fn order_of(listed: &Subscription) -> Option<OrderId> {
     listed.order_id.as_deref().and_then(parse_uuid).map(OrderId)
+}
+
+/// Whether its items are not what is known of them: not the order's, and no change of plan is on its
+/// way; or the order's again, and the finding that they were not still stands.
+async fn has_other_items(
+    app: &App,
+    known: &KnownSubscription,
+    listed: &Subscription,
+) -> Result<bool, Error> {
+    let (Some(ordered), Some(lines)) = (&known.ordered, listed.lines.as_deref()) else {
+        return Ok(false);
+    };
+    if known.over || known.to_be_read {
+        return Ok(false);
+    }
+    let same = form::same_lines(&form::items(ordered), Some(lines));
+    if same || known.mismatched {
+        return Ok(same && known.mismatched);
+    }
+    let facts = orders::find(app.db.read(), known.order_id).await?;
+    Ok(facts.is_some_and(|facts| facts.billing.confirmed() && facts.wanted_plan().is_none()))
 }
 
 /// Whether a read would show something new; not while one is due anyway.

@@ -94,6 +94,19 @@ impl Play<'_> {
         }
     }
 
+    /// The order's customer, by way of the storefront; an operator where nobody has heard whose it
+    /// is.
+    pub fn customer(&self, id: OrderId) -> Caller {
+        let bought = self
+            .purchases
+            .iter()
+            .find(|bought| bought.order == Some(id));
+        match bought {
+            Some(bought) => self.caller(Role::Storefront, Some(self.user(bought.user))),
+            None => self.caller(Role::Operator, None),
+        }
+    }
+
     /// Two worlds of a game of one port, two of a game of three.
     fn command(&self, purchase: &Purchase) -> checkout::Command {
         let user_id = self.user(purchase.user);
@@ -276,7 +289,7 @@ impl Play<'_> {
             plan_id: other.to_owned(),
             addon_ids: Vec::new(),
         };
-        let caller = self.caller(Role::Operator, None);
+        let caller = self.customer(id);
         let asked = self.world.call(async |core| {
             orders::change_plan(&core.app, &caller, id, &wanted, Uuid::new_v4()).await
         })?;
@@ -299,7 +312,7 @@ impl Play<'_> {
         let Some(id) = pick(&may, at).map(|facts| facts.order.id) else {
             return Ok(());
         };
-        let caller = self.caller(Role::Operator, None);
+        let caller = self.customer(id);
         let asked = self.world.call(async |core| {
             servers::reinstall_server(&core.app, &caller, id, Some(Uuid::new_v4())).await
         })?;

@@ -69,7 +69,7 @@ impl Play<'_> {
         let Some(id) = self.one_of(at, |story| !story.ended && (any || story.entitles())) else {
             return Ok(());
         };
-        let (caller, asked) = (self.caller(Role::Operator, None), Some(Uuid::new_v4()));
+        let (caller, asked) = (self.customer(id), Some(Uuid::new_v4()));
         let done = self.until_answered(id, "", async |core| {
             orders::cancel_order(&core.app, &caller, id, at_period_end, asked).await
         })?;
@@ -91,7 +91,7 @@ impl Play<'_> {
         let Some(id) = self.one_of(at, |story| story.leaving && !story.ended) else {
             return Ok(());
         };
-        let (caller, asked) = (self.caller(Role::Operator, None), Some(Uuid::new_v4()));
+        let (caller, asked) = (self.customer(id), Some(Uuid::new_v4()));
         let done = self.until_answered(id, "NOT_CANCELING", async |core| {
             orders::resume_order(&core.app, &caller, id, asked).await
         })?;

@@ -16,6 +16,7 @@ use crate::support::{
 
 both_engines!(
     an_export_holds_all_of_one_user_and_no_secret,
+    an_export_tells_of_disputes,
     nobody_is_deleted_who_still_has_something,
     what_was_deleted_is_gone_and_what_is_accounted_for_stays,
     an_account_with_servers_of_others_is_left,
@@ -156,6 +157,32 @@ async fn an_export_holds_all_of_one_user_and_no_secret(engine: Engine) {
     for secret in secrets.iter().filter(|secret| secret.len() >= 8) {
         assert!(!text.contains(secret.as_str()), "{secret} is in it");
     }
+    live.close().await;
+}
+
+async fn an_export_tells_of_disputes(engine: Engine) {
+    let live = Live::open(engine).await;
+    let user = Uuid::new_v4();
+    let order = live.buy(user).await;
+    let own = live.subscription(&order);
+    let stripe = &live.world.stripe;
+    let dispute = stripe.open_dispute(&own, "fraudulent").unwrap();
+    live.wait_order(&order.id, "it stands still", |order| {
+        order.server_state() == proto::ServerState::Suspended
+    })
+    .await;
+    let document = export(&live, user).await;
+    let disputes = document["orders"][0]["disputes"].as_array().unwrap();
+    assert_eq!(disputes.len(), 1);
+    assert_eq!(disputes[0]["id"], dispute);
+    assert_eq!(disputes[0]["status"], "needs_response");
+    assert_eq!(disputes[0]["amount_minor"], 699);
+    assert!(
+        disputes[0]["invoice_id"]
+            .as_str()
+            .unwrap()
+            .starts_with("in_")
+    );
     live.close().await;
 }
 

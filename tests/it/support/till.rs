@@ -294,11 +294,7 @@ pub async fn running(live: &Live, count: usize) -> Vec<proto::Order> {
     orders
 }
 
-/// What ListSweeps tells of one.
-pub async fn sweep_shown(live: &Live, name: &str) -> proto::Sweep {
-    let mut client = live.provisioning();
-    let listed = client.list_sweeps(live.viewer(proto::ListSweepsRequest {}));
-    let sweeps = listed.await.unwrap().into_inner().sweeps;
-    let found = sweeps.into_iter().find(|sweep| sweep.name == name);
-    found.unwrap()
+/// An id as our orders have, of none in any store.
+pub fn lost_order(number: u8) -> Uuid {
+    Uuid::from_u128(0x0192_f0c1_2f3a_7c4d_9e5f_0000_0000_0000 | u128::from(number))
 }

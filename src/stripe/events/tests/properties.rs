@@ -83,6 +83,7 @@ fn fits(payload: &[u8]) -> Result<(), TestCaseError> {
         payment,
         charge,
         dispute,
+        refund,
         refunded: _,
         payment_status,
         status,
@@ -99,6 +100,7 @@ fn fits(payload: &[u8]) -> Result<(), TestCaseError> {
         payment,
         charge,
         dispute,
+        refund,
         payment_status,
         status,
     ];

@@ -26,6 +26,7 @@ fn shown(subject: &Subject) -> String {
         payment,
         charge,
         dispute,
+        refund,
         refunded,
         payment_status,
         status,
@@ -45,6 +46,7 @@ fn shown(subject: &Subject) -> String {
         payment.as_deref(),
         charge.as_deref(),
         dispute.as_deref(),
+        refund.as_deref(),
         refunded,
     ];
     let money = money.into_iter().flatten();
@@ -377,9 +379,15 @@ fn of_charges() {
         ),
         (
             "a refund is no charge",
-            "refund.created",
+            "refund.failed",
             json!({"id": "re_1", "object": "refund", "charge": "ch_1", "payment_intent": "pi_1"}),
-            "- - - - - - -",
+            "- - - - - - - pi_1 ch_1 re_1",
+        ),
+        (
+            "no name of its own",
+            "refund.failed",
+            json!({"id": "re_1", "charge": {"id": "ch_1"}, "payment_intent": null}),
+            "- - - - - - - ch_1 re_1",
         ),
     ]);
 }

@@ -86,6 +86,8 @@ async fn a_payment_that_nobody_knows_has_no_invoice_and_an_answer_that_is_none_i
         assert!(matches!(charge, Err(Error::NotFound { .. })), "{odd:?}");
         let dispute = client(&server).dispute(odd).await;
         assert!(matches!(dispute, Err(Error::NotFound { .. })), "{odd:?}");
+        let refund = client(&server).refund_by_id(odd).await;
+        assert!(matches!(refund, Err(Error::NotFound { .. })), "{odd:?}");
     }
     assert!(server.seen().is_empty());
 }
@@ -157,6 +159,21 @@ async fn charges_and_disputes_are_read_in_every_rendering() {
             "GET /v1/disputes/dp_1",
         ]
     );
+}
+
+#[tokio::test]
+async fn a_refund_is_read_by_its_id_also_one_that_was_in_vain() {
+    let refund = |status: &str| {
+        format!(r#"{{"id":"re_1","amount":200,"currency":"usd","status":"{status}","news":[]}}"#)
+    };
+    let bodies = ["succeeded", "failed"].map(refund);
+    let server = Server::start(bodies.each_ref().map(|body| json(200, &[], body))).await;
+    for in_vain in [false, true] {
+        let read = client(&server).refund_by_id("re_1").await.unwrap();
+        assert_eq!((read.amount, read.in_vain()), (200, in_vain));
+    }
+    let lines: Vec<_> = server.seen().into_iter().map(|seen| seen.line).collect();
+    assert_eq!(lines, ["GET /v1/refunds/re_1"; 2]);
 }
 
 /// A decision rests on these: an answer without one is an unreadable one.

@@ -4,7 +4,7 @@ use crate::{
     app::{Error, checkout::form},
     db::billing,
     domain::order::{ErrorReason, Facts},
-    stripe::{Line, Session, Subscription},
+    stripe::{Session, Subscription},
     worker::claim::Work,
 };
 
@@ -36,12 +36,8 @@ pub(super) async fn of_subscription(
     if facts.wanted_plan().is_some() {
         return Ok(None);
     }
-    let connection = work.app.db.read();
-    let wanted = match billing::prices(connection, work.id()).await? {
-        Some(prices) => prices.into_iter().map(|price| (price, 1)).collect(),
-        None => form::lines(&billing::request(connection, work.id()).await?),
-    };
-    let changed = !same_lines(&wanted, Some(lines));
+    let ordered = billing::ordered(work.app.db.read(), work.id()).await?;
+    let changed = !form::same_lines(&form::items(&ordered), Some(lines));
     Ok(changed.then(|| {
         let text = "the subscription's items are no longer the order's";
         (ErrorReason::PlanMismatch, text.to_owned())
@@ -71,50 +67,15 @@ fn mismatch(
     if session.amount_subtotal != Some(facts.order.price_minor) {
         return Some("the session's subtotal is not the order's price".to_owned());
     }
-    if !same_lines(ordered, session.lines.as_deref()) {
+    if !form::same_lines(ordered, session.lines.as_deref()) {
         return Some("the session's lines are not the order's".to_owned());
     }
     let subscription = subscription?;
     if subscription.livemode != livemode {
         return Some("the subscription is of the other mode".to_owned());
     }
-    if !same_lines(ordered, subscription.lines.as_deref()) {
+    if !form::same_lines(ordered, subscription.lines.as_deref()) {
         return Some("the subscription's items are not the order's".to_owned());
     }
     None
-}
-
-/// Compared by price, never by position: Stripe promises no order.
-fn same_lines(ordered: &[(String, i64)], found: Option<&[Line]>) -> bool {
-    let Some(found) = found else { return false };
-    let mut ordered: Vec<(&str, i64)> = ordered
-        .iter()
-        .map(|(price, quantity)| (price.as_str(), *quantity))
-        .collect();
-    let mut found: Vec<(&str, i64)> = found
-        .iter()
-        .map(|line| (line.price.as_str(), line.quantity))
-        .collect();
-    ordered.sort_unstable();
-    found.sort_unstable();
-    ordered == found
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_are_compared_by_price() {
-        let line = |price: &str, quantity| Line {
-            id: "si_1".to_owned(),
-            price: price.to_owned(),
-            quantity,
-        };
-        let ordered = [("a".to_owned(), 1), ("b".to_owned(), 1)];
-        assert!(same_lines(&ordered, Some(&[line("b", 1), line("a", 1)])));
-        assert!(!same_lines(&ordered, Some(&[line("a", 1)])));
-        assert!(!same_lines(&ordered, Some(&[line("a", 2), line("b", 1)])));
-        assert!(!same_lines(&ordered, None));
-    }
 }

@@ -1,0 +1,73 @@
+//! What becomes of an event, and the count of those of which nothing comes.
+
+use crate::{db::stripe_events::State, domain::OrderId, stripe::events::Event};
+
+/// What became of an event.
+pub(super) struct Applied {
+    pub state: State,
+    pub order: Option<OrderId>,
+    pub error: Option<&'static str>,
+    /// Why nothing comes of it, where nothing does.
+    pub ignored: Option<Ignored>,
+}
+
+/// Why nothing comes of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ignored {
+    /// Nothing follows from its type.
+    Type,
+    /// It is of the other mode.
+    Livemode,
+    /// It names no order of ours: accounts at Stripe are often shared.
+    NotOurs,
+    /// It names an order as ours are named, and there is none: the store is older than that
+    /// order, or two shops share the account.
+    NoSuchOrder,
+}
+
+impl Ignored {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Type => "type",
+            Self::Livemode => "livemode",
+            Self::NotOurs => "not_ours",
+            Self::NoSuchOrder => "no_such_order",
+        }
+    }
+}
+
+pub(super) const fn ignored(why: Ignored) -> Applied {
+    Applied {
+        state: State::Ignored,
+        order: None,
+        error: match why {
+            Ignored::NoSuchOrder => Some("it names an order that is not in the store"),
+            Ignored::Type | Ignored::Livemode | Ignored::NotOurs => None,
+        },
+        ignored: Some(why),
+    }
+}
+
+pub(super) const fn failed(error: &'static str) -> Applied {
+    Applied {
+        state: State::Failed,
+        order: None,
+        error: Some(error),
+        ignored: None,
+    }
+}
+
+/// Counts an event of which nothing comes. Somebody may pay for an order that is not in the store:
+/// that is told too, for only a person can find out what was sold.
+pub(super) fn count_ignored(event: &Event, why: Ignored) {
+    metrics::counter!("spawnpoint_stripe_events_ignored_total", "why" => why.as_str()).increment(1);
+    if why == Ignored::NoSuchOrder {
+        let subject = &event.subject;
+        tracing::error!(
+            event_id = %event.id,
+            order_id = subject.order_ref,
+            subscription_id = subject.subscription,
+            "an event names an order that is not in the store"
+        );
+    }
+}
