@@ -24,7 +24,7 @@ mod applied;
 mod charges;
 mod inbox;
 
-use applied::{Applied, Ignored, count_ignored, failed, ignored};
+use applied::{Applied, Ignored, applied, failed, ignored, tell_lost};
 pub(crate) use charges::ask_whose;
 pub(crate) use inbox::retry_failed;
 pub use inbox::{list_stripe_events, replay_stripe_event};
@@ -95,7 +95,12 @@ pub(crate) async fn record(
         "state" => stored.as_ref().map_or("duplicate", |applied| applied.state.as_str()))
     .increment(1);
     if let Some(why) = stored.as_ref().and_then(|applied| applied.ignored) {
-        count_ignored(&event, why);
+        why.count();
+        if why == Ignored::NoSuchOrder {
+            let subject = &event.subject;
+            let (order, subscription) = (&subject.order_ref, &subject.subscription);
+            tell_lost(&event.id, order.as_deref(), subscription.as_deref());
+        }
     }
     if let Some(id) = stored.as_ref().and_then(|applied| applied.order) {
         app.nudge.order(id);
@@ -184,12 +189,7 @@ async fn apply(
         cause: event.id.clone(),
         trace_id: trace_id.to_owned(),
     };
-    let applied = Applied {
-        state: State::Applied,
-        order: Some(id),
-        error: None,
-        ignored: None,
-    };
+    let done = applied(id);
     if let Some((session_id, reason)) = stray_payment(&locked.facts, &event.subject) {
         tracing::warn!(order_id = %id, event_id = %event.id, %reason, "a payment goes back");
         if refunds::decide(tx, id, session_id, reason, now_us).await? {
@@ -199,7 +199,7 @@ async fn apply(
         billing::add_hint(tx, id, None).await?;
         leases::add_fact(tx, id, now_us).await?;
         orders::seal(tx, locked, &note, now_us).await?;
-        return Ok(applied);
+        return Ok(done);
     }
     if let Some(objection) = objection(tx, &locked.facts, &event.subject).await? {
         tracing::error!(order_id = %id, event_id = %event.id, objection, "event not applied");
@@ -210,7 +210,7 @@ async fn apply(
     }
     hint(tx, &locked.facts, event, now_us).await?;
     orders::seal(tx, locked, &note, now_us).await?;
-    Ok(applied)
+    Ok(done)
 }
 
 /// A payment of another session than the order's, which has its own or has come to its end:

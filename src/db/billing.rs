@@ -394,8 +394,8 @@ pub struct KnownSubscription {
     pub to_be_read: bool,
     /// What its items are to be; none where that cannot be read.
     pub ordered: Option<Ordered>,
-    /// Whether it is known that they are others at Stripe.
-    pub mismatched: bool,
+    /// Why the order is parked, if it is.
+    pub parked: Option<ErrorReason>,
 }
 
 /// Orders with one of these subscriptions, and these orders themselves.
@@ -411,17 +411,10 @@ pub async fn known_subscriptions(
         .filter(one_of)
         .all(connection)
         .await?;
-    let mismatched = orders::parked_for(
-        connection,
-        &rows
-            .iter()
-            .map(|row| OrderId(row.order_id))
-            .collect::<Vec<_>>(),
-        ErrorReason::PlanMismatch,
-    )
-    .await?;
+    let ids: Vec<OrderId> = rows.iter().map(|row| OrderId(row.order_id)).collect();
+    let parked = orders::parked(connection, &ids).await?;
     let known = rows.into_iter().map(|row| KnownSubscription {
-        mismatched: mismatched.contains(&OrderId(row.order_id)),
+        parked: parked.get(&OrderId(row.order_id)).copied(),
         order_id: OrderId(row.order_id),
         over: row.ended_at_us.is_some()
             || row.never_opened

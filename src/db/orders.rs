@@ -1,6 +1,6 @@
 //! Queries of `orders`: the row that is locked before anything of an order changes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use sea_orm::{
     ActiveModelTrait,
@@ -324,21 +324,23 @@ pub async fn wake_undelivered(db: &Db) -> Result<(), Error> {
     Ok(())
 }
 
-/// Those of these that are parked for this reason.
-pub async fn parked_for(
+/// Why those of these are parked that are.
+pub async fn parked(
     connection: &impl ConnectionTrait,
     ids: &[OrderId],
-    reason: ErrorReason,
-) -> Result<HashSet<OrderId>, Error> {
-    let found: Vec<Uuid> = orders::Entity::find()
+) -> Result<HashMap<OrderId, ErrorReason>, Error> {
+    let found: Vec<(Uuid, String)> = orders::Entity::find()
         .select_only()
-        .column(orders::Column::Id)
+        .columns([orders::Column::Id, orders::Column::ErrorReason])
         .filter(orders::Column::Id.is_in(ids.iter().map(|id| id.0)))
-        .filter(orders::Column::ErrorReason.eq(reason.as_str()))
+        .filter(orders::Column::ErrorReason.ne(""))
         .into_tuple()
         .all(connection)
         .await?;
-    Ok(found.into_iter().map(OrderId).collect())
+    let parked = found
+        .into_iter()
+        .filter_map(|(id, reason)| Some((OrderId(id), ErrorReason::parse(&reason)?)));
+    Ok(parked.collect())
 }
 
 /// What a list of orders is narrowed to. Empty fields do not filter.

@@ -88,6 +88,8 @@ struct Found {
     /// It has looked at as much as one run may, and there is more: the next one does not wait for
     /// its time.
     more: bool,
+    /// It was cut short, and its time is long: the next one does not wait for it.
+    soon: bool,
 }
 
 /// Tells and counts that a run, or a look of it, saw less than it was to, because Stripe, the panel or the
@@ -106,6 +108,8 @@ const SHORTEST_TICK: Duration = Duration::from_millis(20);
 /// A sweep that is due before this is asked for only then; and after a run that left something to
 /// the next one, so much is left of Stripe and the panel to others.
 const SOON: Duration = Duration::from_secs(1);
+/// What was cut short is tried again after this.
+const AGAIN: Duration = Duration::from_secs(60);
 
 type Run = for<'a> fn(
     &'a Arc<App>,
@@ -270,9 +274,14 @@ async fn turn(
         finds: found.as_ref().map_or(0, |found| found.finds),
         cursors: (cursor, next),
     };
-    if found.as_ref().is_ok_and(|found| found.more) {
+    let due_in = match &found {
+        Ok(found) if found.more => Some(SOON),
+        Ok(found) if found.soon => Some(AGAIN.min(period)),
+        _ => None,
+    };
+    if due_in.is_some() {
         db::sweeps::break_off(&app.db, name, owner, &run).await?;
-        return Ok(Some(SOON));
+        return Ok(due_in);
     }
     db::sweeps::finish(&app.db, name, owner, &run).await?;
     found.map(|_| Some(from_micros(began_us + period_us - ended_us)))

@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sandbox::stripe::{Effect, Fault};
+use sandbox::stripe::{DisputeOutcome, Effect, Fault};
 use spawnpoint::{
     boot::Mode,
-    rpc::proto::{self, Affiliate, Commission, CreateAffiliateRequest, Order, OrderStatus},
+    rpc::proto::{
+        self, Affiliate, Commission, CreateAffiliateRequest, Order, OrderStatus, ServerState,
+    },
     stripe::Stripe,
 };
 use tonic::{Code, Request, Status};
@@ -29,6 +31,7 @@ both_engines!(
     renewals_earn_until_the_months_are_over,
     an_order_that_is_refunded_loses_its_commission,
     what_goes_back_after_the_end_is_taken_back_too,
+    what_a_bank_takes_earns_nothing_unless_it_is_won,
     what_a_person_gave_back_earns_nothing,
     trouble_of_stripe_is_waited_out,
     without_a_percentage_only_signups_are_counted,
@@ -349,6 +352,50 @@ async fn what_goes_back_after_the_end_is_taken_back_too(engine: Engine) {
     give_back(&live, &order).await;
     wait_states(&live, user, &["reversed"]).await;
     assert_eq!(affiliate(&live, user).await.credits_cents, 0);
+    live.close().await;
+}
+
+/// Whether the dispute was seen before the invoice or after it: a won one leaves what was earned, a
+/// lost one nothing.
+async fn what_a_bank_takes_earns_nothing_unless_it_is_won(engine: Engine) {
+    let live = open(engine, &[("AFFILIATE_REFUND_DAYS", "0")]).await;
+    let user = friend(&live).await;
+    let stripe = &live.world.stripe;
+    let disputed = async |order: &Order| {
+        let dispute = stripe
+            .open_dispute(&order.stripe_sub_id, "fraudulent")
+            .unwrap();
+        live.wait_order(&order.id, "its server stands still", |order| {
+            order.server_state() == ServerState::Suspended
+        })
+        .await;
+        dispute
+    };
+    let won = buy(&live, Uuid::new_v4(), "friend").await;
+    wait_states(&live, user, &["earned"]).await;
+    let dispute = disputed(&won).await;
+    wait_states(&live, user, &["reversed"]).await;
+    assert_eq!(affiliate(&live, user).await.credits_cents, 0);
+    stripe.close_dispute(&dispute, DisputeOutcome::Won).unwrap();
+    wait_states(&live, user, &["earned"]).await;
+    assert_eq!(affiliate(&live, user).await.credits_cents, 69);
+
+    let lost = buy(&live, Uuid::new_v4(), "friend").await;
+    wait_states(&live, user, &["earned"; 2]).await;
+    let dispute = disputed(&lost).await;
+    stripe
+        .close_dispute(&dispute, DisputeOutcome::Lost)
+        .unwrap();
+    live.wait_order(&lost.id, "it is over", |order| {
+        order.status() == OrderStatus::Canceled
+    })
+    .await;
+    live.wait_until_unleased().await;
+    looked(&live).await;
+    let found = commissions(&live, user).await;
+    assert_eq!(states(&found), ["reversed", "earned"]);
+    assert_eq!(found[0].order_id, lost.id);
+    assert_eq!(affiliate(&live, user).await.credits_cents, 69);
     live.close().await;
 }
 

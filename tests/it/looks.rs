@@ -8,7 +8,11 @@ use serde_json::{Value, json};
 use spawnpoint::rpc::proto::Order;
 use uuid::Uuid;
 
-use crate::support::{db::Engine, live::Live, sweeps, till};
+use crate::support::{
+    db::Engine,
+    live::{Live, PATIENCE},
+    sql, sweeps, till, wait,
+};
 
 both_engines!(
     a_look_tells_how_long_it_took,
@@ -58,10 +62,17 @@ async fn a_look_that_stripe_cuts_short_is_counted(engine: Engine) {
             .world
             .stripe
             .inject(Fault::on("GET", path, refused).always());
+        let last = sweeps::shown(&live, sweep).await.last_run_time;
         sweeps::look(&live, sweep).await;
         assert!(live.world.stripe.fired(refused) > 0);
         assert!(live.counted(&cut).await > before, "{sweep}");
         live.world.stripe.remove_fault(refused);
+        if sweep == SUBSCRIPTIONS {
+            // It comes seldom: it stays due until it was done.
+            assert_eq!(sweeps::shown(&live, sweep).await.last_run_time, last);
+            sweeps::look(&live, sweep).await;
+            assert_ne!(sweeps::shown(&live, sweep).await.last_run_time, last);
+        }
     }
     live.close().await;
 }
@@ -95,7 +106,7 @@ async fn a_subscription_whose_order_is_not_in_the_store_is_told_of(engine: Engin
     let listed = Effect::Status { status: 200, body };
     let listed = Fault::on("GET", SUBSCRIPTION_LIST, listed).always();
     live.world.stripe.inject(listed);
-    let without = "spawnpoint_subscriptions_without_order_total";
+    let without = "spawnpoint_subscriptions_stray_total{why=\"no_such_order\"}";
     let before = live.counted(without).await;
     for looks in 1..=2 {
         sweeps::look(&live, SUBSCRIPTIONS).await;
@@ -114,6 +125,16 @@ async fn items_that_are_not_the_orders_are_seen_in_the_list(engine: Engine) {
         live.buy(Uuid::new_v4()).await,
         live.buy(Uuid::new_v4()).await,
     );
+    till::delivered(&live).await;
+    for order in [&order, &other] {
+        let id = sql::id(&live.store.db, order.id.parse().unwrap());
+        let unread =
+            format!("SELECT count(*) FROM billing WHERE order_id = {id} AND hints <> hints_read");
+        wait::until("what was told is read", PATIENCE, || async {
+            sql::count(&live.store.db, &unread).await == 0
+        })
+        .await;
+    }
     let path = |order: &Order| format!("/v1/subscriptions/{}", live.subscription(order));
     let mut changed = till::stripe_object(&live, &path(&order)).await;
     changed["items"]["data"][0]["quantity"] = json!(2);

@@ -94,6 +94,7 @@ mod stopped_by_others;
 mod store_faults;
 mod stripe_events;
 mod stripe_troubles;
+mod sweep_turns;
 mod timed_out_creates;
 mod undelivered;
 mod unkind_panel;

@@ -26,6 +26,7 @@ both_engines!(
     a_panel_that_has_none_of_them_is_looked_at_first,
     a_list_that_lacks_a_server_or_fails_loses_none,
     a_server_that_was_deleted_and_is_there_again_is_told_of,
+    a_server_that_lost_our_id_is_not_gone,
 );
 
 /// So many may be gone of few.
@@ -309,4 +310,30 @@ async fn a_server_that_was_deleted_and_is_there_again_is_told_of(engine: Engine)
     assert_eq!(live.order(&goes_on.id).await.error_reason, "");
     let why = "the panel was set back and has its server again";
     live.close_expecting(&[Invariant::I3], why).await;
+}
+
+/// Somebody takes our id from a server on the panel: its customer plays on it. What is to be done to
+/// it waits, nobody calls it gone, and its subscription goes on.
+async fn a_server_that_lost_our_id_is_not_gone(engine: Engine) {
+    let live = open(engine).await;
+    let order = live.buy(Uuid::new_v4()).await;
+    let panel = &live.world.panel;
+    panel.set_external_id(order.pterodactyl_server_id, None);
+    suspend(&live, &order.id).await;
+    live.wait_for_reason(&order.id, "PANEL_CHANGED").await;
+    sweep(&live).await;
+    let now = live.order(&order.id).await;
+    assert_eq!(
+        (now.error_reason.as_str(), now.status()),
+        ("", OrderStatus::Provisioned)
+    );
+    let marked = "SELECT count(*) FROM servers WHERE missing_us IS NOT NULL";
+    assert_eq!(sql::count(&live.store.db, marked).await, 0);
+    panel.set_external_id(order.pterodactyl_server_id, Some(&order.id));
+    live.wait_order(&order.id, "it stands still", |order| {
+        order.server_state() == ServerState::Suspended
+    })
+    .await;
+    assert!(live.made(&order.id).suspended);
+    live.close().await;
 }

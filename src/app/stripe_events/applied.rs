@@ -1,6 +1,6 @@
 //! What becomes of an event, and the count of those of which nothing comes.
 
-use crate::{db::stripe_events::State, domain::OrderId, stripe::events::Event};
+use crate::{db::stripe_events::State, domain::OrderId};
 
 /// What became of an event.
 pub(super) struct Applied {
@@ -34,6 +34,12 @@ impl Ignored {
             Self::NoSuchOrder => "no_such_order",
         }
     }
+
+    /// Counts an event of which nothing comes.
+    pub(super) fn count(self) {
+        metrics::counter!("spawnpoint_stripe_events_ignored_total", "why" => self.as_str())
+            .increment(1);
+    }
 }
 
 pub(super) const fn ignored(why: Ignored) -> Applied {
@@ -48,6 +54,15 @@ pub(super) const fn ignored(why: Ignored) -> Applied {
     }
 }
 
+pub(super) const fn applied(id: OrderId) -> Applied {
+    Applied {
+        state: State::Applied,
+        order: Some(id),
+        error: None,
+        ignored: None,
+    }
+}
+
 pub(super) const fn failed(error: &'static str) -> Applied {
     Applied {
         state: State::Failed,
@@ -57,17 +72,13 @@ pub(super) const fn failed(error: &'static str) -> Applied {
     }
 }
 
-/// Counts an event of which nothing comes. Somebody may pay for an order that is not in the store:
-/// that is told too, for only a person can find out what was sold.
-pub(super) fn count_ignored(event: &Event, why: Ignored) {
-    metrics::counter!("spawnpoint_stripe_events_ignored_total", "why" => why.as_str()).increment(1);
-    if why == Ignored::NoSuchOrder {
-        let subject = &event.subject;
-        tracing::error!(
-            event_id = %event.id,
-            order_id = subject.order_ref,
-            subscription_id = subject.subscription,
-            "an event names an order that is not in the store"
-        );
-    }
+/// Tells of an event that names an order which is not in the store: somebody may pay for it, and
+/// only a person can find out what was sold.
+pub(super) fn tell_lost(event_id: &str, order_id: Option<&str>, subscription_id: Option<&str>) {
+    tracing::error!(
+        event_id,
+        order_id,
+        subscription_id,
+        "an event names an order that is not in the store"
+    );
 }

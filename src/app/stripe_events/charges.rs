@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::applied::{Ignored, failed, ignored};
+use super::applied::{Ignored, applied, failed, ignored, tell_lost};
 use crate::{
     app::{App, Error},
     db::{
@@ -35,7 +35,7 @@ const RETURNED: &str = "a refund of its payment failed at Stripe: the money is w
 
 /// What Stripe has just made may not be in its lists yet: that a payment is nobody's is believed
 /// of an event that is so old.
-const NOBODYS_AFTER_US: i64 = 10 * MINUTE_US;
+const NOBODYS_AFTER_US: i64 = 2 * MINUTE_US;
 
 /// Whether events of this type are about money.
 pub(super) fn are_about_money(kind: &str) -> bool {
@@ -234,7 +234,7 @@ fn refused(error: stripe::Error) -> Result<Answer, stripe::Error> {
 
 /// Stores what came of it, unless somebody else did. Tells whether it is about an order of ours.
 async fn settle(app: &Arc<App>, event_id: &str, answer: &Answer) -> Result<bool, Error> {
-    let order = app
+    let settled = app
         .db
         .tx(|tx| async move {
             let now_us = app.db.now_in(&tx).await?;
@@ -252,31 +252,49 @@ async fn settle(app: &Arc<App>, event_id: &str, answer: &Answer) -> Result<bool,
             };
             let locked = locked.filter(|locked| is_paid_for(&locked.facts, answer));
             let (Some(locked), Ok(event)) = (locked, events::parse(&payload)) else {
-                let applied = match answer {
+                let settled = match answer {
                     Answer::Refused(why) => failed(why),
                     Answer::Ours { id, .. } if is_lost(&tx, *id).await? => {
                         ignored(Ignored::NoSuchOrder)
                     }
                     _ => ignored(Ignored::NotOurs),
                 };
-                let error = applied.error.unwrap_or_default();
-                stripe_events::set_state(&tx, event_id, applied.state, None, error).await?;
-                return Ok(None);
+                let error = settled.error.unwrap_or_default();
+                stripe_events::set_state(&tx, event_id, settled.state, None, error).await?;
+                return Ok(Some((settled, false)));
             };
-            let id = locked.facts.order.id;
-            tell(app, &tx, locked, &event, answer, now_us).await?;
-            stripe_events::set_state(&tx, event_id, State::Applied, Some(id), "").await?;
-            Ok::<_, Error>(Some(id))
+            let settled = applied(locked.facts.order.id);
+            let for_people = tell(app, &tx, locked, &event, answer, now_us).await?;
+            stripe_events::set_state(&tx, event_id, settled.state, settled.order, "").await?;
+            Ok::<_, Error>(Some((settled, for_people)))
         })
         .await?;
-    if let Some(id) = order {
-        if let Answer::Ours { failed: true, .. } = answer {
-            metrics::counter!("spawnpoint_refunds_returned_total").increment(1);
-            tracing::error!(order_id = %id, event_id, "{RETURNED}");
+    let Some((settled, for_people)) = settled else {
+        return Ok(false);
+    };
+    if let Some(why) = settled.ignored {
+        why.count();
+        if let (
+            Ignored::NoSuchOrder,
+            Answer::Ours {
+                id,
+                subscription_id,
+                ..
+            },
+        ) = (why, answer)
+        {
+            tell_lost(event_id, Some(&id.to_string()), Some(subscription_id));
         }
-        app.nudge.order(id);
     }
-    Ok(order.is_some())
+    let Some(id) = settled.order else {
+        return Ok(false);
+    };
+    if for_people {
+        metrics::counter!("spawnpoint_refunds_returned_total").increment(1);
+        tracing::error!(order_id = %id, event_id, "{RETURNED}");
+    }
+    app.nudge.order(id);
+    Ok(true)
 }
 
 /// Whether an order is named as ours are, and not in the store.
@@ -299,7 +317,8 @@ fn is_paid_for(facts: &Facts, answer: &Answer) -> bool {
     }
 }
 
-/// Notes what the order's worker is to read, and what is to end.
+/// Notes what the order's worker is to read, and what is to end. Tells whether money came back that
+/// only a person can give back.
 async fn tell(
     app: &App,
     tx: &Tx,
@@ -307,7 +326,7 @@ async fn tell(
     event: &Event,
     answer: &Answer,
     now_us: i64,
-) -> Result<(), Error> {
+) -> Result<bool, Error> {
     let Answer::Ours {
         id,
         invoice_id,
@@ -316,7 +335,7 @@ async fn tell(
         ..
     } = answer
     else {
-        return Ok(());
+        return Ok(false);
     };
     let (id, note) = (
         *id,
@@ -336,12 +355,13 @@ async fn tell(
         let text = "its payment was given back whole at Stripe: the subscription ends";
         order_events::remark(tx, id, text, &note, now_us).await?;
     }
+    // What is still due is asked for again by itself.
+    let for_people = *failed && billing.refunds_due == 0;
     if *failed {
-        // What is still due is asked for again by itself.
-        let text = if billing.refunds_due > 0 {
-            "a refund of its payment failed at Stripe: what is due is tried again"
-        } else {
+        let text = if for_people {
             RETURNED
+        } else {
+            "a refund of its payment failed at Stripe: what is due is tried again"
         };
         order_events::remark(tx, id, text, &note, now_us).await?;
     }
@@ -352,5 +372,5 @@ async fn tell(
     billing::add_hint(tx, id, None).await?;
     leases::add_fact(tx, id, now_us).await?;
     orders::seal(tx, locked, &note, now_us).await?;
-    Ok(())
+    Ok(for_people)
 }

@@ -1,5 +1,6 @@
 //! Queries of `affiliate_commissions`: one row for a paid invoice of an order. Its state goes from
-//! pending to earned, and from both to reversed, and the affiliate's credits go with it.
+//! pending to earned, from both to reversed, and back to pending where the money came back; and the
+//! affiliate's credits go with it.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, NotSet, QueryFilter, QueryOrder, QuerySelect, Set,
@@ -119,8 +120,7 @@ pub async fn earn(
 }
 
 /// Takes back what an order's payments earned, because they went back or were lost in a dispute:
-/// all of them, or that for one invoice. Tells how many that were; what is reversed stays so. The
-/// order is locked. What was not seen yet is not there to be reversed: the sweep that sees it asks
+/// all of them, or that for one invoice. Tells how many that were. The order is locked. What was not seen yet is not there to be reversed: the sweep that sees it asks
 /// Stripe for refunds first, and whoever reverses for another reason does so again at its end.
 pub async fn reverse(tx: &Tx, id: OrderId, invoice_id: Option<&str>) -> Result<u64, Error> {
     let Some(referral) = referrals::find(&**tx, id).await? else {
@@ -142,6 +142,26 @@ pub async fn reverse(tx: &Tx, id: OrderId, invoice_id: Option<&str>) -> Result<u
         sum(tx, referral.affiliate).await?;
     }
     Ok(updated)
+}
+
+/// Lets what was taken back wait again to count, of these invoices, whose money the shop has after
+/// all: a dispute was won, or a refund failed. Tells how many that were. The order is locked.
+pub async fn restore(tx: &Tx, referral: &Referral, invoice_ids: &[String]) -> Result<u64, Error> {
+    if invoice_ids.is_empty() {
+        return Ok(0);
+    }
+    lock(tx, referral.affiliate).await?;
+    let updated = rows::Entity::update_many()
+        .col_expr(
+            rows::Column::State,
+            Expr::value(CommissionState::Pending.as_str()),
+        )
+        .filter(rows::Column::OrderId.eq(referral.order_id.0))
+        .filter(rows::Column::InvoiceId.is_in(invoice_ids))
+        .filter(rows::Column::State.eq(CommissionState::Reversed.as_str()))
+        .exec(&**tx)
+        .await?;
+    Ok(updated.rows_affected)
 }
 
 /// Those of an order, oldest first.

@@ -157,12 +157,16 @@ fn charged(billing: &Billing) -> bool {
 /// When the end of a subscription is planned unless its server is there by then.
 fn ends_undelivered_us(facts: &Facts) -> Option<i64> {
     let billing = &facts.billing;
-    let undelivered = charged(billing)
-        && !billing.over()
-        && billing.wish.is_none()
-        && billing.cancel_at_us.is_none()
-        && !facts.server.delivered();
+    let undelivered =
+        charged(billing) && !billing.over() && billing.wish.is_none() && !facts.server.delivered();
     let period_us = billing.current_period_end_us.filter(|_| undelivered)?;
+    // Whoever planned an end: one beyond the period costs another one.
+    if billing
+        .cancel_at_us
+        .is_some_and(|end_us| end_us <= period_us)
+    {
+        return None;
+    }
     let ends_us = period_us.saturating_sub(UNDELIVERED_ENDS_US);
     // Told in vain: Stripe is asked again, but the server may still come meanwhile.
     let again_us = billing

@@ -24,7 +24,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(panel_id) = facts.server.panel_id else {
         return Ok(Outcome::Again);
     };
-    let mut server = match fresh::look(work, Step::ApplySpec, panel_id, false).await? {
+    let mut server = match fresh::look(work, facts, (Step::ApplySpec, panel_id), false).await? {
         Ok(server) => server,
         Err(instead) => return Ok(work.slowed(instead)),
     };

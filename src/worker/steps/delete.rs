@@ -13,7 +13,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(panel_id) = facts.server.panel_id else {
         return Ok(Outcome::Again);
     };
-    let server = match fresh::look(work, Step::Delete, panel_id, true).await? {
+    let server = match fresh::look(work, facts, (Step::Delete, panel_id), true).await? {
         Ok(server) => server,
         Err(instead) => return Ok(work.slowed(instead)),
     };

@@ -100,7 +100,7 @@ pub(super) async fn store(
         metrics::counter!("spawnpoint_disputes_total", "claim" => claim.name()).increment(1);
         order_events::remark(tx, id, &format!("{what} ({dispute_id})"), note, now_us).await?;
         if matches!(claim, Claim::Open | Claim::Lost) {
-            // Whoever sent the customer earns nothing by it, won or not.
+            // Whoever sent the customer earns nothing by it, unless it is won.
             affiliates::reverse(tx, id, Some(&invoice_id)).await?;
         }
         if claim == Claim::Lost && policy == DisputePolicy::Suspend && !over {

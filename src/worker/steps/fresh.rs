@@ -80,13 +80,14 @@ pub(super) async fn standing(work: &Work, facts: &Facts) -> Result<Standing, str
 /// one that bears our id is ours. `Err` holds what the order is to do where it is not there.
 pub(super) async fn look(
     work: &Work,
-    step: Step,
-    panel_id: i64,
+    facts: &Facts,
+    (step, panel_id): (Step, i64),
     over: bool,
 ) -> Result<Result<Server, Outcome>, Error> {
     let id = work.id().to_string();
     match work.app.panel.server(panel_id).await {
         Ok(Some(server)) if server.external_id.as_deref() == Some(&id) => return Ok(Ok(server)),
+        Ok(Some(server)) if is_same(facts, &server) => return Ok(Err(nameless(work, panel_id))),
         Ok(_) => {}
         Err(error) => return Ok(Err(work.panel_failed(&error))),
     }
@@ -108,6 +109,19 @@ pub(super) async fn look(
     }))
 }
 
+/// Whether it is the order's server although it does not bear its id: only the panel's own uuid is
+/// never given out again.
+fn is_same(facts: &Facts, server: &Server) -> bool {
+    facts.server.uuid.as_deref() == Some(server.uuid.as_str())
+}
+
+/// Somebody took our id from a server that is there, and its customer plays on it: until it bears
+/// it again nothing is done to it, and it is not gone.
+fn nameless(work: &Work, panel_id: i64) -> Outcome {
+    tracing::error!(panel_id, "the order's server does not bear its id any more");
+    work.patiently(WaitingReason::PanelChanged)
+}
+
 async fn set_missing(work: &Work, step: Step) -> Result<(), Error> {
     let id = work.id();
     work.store(step, |tx, now_us| async move {
@@ -119,23 +133,35 @@ async fn set_missing(work: &Work, step: Step) -> Result<(), Error> {
 
 /// Whether a server that was found missing still is: what was seen may be weeks old. `Err` holds
 /// what the order is to do instead; without an answer, and where the panel is not the one that we
-/// know, it waits.
+/// know, it waits. One that nobody ever used is no reason to wait.
 pub(super) async fn still_missing(
     work: &Work,
     step: Step,
     facts: &Facts,
 ) -> Result<Result<(), Outcome>, Error> {
-    if facts.server.missing_us.is_none() {
+    let used = facts.server.missing_us.is_some() && facts.server.ever_ran();
+    let Some(panel_id) = facts.server.panel_id.filter(|_| used) else {
         return Ok(Ok(()));
-    }
+    };
     if node_sightings::panel_changed(work.app.db.read()).await? {
         return Ok(Err(work.patiently(WaitingReason::PanelChanged)));
     }
     let (id, note) = (work.id(), &work.note(step.name()));
-    match work.app.panel.server_by_external_id(&id.to_string()).await {
-        Ok(None) => return Ok(Ok(())),
-        Ok(Some(_)) => {}
-        Err(error) => return Ok(Err(work.slowed(work.panel_failed(&error)))),
+    let panel = &work.app.panel;
+    let found = match panel.server_by_external_id(&id.to_string()).await {
+        Ok(None) => match panel.server(panel_id).await {
+            Ok(Some(server)) if is_same(facts, &server) => {
+                return Ok(Err(nameless(work, panel_id)));
+            }
+            Ok(_) => return Ok(Ok(())),
+            Err(error) => Err(error),
+        },
+        found => found,
+    };
+    if let Err(error) = found {
+        tracing::warn!(%error, "the panel does not say whether a server is still gone");
+        // Whatever it said: that is no try of this order's.
+        return Ok(Err(work.patiently(WaitingReason::PanelUnavailable)));
     }
     let parked = facts.order.error_reason == Some(ErrorReason::ServerMissing);
     work.store(step, |tx, now_us| async move {

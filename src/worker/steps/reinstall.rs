@@ -27,7 +27,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         return Ok(Outcome::Again);
     };
     let over = facts.billing.over();
-    let server = match fresh::look(work, Step::Reinstall, panel_id, over).await? {
+    let server = match fresh::look(work, facts, (Step::Reinstall, panel_id), over).await? {
         Ok(server) => server,
         Err(instead) => return Ok(work.slowed(instead)),
     };

@@ -17,7 +17,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         return Ok(Outcome::Again);
     };
     let seen_failed = is_failed(facts.server.observed_status.as_deref());
-    let server = match fresh::look(work, Step::RetryInstall, panel_id, false).await? {
+    let server = match fresh::look(work, facts, (Step::RetryInstall, panel_id), false).await? {
         Ok(server) => server,
         Err(instead) => return Ok(instead),
     };

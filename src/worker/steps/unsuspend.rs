@@ -19,7 +19,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     let Some(panel_id) = facts.server.panel_id else {
         return Ok(Outcome::Again);
     };
-    let mut server = match fresh::look(work, Step::Unsuspend, panel_id, false).await? {
+    let mut server = match fresh::look(work, facts, (Step::Unsuspend, panel_id), false).await? {
         Ok(server) => server,
         Err(instead) => return Ok(instead),
     };
@@ -29,7 +29,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             return Ok(work.panel_failed(&error));
         }
         // Its node may have refused: then it is suspended again, and only a look tells.
-        server = match fresh::look(work, Step::Unsuspend, panel_id, false).await? {
+        server = match fresh::look(work, facts, (Step::Unsuspend, panel_id), false).await? {
             Ok(server) => server,
             Err(instead) => return Ok(instead),
         };

@@ -17,5 +17,6 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         finds: asked.applied,
         cursor: asked.cursor,
         more: false,
+        ..Found::default()
     })
 }

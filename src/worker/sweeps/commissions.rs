@@ -92,6 +92,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         finds,
         cursor: last.map(|id| id.to_string()).unwrap_or_default(),
         more: more && !broke_off,
+        ..Found::default()
     })
 }
 
@@ -109,7 +110,7 @@ fn about_this_order(error: &stripe::Error) -> bool {
 struct Seen {
     /// Paid, nothing went back, and not in our books.
     new: Vec<commissions::Found>,
-    /// Paid, and nothing went back: these may count.
+    /// Paid, and nothing went back: these may count, unless a bank has the money.
     sound: Vec<String>,
     /// In our books, and went back.
     gone: Vec<String>,
@@ -167,9 +168,8 @@ async fn compare(
     for invoice in invoices.iter().rev() {
         let state = known.iter().find(|known| known.invoice_id == invoice.id);
         match state.map(|known| known.state) {
-            Some(CommissionState::Reversed) => {}
-            // What counts already is asked for again only where something was told of it.
-            Some(CommissionState::Earned) if !referral.has_news() => {}
+            // What counts already, or no more, is asked for again only where something was told.
+            Some(CommissionState::Earned | CommissionState::Reversed) if !referral.has_news() => {}
             Some(_) if matches!(invoice.status.as_str(), "void" | "uncollectible") => {
                 seen.gone.push(invoice.id.clone());
             }
@@ -249,11 +249,14 @@ async fn store(app: &Arc<App>, referral: &Referral, seen: &Seen) -> Result<i32, 
                     let withheld = disputes::withheld(&*tx, id).await?;
                     let mut new = seen.new.clone();
                     new.retain(|found| !withheld.contains(&found.invoice_id));
+                    let mut sound = seen.sound.clone();
+                    sound.retain(|invoice_id| !withheld.contains(invoice_id));
                     changed += commissions::insert(&tx, referral, &new, now_us, earns_us).await?;
                     for invoice_id in &seen.gone {
                         changed += affiliates::reverse(&tx, id, Some(invoice_id)).await?;
                     }
-                    changed += commissions::earn(&tx, referral, &seen.sound, now_us).await?;
+                    changed += commissions::restore(&tx, referral, &sound).await?;
+                    changed += commissions::earn(&tx, referral, &sound, now_us).await?;
                 }
             }
             let books = commissions::of_order(&*tx, id).await?;

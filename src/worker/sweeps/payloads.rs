@@ -38,5 +38,6 @@ pub(super) async fn run(app: &App, cursor: &str) -> Result<Found, Error> {
         finds: i32::try_from(finds).unwrap_or(i32::MAX),
         cursor: from_us.to_string(),
         more,
+        ..Found::default()
     })
 }

@@ -61,6 +61,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         finds,
         cursor,
         more: more && goes_on,
+        ..Found::default()
     })
 }
 

@@ -47,6 +47,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         finds: stripe.finds.saturating_add(panel.finds),
         cursor: format!("{} {}", stripe.cursor, panel.cursor),
         more: stripe.more || panel.more,
+        ..Found::default()
     })
 }
 
@@ -81,6 +82,7 @@ where
                         finds,
                         cursor: shown(after),
                         more: false,
+                        ..Found::default()
                     });
                 }
             }
@@ -90,6 +92,7 @@ where
         finds,
         cursor: shown(after),
         more,
+        ..Found::default()
     })
 }
 

@@ -41,12 +41,14 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         cursor,
         // The panel has other callers.
         more: false,
+        ..Found::default()
     };
     let store = app.db.read();
     // Where the panel is not the one we know, nothing of ours is expected there.
-    if sweeps::is_held(store, SERVERS).await? || node_sightings::panel_changed(store).await? {
+    if node_sightings::panel_changed(store).await? {
         return Ok(found(0, cursor.to_owned()));
     }
+    let held = sweeps::is_held(store, SERVERS).await?;
     let began_us = app.db.now().await?;
     let released = micros_of(cursor, RELEASED).is_some_and(|us| began_us - us < RELEASED_FOR_US);
     let expected = missing::expected(store).await?;
@@ -65,6 +67,10 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     for id in &revived {
         metrics::counter!("spawnpoint_servers_left_over_total").increment(1);
         tracing::error!(order_id = %id, "a server that was deleted is on the panel again");
+    }
+    if held {
+        // What is there is there; of what is gone nothing more is said.
+        return Ok(found(back.len() + revived.len(), cursor.to_owned()));
     }
     // An hour back, without those that a release let pass.
     let since_us =

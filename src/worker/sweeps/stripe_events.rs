@@ -91,6 +91,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         finds,
         cursor: mark.write(),
         more,
+        ..Found::default()
     })
 }
 

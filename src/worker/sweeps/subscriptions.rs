@@ -1,7 +1,7 @@
 //! Finds subscriptions that are not as we last read them, though no event told of it: the
 //! safety net below the events, which Stripe itself may lose. What is missing in the list
-//! means nothing. Those that live and name an order that is not in the store are counted and told:
-//! somebody pays for what nobody here knows of, and only a person can find out what was sold.
+//! means nothing. Those that live although nothing is delivered for them are counted and told:
+//! somebody pays, and only a person can find out what for.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,7 +15,7 @@ use crate::{
         billing::{self, KnownSubscription},
         orders,
     },
-    domain::{OrderId, SECOND_US, entitlement::Standing, ids::parse_uuid},
+    domain::{OrderId, SECOND_US, entitlement::Standing, ids::parse_uuid, order::ErrorReason},
     stripe::{self, Subscription},
 };
 
@@ -25,7 +25,7 @@ const PAGES: usize = 20;
 pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     let mut finds = 0;
     let mut after = (!cursor.is_empty()).then(|| cursor.to_owned());
-    let mut more = true;
+    let (mut more, mut soon) = (true, false);
     for _ in 0..PAGES {
         let page = match app.stripe.subscriptions(after.as_deref()).await {
             Ok(page) => page,
@@ -35,7 +35,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
                     // What the look was to go on behind is gone.
                     after = None;
                 }
-                more = false;
+                (more, soon) = (false, true);
                 break;
             }
         };
@@ -52,6 +52,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         finds,
         cursor: after.unwrap_or_default(),
         more,
+        soon,
     })
 }
 
@@ -76,13 +77,14 @@ async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<i32, Error> 
             let row = by_order.get(&order_of(listed)?)?;
             row.subscription_id.is_none().then_some(row)
         });
-        let named = order_of(listed).filter(|id| id.may_be_ours() && !by_order.contains_key(id));
-        if let Some(id) = named.filter(|_| known.is_none() && lives(listed)) {
-            metrics::counter!("spawnpoint_subscriptions_without_order_total").increment(1);
+        if let Some(why) = stray(listed, known, &by_order) {
+            metrics::counter!("spawnpoint_subscriptions_stray_total", "why" => why.as_str())
+                .increment(1);
             tracing::error!(
                 subscription_id = listed.id,
-                order_id = %id,
-                "a subscription that lives names an order that is not in the store"
+                order_id = listed.order_id,
+                why = why.as_str(),
+                "a subscription lives, and nothing is delivered for it"
             );
             finds += 1;
         }
@@ -101,6 +103,49 @@ async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<i32, Error> 
     Ok(finds)
 }
 
+/// Why somebody pays for a subscription for which nothing is delivered here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stray {
+    /// It names an order as ours are named, and there is none.
+    NoSuchOrder,
+    /// It names an order that has another one.
+    SecondOfOrder,
+    /// Its order is over, by Stripe's own word.
+    OrderOver,
+}
+
+impl Stray {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSuchOrder => "no_such_order",
+            Self::SecondOfOrder => "second_of_order",
+            Self::OrderOver => "order_over",
+        }
+    }
+}
+
+/// Whether nobody here has to do with one that lives. A second one whose event came is given back
+/// by itself and ends by that, as does one of an order that was given up: a later look finds them
+/// over.
+fn stray(
+    listed: &Subscription,
+    known: Option<&KnownSubscription>,
+    by_order: &HashMap<OrderId, KnownSubscription>,
+) -> Option<Stray> {
+    if !lives(listed) {
+        return None;
+    }
+    if let Some(known) = known {
+        return known.over.then_some(Stray::OrderOver);
+    }
+    let id = order_of(listed).filter(|id| id.may_be_ours())?;
+    Some(if by_order.contains_key(&id) {
+        Stray::SecondOfOrder
+    } else {
+        Stray::NoSuchOrder
+    })
+}
+
 fn lives(listed: &Subscription) -> bool {
     listed.ended_at.is_none() && Standing::of(Some(&listed.status)) != Standing::Over
 }
@@ -110,7 +155,8 @@ fn order_of(listed: &Subscription) -> Option<OrderId> {
 }
 
 /// Whether its items are not what is known of them: not the order's, and no change of plan is on its
-/// way; or the order's again, and the finding that they were not still stands.
+/// way; or the order's again, and the finding that they were not still stands. An order that is
+/// parked for something else shows that, and is read whole once somebody wakes it.
 async fn has_other_items(
     app: &App,
     known: &KnownSubscription,
@@ -123,8 +169,8 @@ async fn has_other_items(
         return Ok(false);
     }
     let same = form::same_lines(&form::items(ordered), Some(lines));
-    if same || known.mismatched {
-        return Ok(same && known.mismatched);
+    if same || known.parked.is_some() {
+        return Ok(same && known.parked == Some(ErrorReason::PlanMismatch));
     }
     let facts = orders::find(app.db.read(), known.order_id).await?;
     Ok(facts.is_some_and(|facts| facts.billing.confirmed() && facts.wanted_plan().is_none()))

@@ -156,6 +156,13 @@ impl RunningPanel {
         seeding::strangers(&mut self.shared.lock(), filling, self.shared.clock.now());
     }
 
+    /// Gives a server another external id, or none, as an operator would in the admin pages.
+    pub fn set_external_id(&self, server: i64, external_id: Option<&str>) {
+        if let Some(server) = self.shared.lock().servers.get_mut(&server) {
+            server.external_id = external_id.map(str::to_owned);
+        }
+    }
+
     /// Removes a server row without telling its daemon.
     pub fn remove_server(&self, id: i64) {
         self.shared.lock().remove_server(id);

@@ -31,7 +31,7 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         return Ok(Outcome::Again);
     }
     if let (true, Some(panel_id)) = (facts.server.exists(), facts.server.panel_id) {
-        let server = match fresh::look(work, Step::Refund, panel_id, true).await? {
+        let server = match fresh::look(work, facts, (Step::Refund, panel_id), true).await? {
             Ok(server) => server,
             Err(instead) => return Ok(instead),
         };
