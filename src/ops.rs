@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::db::Db;
 
+mod standing;
+
 /// A probe waits no longer: most probers give up after that themselves.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Samples are sorted into buckets this often, so that memory stays bounded without a scraper.
@@ -116,10 +118,14 @@ impl Ops {
 }
 
 async fn render(State(probes): State<Probes>) -> ([(&'static str, &'static str); 1], String) {
-    (
-        [("content-type", "text/plain; version=0.0.4")],
-        probes.metrics.render(),
-    )
+    let mut text = probes.metrics.render();
+    // A store that does not answer has no number; what this process counted is shown all the same.
+    match timeout(PATIENCE, standing::render(&probes.db)).await {
+        Ok(Ok(gauges)) => text.push_str(&gauges),
+        Ok(Err(error)) => tracing::warn!(%error, "orders could not be counted"),
+        Err(_) => tracing::warn!("orders could not be counted in time"),
+    }
+    ([("content-type", "text/plain; version=0.0.4")], text)
 }
 
 async fn ready(State(probes): State<Probes>) -> (StatusCode, &'static str) {

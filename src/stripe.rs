@@ -135,6 +135,8 @@ pub struct SessionFilter {
     pub customer: Option<String>,
     /// `open`, `complete` or `expired`.
     pub status: Option<String>,
+    /// The one that made this subscription.
+    pub subscription: Option<String>,
     /// Created at or after this Unix second.
     pub created_gte: Option<i64>,
 }

@@ -27,6 +27,7 @@ mod m20261129_000016_guards;
 mod m20261129_000017_lenience;
 mod m20261129_000018_missing;
 mod m20261130_000019_forced;
+mod m20261130_000020_standing;
 
 /// All steps, oldest first.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000017_lenience::Step),
             Box::new(m20261129_000018_missing::Step),
             Box::new(m20261130_000019_forced::Step),
+            Box::new(m20261130_000020_standing::Step),
         ]
     }
 }

@@ -6,16 +6,14 @@ use std::sync::Arc;
 use super::{App, Caller, Error};
 use crate::{
     db::{
-        Tx, billing, order_events,
+        Tx, billing,
         orders::{self, Locked, Note, leases},
-        refunds,
         stripe_events::{self, NewEvent, Source, State},
     },
     domain::{
         self, OrderId, SECOND_US,
         ids::parse_uuid,
         order::{Facts, is_settled},
-        refund::RefundReason,
     },
     stripe::events::{self, Event, ParseError, Subject},
 };
@@ -23,11 +21,14 @@ use crate::{
 mod applied;
 mod charges;
 mod inbox;
+mod stray;
 
 use applied::{Applied, Ignored, applied, failed, ignored, tell_lost};
 pub(crate) use charges::ask_whose;
 pub(crate) use inbox::retry_failed;
 pub use inbox::{list_stripe_events, replay_stripe_event};
+use stray::Paid;
+pub(crate) use stray::{Stray, give_back_of};
 
 const METHOD: &str = "OrderService/RecordStripeEvent";
 
@@ -190,18 +191,11 @@ async fn apply(
         trace_id: trace_id.to_owned(),
     };
     let done = applied(id);
-    if let Some((session_id, reason)) = stray_payment(&locked.facts, &event.subject) {
-        tracing::warn!(order_id = %id, event_id = %event.id, %reason, "a payment goes back");
-        if refunds::decide(tx, id, session_id, reason, now_us).await? {
-            let text = format!("{session_id} is to be refunded: {}", reason.text());
-            order_events::remark(tx, id, &text, &note, now_us).await?;
-        }
-        billing::add_hint(tx, id, None).await?;
-        leases::add_fact(tx, id, now_us).await?;
-        orders::seal(tx, locked, &note, now_us).await?;
+    if let Some(refund) = stray::due(&locked.facts, Paid::told(subject)) {
+        stray::give_back(tx, locked, refund, &note, now_us).await?;
         return Ok(done);
     }
-    if let Some(objection) = objection(tx, &locked.facts, &event.subject).await? {
+    if let Some(objection) = objection(tx, &locked.facts, subject).await? {
         tracing::error!(order_id = %id, event_id = %event.id, objection, "event not applied");
         return Ok(Applied {
             order: Some(id),
@@ -211,28 +205,6 @@ async fn apply(
     hint(tx, &locked.facts, event, now_us).await?;
     orders::seal(tx, locked, &note, now_us).await?;
     Ok(done)
-}
-
-/// A payment of another session than the order's, which has its own or has come to its end:
-/// it goes back. Only sessions that name the order themselves are meant, and the worker reads
-/// them again before anything moves.
-fn stray_payment<'a>(facts: &Facts, subject: &'a Subject) -> Option<(&'a str, RefundReason)> {
-    let session_id = subject.session.as_deref()?;
-    let paid = subject.payment_status.as_deref().is_some_and(is_settled);
-    let named = subject.order_ref.as_deref().and_then(parse_uuid) == Some(facts.order.id.0);
-    let known = &facts.billing;
-    let own = known.session_id.as_deref() == Some(session_id);
-    let other = known.never_opened || known.session_id.is_some() && !own;
-    let ended = known.over() && !known.confirmed();
-    if !(paid && named) {
-        None
-    } else if other && (known.confirmed() || known.paid()) {
-        Some((session_id, RefundReason::PaidTwice))
-    } else {
-        // Also its own, where a delayed payment came after all.
-        let late = ended && (other || own);
-        late.then_some((session_id, RefundReason::PaidAfterCancel))
-    }
 }
 
 /// The order that an event names, else the one whose session or subscription it is

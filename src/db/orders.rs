@@ -30,6 +30,7 @@ use crate::domain::{
 
 pub mod facts;
 pub mod leases;
+pub mod standing;
 
 /// Who changes an order, and why: for its events.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,8 @@ use super::{
     Error, Tx,
     convert::{json, to_json, word},
     entity::{billing, refunds},
+    order_events,
+    orders::Note,
 };
 use crate::domain::{
     OrderId,
@@ -66,6 +68,21 @@ pub async fn decide(
     Ok(new)
 }
 
+/// As [`decide`], and says so in the order's events where it is news.
+pub async fn decide_and_tell(
+    tx: &Tx,
+    id: OrderId,
+    (session_id, reason): (&str, RefundReason),
+    note: &Note,
+    now_us: i64,
+) -> Result<(), Error> {
+    if decide(tx, id, session_id, reason, now_us).await? {
+        let text = format!("{session_id} is to be refunded: {}", reason.text());
+        order_events::remark(tx, id, &text, note, now_us).await?;
+    }
+    Ok(())
+}
+
 /// The first that is still due.
 pub async fn due(
     connection: &impl ConnectionTrait,
@@ -89,17 +106,35 @@ pub async fn due(
     .transpose()
 }
 
+async fn find(
+    connection: &impl ConnectionTrait,
+    id: OrderId,
+    session_id: &str,
+) -> Result<Option<refunds::Model>, Error> {
+    let row = refunds::Entity::find()
+        .filter(refunds::Column::OrderId.eq(id.0))
+        .filter(refunds::Column::SessionId.eq(session_id));
+    Ok(row.one(connection).await?)
+}
+
+/// Whether it was noted that the payment of a session is to go back, and whether that is done,
+/// whatever there was to give back.
+pub async fn noted(
+    connection: &impl ConnectionTrait,
+    id: OrderId,
+    session_id: &str,
+) -> Result<Option<bool>, Error> {
+    let row = find(connection, id, session_id).await?;
+    Ok(row.map(|row| row.done_us.is_some()))
+}
+
 /// Whether the payment of a session is to go back, and whether it has: `None` where it stays.
 pub async fn went_back(
     connection: &impl ConnectionTrait,
     id: OrderId,
     session_id: &str,
 ) -> Result<Option<bool>, Error> {
-    let row = refunds::Entity::find()
-        .filter(refunds::Column::OrderId.eq(id.0))
-        .filter(refunds::Column::SessionId.eq(session_id))
-        .one(connection)
-        .await?;
+    let row = find(connection, id, session_id).await?;
     Ok(row.and_then(|row| match row.done_us {
         None => Some(false),
         // There was nothing to give back.

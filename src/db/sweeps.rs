@@ -295,45 +295,6 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_has_the_turn_until_it_ends_or_its_lease_does() {
-        let db = testing::open().await;
-        let owners = ["one", "two", "three", "four"];
-        let mut now_us = NOW_US;
-        // They all may see that nobody has it, the first time and later.
-        for _ in 0..10 {
-            let took = takers(&db, &owners, now_us).await;
-            assert_eq!(took.len(), 1, "{took:?}");
-            let others: Vec<&str> = owners.into_iter().filter(|it| *it != took[0]).collect();
-            assert!(takers(&db, &others, now_us + LEASE_US - 1).await.is_empty());
-            renew(&db, "sweep", &took[0], now_us + 2 * LEASE_US)
-                .await
-                .unwrap();
-            // It has stopped without a word.
-            now_us += 2 * LEASE_US;
-            assert!(takers(&db, &others, now_us - 1).await.is_empty());
-            let next = takers(&db, &others, now_us).await;
-            assert_eq!(next.len(), 1, "{next:?}");
-            let run = Run {
-                began_us: now_us,
-                duration_ms: 1,
-                finds: 0,
-                cursors: (String::new(), String::new()),
-            };
-            // What one stores whose turn is another's by now is not believed.
-            finish(&db, "sweep", &took[0], &run).await.unwrap();
-            let rest: Vec<&str> = owners.into_iter().filter(|it| *it != next[0]).collect();
-            assert!(takers(&db, &rest, now_us).await.is_empty());
-            finish(&db, "sweep", &next[0], &run).await.unwrap();
-            assert!(
-                takers(&db, &owners, now_us + PERIOD_US - 1)
-                    .await
-                    .is_empty()
-            );
-            now_us += PERIOD_US;
-        }
-    }
-
-    #[tokio::test]
     async fn a_turn_that_left_something_makes_the_next_one_due_for_anybody() {
         let db = testing::open().await;
         let run = |began_us, cursor: &str| Run {

@@ -14,10 +14,12 @@ use super::{
 };
 
 mod billing;
+mod drift;
 mod server;
 pub mod visible;
 
 pub use billing::{Billing, is_settled};
+pub use drift::Drift;
 pub use server::Server;
 
 words! {

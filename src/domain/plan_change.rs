@@ -8,7 +8,7 @@ use super::{
     catalog::Spec,
     entitlement::Standing,
     lenience::Lenience,
-    order::{EndWish, Facts, ServerState},
+    order::{EndWish, ErrorReason, Facts, ServerState},
 };
 
 /// A change of an order's plan on its way.
@@ -109,7 +109,8 @@ pub fn next(items: &[Item], wanted: &[String], pending_until: Option<i64>) -> Ne
 
 /// Why an order's plan cannot be changed as things stand; none where it can. Asked by the call, and
 /// again when Stripe is about to be told: whoever stands still or does not pay is not charged for
-/// more.
+/// more. Where the items are not the order's (PLAN_MISMATCH) a change is the way out: to what they
+/// are nothing is charged, and to what the order has they are put back.
 pub fn hindrance(facts: &Facts) -> Option<&'static str> {
     let (billing, server) = (&facts.billing, &facts.server);
     if !server.ever_ran() || facts.server_state() != ServerState::Running {
@@ -122,7 +123,11 @@ pub fn hindrance(facts: &Facts) -> Option<&'static str> {
         Some("its subscription is not paid")
     } else if billing.wish == Some(EndWish::Now) || server.terminated_us.is_some() {
         Some("it is being ended")
-    } else if facts.order.error_reason.is_some() {
+    } else if facts
+        .order
+        .error_reason
+        .is_some_and(|reason| reason != ErrorReason::PlanMismatch)
+    {
         Some("it waits for an operator")
     } else {
         None

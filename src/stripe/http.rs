@@ -275,6 +275,7 @@ impl Stripe for HttpStripe {
             ("limit", Some("100")),
             ("customer", filter.customer.as_deref()),
             ("status", filter.status.as_deref()),
+            ("subscription", filter.subscription.as_deref()),
             ("created[gte]", created.as_deref()),
             ("starting_after", after),
         ];

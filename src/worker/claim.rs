@@ -224,27 +224,29 @@ impl Work {
             .await
     }
 
-    /// Ends the claim until somebody acts, or its customer's entitlement changes by time.
+    /// Ends the claim until somebody acts, or its customer's entitlement changes by time: what came
+    /// due since it was planned is looked at at once.
     pub(super) async fn park(
         &self,
         facts: &Facts,
+        planned_us: i64,
         reason: ErrorReason,
         message: String,
     ) -> Result<(), Error> {
         if facts.order.error_reason != Some(reason) {
             metrics::counter!("spawnpoint_orders_parked_total").increment(1);
         }
-        let now_us = self.app.db.now().await?;
-        let next_us = looks_again_us(facts, &self.app.settings.timing, now_us);
+        let next_us = looks_again_us(facts, &self.app.settings.timing, planned_us);
         self.close(facts, next_us, None, Some((reason, message)))
             .await
     }
 
-    /// Ends the claim after a definite refusal: counted, and parked after too many.
+    /// Ends the claim after a definite refusal of a step that was planned then: counted, and parked
+    /// after too many.
     pub(super) async fn tried(
         &self,
         facts: &Facts,
-        step: Step,
+        (step, planned_us): (Step, i64),
         reason: ErrorReason,
         message: String,
     ) -> Result<(), Error> {
@@ -257,7 +259,7 @@ impl Work {
             // Before it is paid, what it holds must not be held for ever: its session's end
             // is still asked for, however rarely.
             let next_us = if facts.billing.confirmed() {
-                looks_again_us(facts, &self.app.settings.timing, now_us)
+                looks_again_us(facts, &self.app.settings.timing, planned_us)
             } else {
                 Some(now_us + micros(UNPAID_AGAIN))
             };

@@ -186,7 +186,8 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
             }
             Step::Rest(reason) => return work.close(&facts, None, reason, None).await,
             Step::Park(reason) => {
-                return work.park(&facts, reason, parked(reason).to_owned()).await;
+                let text = parked(reason).to_owned();
+                return work.park(&facts, now_us, reason, text).await;
             }
             _ => {}
         }
@@ -208,10 +209,11 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
                 return work.close(&facts, Some(next_us), waiting, None).await;
             }
             Outcome::Tried { reason, message } => {
-                return work.tried(&facts, step, reason, message).await;
+                let planned = (step, now_us);
+                return work.tried(&facts, planned, reason, message).await;
             }
             Outcome::Park { reason, message } => {
-                return work.park(&facts, reason, message).await;
+                return work.park(&facts, now_us, reason, message).await;
             }
         }
     }
@@ -219,8 +221,9 @@ async fn take_steps(work: &Work, cancel: &CancellationToken) -> Result<(), Error
     let Some(facts) = work.read().await? else {
         return Ok(());
     };
+    let planned = (Step::Rest(None), work.app.db.now().await?);
     let message = "its steps go in circles".to_owned();
-    work.tried(&facts, Step::Rest(None), ErrorReason::Internal, message)
+    work.tried(&facts, planned, ErrorReason::Internal, message)
         .await
 }
 
@@ -229,8 +232,9 @@ async fn panicked(work: &Work) -> Result<(), Error> {
     let Some(facts) = work.read().await? else {
         return Ok(());
     };
+    let planned = (Step::Rest(None), work.app.db.now().await?);
     let message = "its planning failed; the log tells why".to_owned();
-    work.tried(&facts, Step::Rest(None), ErrorReason::Internal, message)
+    work.tried(&facts, planned, ErrorReason::Internal, message)
         .await
 }
 

@@ -13,6 +13,7 @@ use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState};
 use uuid::Uuid;
 
 use crate::support::{
+    changes,
     db::Engine,
     live::{Live, PATIENCE, cart},
     sql, till, wait,
@@ -21,6 +22,8 @@ use crate::support::{
 both_engines!(
     whatever_fails_for_good_leaves_nothing_behind,
     what_cannot_be_undone_is_shown_and_tried_again,
+    a_subscription_that_stripe_does_not_end_keeps_its_server_till_it_does,
+    what_a_used_server_is_refused_for_good_is_shown_and_done_later,
 );
 
 /// The egg of the game that is bought.
@@ -219,7 +222,17 @@ async fn what_cannot_be_undone_is_shown_and_tried_again(engine: Engine) {
     let live = Live::open_with(engine, policy).await;
     let order = failing(&live, Failing::Install).await;
     let (panel, stripe) = (&live.world.panel, &live.world.stripe);
-    let stuck = Fault::on("DELETE", "/servers", answer(500, ""));
+    let failing = json!({ "errors": [{
+        "code": "QueryException", "status": "500", "detail": "its database host is away",
+    }] });
+    // As the panel itself answers, and no proxy before it.
+    let failing = FaultAction::Status {
+        status: 500,
+        body: failing.to_string(),
+        content_type: None,
+        headers: vec![("x-ratelimit-limit".to_owned(), "240".to_owned())],
+    };
+    let stuck = Fault::on("DELETE", "/servers", failing);
     let stuck = panel.inject(stuck);
     let held = json!({ "error": {
         "type": "invalid_request_error", "code": "charge_disputed", "message": "disputed",
@@ -246,8 +259,14 @@ async fn what_cannot_be_undone_is_shown_and_tried_again(engine: Engine) {
         .iter()
         .filter(|event| event.to.contains("charge_disputed"));
     assert_eq!(told.count(), 1, "said once, however often it is tried");
-    let failed = live.counted("spawnpoint_refunds_failed_total").await;
-    assert!(failed >= 1.0, "an alert has nothing to stand on");
+    for series in [
+        "spawnpoint_refunds_failed_total",
+        "spawnpoint_servers_withstood_total{step=\"Delete\"}",
+    ] {
+        assert!(live.counted(series).await >= 1.0, "no alarm: {series}");
+    }
+    let waiting = "spawnpoint_orders_waiting{reason=\"PANEL_UNAVAILABLE\"}";
+    assert!(live.counted(waiting).await > 0.5, "no alarm: {waiting}");
     panel.remove_fault(stuck);
     stripe.remove_fault(held);
     till::provision(&live, &order.id).await.unwrap();
@@ -261,5 +280,179 @@ async fn what_cannot_be_undone_is_shown_and_tried_again(engine: Engine) {
     .await;
     live.wait_until_unleased().await;
     assert_clean(&live, &order).await;
+    live.close().await;
+}
+
+/// P-10, for what ends first: nobody is charged on for a server that is gone, so one whose
+/// subscription does not end stays, and shows why.
+async fn a_subscription_that_stripe_does_not_end_keeps_its_server_till_it_does(engine: Engine) {
+    let live = Live::open_with(engine, policy).await;
+    let order = live.buy(Uuid::new_v4()).await;
+    let refusal = json!({ "error": {
+        "type": "invalid_request_error", "code": "resource_locked", "message": "locked",
+    }});
+    let refusal = Effect::Status {
+        status: 400,
+        body: Some(refusal.to_string()),
+    };
+    let refused = stripe::Fault::on("DELETE", "/v1/subscriptions/", refusal).always();
+    let stripe = &live.world.stripe;
+    let refused = stripe.inject(refused);
+    changes::terminate(&live, &order.id).await;
+    wait::until("it was tried more than once", PATIENCE, || async {
+        stripe.fired(refused) >= 2
+    })
+    .await;
+    let shown = live
+        .wait_order(&order.id, "it is shown", |order| {
+            order.waiting_reason == "STRIPE_UNAVAILABLE"
+        })
+        .await;
+    assert_eq!(shown.status(), OrderStatus::Provisioned);
+    wait::until("it is counted", PATIENCE, || async {
+        live.counted("spawnpoint_cancels_refused_total").await >= 2.0
+    })
+    .await;
+    let waiting = "spawnpoint_orders_waiting{reason=\"STRIPE_UNAVAILABLE\"}";
+    assert!(live.counted(waiting).await > 0.5);
+    assert!(live.world.panel.server(&order.id).is_some());
+    stripe.remove_fault(refused);
+    live.wait_order(&order.id, "it is gone", |order| {
+        order.server_state() == ServerState::Deleted
+    })
+    .await;
+    let own = live.subscription(&order);
+    assert_eq!(
+        stripe.subscription(&own).unwrap().status,
+        SubscriptionStatus::Canceled
+    );
+    wait::until("nothing waits for it", PATIENCE, || async {
+        live.counted(waiting).await < 0.5
+    })
+    .await;
+    live.close().await;
+}
+
+/// What the panel is asked for a server that its customer uses.
+#[derive(Clone, Copy, Debug)]
+enum Wanted {
+    /// The limits of a plan that is paid.
+    Limits,
+    /// That it stands still: it is not paid for.
+    Suspension,
+    /// That it goes on: it is paid again.
+    GoingOn,
+    /// That its install script runs again.
+    Reinstall,
+}
+
+impl Wanted {
+    const ALL: [Self; 4] = [
+        Self::Limits,
+        Self::Suspension,
+        Self::GoingOn,
+        Self::Reinstall,
+    ];
+
+    const fn call(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Limits => ("PATCH", "/servers/{server}/build"),
+            Self::Suspension => ("POST", "/servers/{server}/suspend"),
+            Self::GoingOn => ("POST", "/servers/{server}/unsuspend"),
+            Self::Reinstall => ("POST", "/servers/{server}/reinstall"),
+        }
+    }
+
+    async fn begin(self, live: &Live, order: &Order) {
+        let set = |status| {
+            let own = live.subscription(order);
+            let set = live.world.stripe.set_subscription_status(&own, status);
+            set.unwrap();
+        };
+        match self {
+            Self::Limits => {
+                changes::ask(live, &order.id, "mc-4gb", &[]).await.unwrap();
+            }
+            Self::Suspension => set(SubscriptionStatus::Unpaid),
+            Self::GoingOn => set(SubscriptionStatus::Active),
+            Self::Reinstall => {
+                changes::reinstall(live, &order.id).await.unwrap();
+            }
+        }
+    }
+
+    fn is_done(self, live: &Live, order: &Order) -> bool {
+        let server = live.made(&order.id);
+        match self {
+            Self::Limits => server.memory == 4096,
+            Self::Suspension => server.suspended,
+            Self::GoingOn => !server.suspended,
+            Self::Reinstall => {
+                let (method, route) = self.call();
+                live.world.panel.succeeded_route(method, route) == 1
+            }
+        }
+    }
+}
+
+/// P-09, for what is there already: its customer keeps what they have, nothing is half done, and
+/// once the panel takes it `ProvisionOrder` does it; but for a reinstall, which is asked for anew.
+async fn what_a_used_server_is_refused_for_good_is_shown_and_done_later(engine: Engine) {
+    let live = Live::open_with(engine, policy).await;
+    let panel = &live.world.panel;
+    let mut orders = Vec::new();
+    for wanted in Wanted::ALL {
+        let order = live.buy(Uuid::new_v4()).await;
+        if let Wanted::GoingOn = wanted {
+            Wanted::Suspension.begin(&live, &order).await;
+            wait::until("it stands still", PATIENCE, || async {
+                live.made(&order.id).suspended
+            })
+            .await;
+            live.wait_until_unleased().await;
+        }
+        orders.push((wanted, order));
+    }
+    let refusal = json!({ "errors": [{
+        "code": "ValidationException", "status": "422", "detail": "never",
+        "meta": { "source_field": "limits.memory", "rule": "never" },
+    }] });
+    let refusal = answer(422, &refusal.to_string());
+    let refused = Wanted::ALL.map(|wanted| {
+        let (method, route) = wanted.call();
+        panel.inject(Fault::on_route(method, route, refusal.clone()))
+    });
+    for (wanted, order) in &orders {
+        wanted.begin(&live, order).await;
+    }
+    for ((wanted, order), refused) in orders.iter().zip(refused) {
+        let shown = live.wait_parked(&order.id, "PANEL_REJECTED").await;
+        assert_eq!(shown.status(), OrderStatus::Provisioned, "{wanted:?}");
+        assert_eq!(panel.fired(refused), 10, "{wanted:?}");
+        assert!(!wanted.is_done(&live, order), "{wanted:?}");
+    }
+    let parked = "spawnpoint_orders_parked{reason=\"PANEL_REJECTED\"}";
+    assert!((live.counted(parked).await - 4.0).abs() < 0.1);
+    live.wait_until_unleased().await;
+    panel.clear_faults();
+    for (wanted, order) in &orders {
+        till::provision(&live, &order.id).await.unwrap();
+        if let Wanted::Reinstall = wanted {
+            // What it does to the customer's files is not done because somebody woke the order.
+            wanted.begin(&live, order).await;
+        }
+        wait::until("it is done", PATIENCE, || async {
+            wanted.is_done(&live, order)
+        })
+        .await;
+        let done = live
+            .wait_order(&order.id, "nothing is wrong", |order| {
+                order.error_reason.is_empty() && order.server_state() != ServerState::Installing
+            })
+            .await;
+        assert_eq!(done.status(), OrderStatus::Provisioned);
+    }
+    live.wait_until_unleased().await;
+    assert!(live.counted(parked).await < 0.1);
     live.close().await;
 }

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use sandbox::panel::{DaemonMode, Fault, FaultAction};
-use spawnpoint::rpc::proto::{self, Order, OrderStatus, ServerState};
+use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState};
 use uuid::Uuid;
 
 use crate::support::{
+    changes,
     db::Engine,
     live::{Live, PATIENCE, cart},
     provisioning::EAST,
@@ -46,21 +47,9 @@ async fn withstanding(live: &Live) -> Order {
     let order = live.purchase(cart(Uuid::new_v4())).await;
     let order = live.wait_running(&order.id).await;
     live.world.panel.set_daemon(EAST.0, DaemonMode::Down);
-    terminate(live, &order).await;
+    changes::terminate(live, &order.id).await;
     wait_failing(live, &order).await;
     order
-}
-
-async fn terminate(live: &Live, order: &Order) {
-    let message = proto::TerminateServerRequest {
-        order_id: order.id.clone(),
-        ..proto::TerminateServerRequest::default()
-    };
-    let mut client = live.provisioning();
-    client
-        .terminate_server(live.operator(message))
-        .await
-        .unwrap();
 }
 
 /// Waits until it is stored since when its node fails.
@@ -166,7 +155,7 @@ async fn a_database_host_that_is_gone_for_good_holds_no_order(engine: Engine) {
     };
     let panel = &live.world.panel;
     let failing = panel.inject(Fault::on_route("DELETE", PLAIN, failing));
-    terminate(&live, &order).await;
+    changes::terminate(&live, &order.id).await;
     wait_failing(&live, &order).await;
     leap_twice(&live, || panel.fired(failing)).await;
     till::move_core(&live, LEAP);
@@ -247,7 +236,7 @@ async fn a_panel_that_is_away_is_no_reason_for_force(engine: Engine) {
     let maintenance = FaultAction::HtmlPage { status: 503 };
     panel.inject(Fault::on_route("DELETE", PLAIN, FaultAction::Drop).times(3));
     let away = panel.inject(Fault::on_route("DELETE", PLAIN, maintenance));
-    terminate(&live, &order).await;
+    changes::terminate(&live, &order.id).await;
     wait::until("the panel was asked in vain", PATIENCE, || async {
         panel.fired(away) >= 2
     })

@@ -7,6 +7,7 @@
 
 mod banks;
 mod core;
+mod judged;
 mod op;
 mod play;
 mod reference;

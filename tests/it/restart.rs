@@ -6,15 +6,17 @@ use std::time::Duration;
 use sandbox::{
     audit::Invariant,
     panel::{DaemonMode, Fault, FaultAction},
+    stripe::SubscriptionStatus,
 };
 use spawnpoint::{boot::Mode, rpc::proto};
 use uuid::Uuid;
 
 use crate::support::{
+    changes,
     db::Engine,
     live::{Live, PATIENCE, cart},
     provisioning::EAST,
-    sql, wait,
+    sql, sweeps, till, wait,
 };
 
 both_engines!(
@@ -22,6 +24,8 @@ both_engines!(
     a_restart_while_in_doubt_adopts_the_server,
     what_happened_meanwhile_is_found_after_a_restart,
     a_restored_backup_makes_nothing_twice,
+    a_plan_that_was_changed_after_the_backup_has_ways_out,
+    what_was_stopped_or_deleted_after_the_backup_is_found,
 );
 
 async fn restart(live: &mut Live) {
@@ -91,8 +95,175 @@ async fn a_restored_backup_makes_nothing_twice(engine: Engine) {
     assert_eq!(live.world.panel.servers().len(), 1);
     assert_eq!(live.panel_users(user).len(), 1);
     assert_eq!(live.world.stripe.subscriptions().len(), 1);
-    let why = "what was acknowledged since the backup is not in it";
-    live.close_expecting(&[Invariant::I6], why).await;
+    live.close_expecting(&[Invariant::I6], RESTORED).await;
+}
+
+/// Sets the store back to its backup.
+async fn set_back(live: &mut Live) {
+    live.wait_until_unleased().await;
+    live.world.stop_cores().await;
+    live.store.restore().await;
+    live.world.start_core(Mode::All).await.unwrap();
+}
+
+/// Takes a backup that later changes are not in.
+async fn back_up(live: &mut Live) {
+    live.wait_until_unleased().await;
+    till::delivered(live).await;
+    live.world.stop_cores().await;
+    live.store.back_up().await;
+    live.world.start_core(Mode::All).await.unwrap();
+}
+
+const RESTORED: &str = "what was acknowledged since the backup is not in it";
+
+/// D-09: the shop sold a larger plan since the backup. It is seen, and an operator says what it is
+/// to be: the larger one, for which nothing is charged again, or the one before.
+async fn a_plan_that_was_changed_after_the_backup_has_ways_out(engine: Engine) {
+    let mut live = Live::open(engine).await;
+    let kept = live.buy(Uuid::new_v4()).await;
+    let undone = live.buy(Uuid::new_v4()).await;
+    back_up(&mut live).await;
+    let more = ["extra-database"];
+    for (order, plan, addons) in [(&kept, "mc-4gb", &[][..]), (&undone, "mc-2gb", &more)] {
+        changes::ask(&live, &order.id, plan, addons).await.unwrap();
+        live.wait_order(&order.id, "it is paid", |order| {
+            order.plan_id == plan && order.addons == addons
+        })
+        .await;
+    }
+    wait::until("the servers have their limits", PATIENCE, || async {
+        live.made(&kept.id).memory == 4096
+            && live.made(&undone.id).databases > live.made(&kept.id).databases
+    })
+    .await;
+    set_back(&mut live).await;
+    sweeps::look(&live, "subscriptions").await;
+    for (order, price) in [
+        (&kept, "price_test_mc_4gb_monthly"),
+        (&undone, "price_test_extra_database_monthly"),
+    ] {
+        let seen = live
+            .wait_order(&order.id, "it is seen", |order| {
+                order.error_reason == "PLAN_MISMATCH"
+            })
+            .await;
+        assert_eq!((seen.plan_id.as_str(), seen.addons.len()), ("mc-2gb", 0));
+        assert!(seen.error_message.contains(price), "{}", seen.error_message);
+        assert_eq!(seen.status(), proto::OrderStatus::Provisioned);
+    }
+    let stripe = &live.world.stripe;
+    let told = stripe.count("POST", "/v1/subscriptions/");
+    let paid = stripe.payment(&kept.stripe_sub_id).unwrap().payment_intent;
+    changes::ask(&live, &kept.id, "mc-4gb", &[]).await.unwrap();
+    let now = live
+        .wait_order(&kept.id, "it has its plan", |order| {
+            order.plan_id == "mc-4gb" && order.error_reason.is_empty()
+        })
+        .await;
+    assert_eq!(now.pending_plan_id, "");
+    live.wait_until_unleased().await;
+    assert_eq!(stripe.count("POST", "/v1/subscriptions/"), told);
+    let paid_last = stripe.payment(&kept.stripe_sub_id).unwrap().payment_intent;
+    assert_eq!(paid_last, paid, "nothing is charged again");
+    assert_eq!(live.made(&kept.id).memory, 4096);
+    let hold = live.hold(&kept.id).await;
+    assert_eq!(hold.map(|(_, need)| need.ram_gb), Some(4));
+
+    changes::ask(&live, &undone.id, "mc-2gb", &[])
+        .await
+        .unwrap();
+    live.wait_order(&undone.id, "it is as it was", |order| {
+        order.error_reason.is_empty() && order.pending_plan_id.is_empty()
+    })
+    .await;
+    wait::until("the server has its limits", PATIENCE, || async {
+        live.made(&undone.id).databases == live.made(&kept.id).databases
+    })
+    .await;
+    assert_eq!(stripe.count("POST", "/v1/subscriptions/"), told + 1);
+    let items = stripe
+        .subscription(&live.subscription(&undone))
+        .unwrap()
+        .items;
+    assert_eq!(items, [("price_test_mc_2gb_monthly".to_owned(), 1)]);
+    live.close_expecting(&[Invariant::I6], RESTORED).await;
+}
+
+/// D-09: since the backup one was stopped and paid again, one only stopped, and one deleted. What
+/// Stripe says is found by a look at its list, what the panel shows by a look at its servers.
+async fn what_was_stopped_or_deleted_after_the_backup_is_found(engine: Engine) {
+    let mut live = Live::open(engine).await;
+    let paid = live.buy(Uuid::new_v4()).await;
+    let unpaid = live.buy(Uuid::new_v4()).await;
+    let gone = live.buy(Uuid::new_v4()).await;
+    back_up(&mut live).await;
+    let set = |live: &Live, order: &proto::Order, status| {
+        let own = live.subscription(order);
+        live.world.stripe.set_subscription_status(&own, status)
+    };
+    for order in [&paid, &unpaid] {
+        set(&live, order, SubscriptionStatus::Unpaid).unwrap();
+        live.wait_order(&order.id, "it stands still", |order| {
+            order.server_state() == proto::ServerState::Suspended
+        })
+        .await;
+    }
+    changes::terminate(&live, &gone.id).await;
+    live.wait_order(&gone.id, "it is deleted", |order| {
+        order.server_state() == proto::ServerState::Deleted
+    })
+    .await;
+    live.wait_until_unleased().await;
+    till::delivered(&live).await;
+    till::deliver_webhooks(&live, false);
+    set(&live, &paid, SubscriptionStatus::Active).unwrap();
+    let deletes = live.world.panel.count_route("DELETE", "/servers/{server}");
+    set_back(&mut live).await;
+    assert_eq!(
+        live.order(&gone.id).await.server_state(),
+        proto::ServerState::Running
+    );
+    sweeps::look(&live, "subscriptions").await;
+    let over = live
+        .wait_order(&gone.id, "its end is found", |order| {
+            order.server_state() == proto::ServerState::Deleted
+        })
+        .await;
+    assert_eq!(over.status(), proto::OrderStatus::Canceled);
+    live.wait_until_unleased().await;
+    assert!(live.hold(&gone.id).await.is_none());
+    assert_eq!(
+        live.world.panel.count_route("DELETE", "/servers/{server}"),
+        deletes
+    );
+    live.wait_order(&unpaid.id, "it still stands still", |order| {
+        order.server_state() == proto::ServerState::Suspended
+            && !order.suspension_reasons.is_empty()
+    })
+    .await;
+    sweeps::look(&live, "servers").await;
+    for order in [&paid, &unpaid] {
+        let now = live.order(&order.id).await;
+        assert_eq!(now.server_state(), proto::ServerState::Suspended);
+    }
+    // Paid by now; nobody here knows who stopped them, so an operator says it.
+    set(&live, &unpaid, SubscriptionStatus::Active).unwrap();
+    sweeps::look(&live, "subscriptions").await;
+    live.wait_order(&unpaid.id, "nothing here keeps it stopped", |order| {
+        order.suspension_reasons.is_empty()
+    })
+    .await;
+    live.wait_until_unleased().await;
+    for order in [&paid, &unpaid] {
+        assert!(live.made(&order.id).suspended);
+        changes::unsuspend(&live, &order.id).await;
+        live.wait_running(&order.id).await;
+        assert!(!live.made(&order.id).suspended);
+    }
+    // Nor is it in it that an operator had one deleted at once.
+    let lost = [Invariant::I6, Invariant::I8];
+    live.close_expecting(&lost, RESTORED).await;
 }
 
 async fn a_restart_while_in_doubt_adopts_the_server(engine: Engine) {

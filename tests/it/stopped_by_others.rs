@@ -1,33 +1,24 @@
-//! Servers that an administrator suspends on the panel itself: that is not ours to undo, and is
-//! told where the order says that nothing keeps its server stopped.
+//! Servers that an administrator stops on the panel itself, or lets go on: the one is not ours to
+//! undo, and is told until an operator says otherwise; the other is undone where nobody pays.
 
 use sandbox::{audit::Invariant, stripe::SubscriptionStatus};
-use spawnpoint::rpc::proto::{Order, ServerState};
+use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState};
 use uuid::Uuid;
 
 use crate::support::{
+    changes::unsuspend,
     db::Engine,
     live::{Live, PATIENCE},
-    till, wait,
+    sweeps, till, wait,
 };
 
-both_engines!(what_others_stopped_stays_stopped_and_is_told_of);
+both_engines!(
+    what_others_stopped_stays_stopped_and_is_told_of,
+    what_others_stop_is_seen_and_an_operator_lets_it_go_on,
+    what_others_let_go_on_is_stopped_again,
+);
 
 const UNSUSPEND: &str = "/servers/{server}/unsuspend";
-
-/// Has the panel do something to the order's server, as an administrator would.
-async fn by_hand(live: &Live, order: &Order, verb: &str) {
-    let panel = &live.world.panel;
-    let server = order.pterodactyl_server_id;
-    let url = format!("{}/api/application/servers/{server}/{verb}", panel.url());
-    let answer = till::http()
-        .post(url)
-        .bearer_auth(panel.key())
-        .header("accept", "application/json")
-        .send()
-        .await;
-    assert_eq!(answer.unwrap().status(), 204);
-}
 
 /// A store that was set back to a backup does not know its own suspensions either.
 async fn what_others_stopped_stays_stopped_and_is_told_of(engine: Engine) {
@@ -35,7 +26,7 @@ async fn what_others_stopped_stays_stopped_and_is_told_of(engine: Engine) {
     let order = live.buy(Uuid::new_v4()).await;
     let (stripe, panel) = (&live.world.stripe, &live.world.panel);
     let own = live.subscription(&order);
-    by_hand(&live, &order, "suspend").await;
+    till::administer(&live, &order, "suspend").await;
     stripe
         .set_subscription_status(&own, SubscriptionStatus::Unpaid)
         .unwrap();
@@ -63,4 +54,106 @@ async fn what_others_stopped_stays_stopped_and_is_told_of(engine: Engine) {
     assert_eq!(panel.count_route("POST", UNSUSPEND), 0);
     let why = "an administrator keeps a server stopped that is paid for";
     live.close_expecting(&[Invariant::I8], why).await;
+}
+
+/// One look at the panel's servers, and what it found.
+async fn look(live: &Live) -> i32 {
+    live.wait_until_unleased().await;
+    sweeps::look(live, "servers").await;
+    sweeps::shown(live, "servers").await.finds
+}
+
+async fn until(live: &Live, order: &Order, state: ServerState) {
+    live.wait_order(&order.id, "its server is seen", |order| {
+        order.server_state() == state
+    })
+    .await;
+    live.wait_until_unleased().await;
+}
+
+/// Its customer and the operators see that it stands still, once, and that it goes on.
+async fn what_others_stop_is_seen_and_an_operator_lets_it_go_on(engine: Engine) {
+    let live = Live::open(engine).await;
+    let order = live.buy(Uuid::new_v4()).await;
+    let other = live.buy(Uuid::new_v4()).await;
+    assert_eq!(look(&live).await, 0);
+    let drifted = "spawnpoint_servers_drifted_total{how=\"stopped_by_others\"}";
+    let before = live.counted(drifted).await;
+    till::administer(&live, &order, "suspend").await;
+    assert_eq!(look(&live).await, 1);
+    assert_eq!(look(&live).await, 0, "told once");
+    assert!(live.counted(drifted).await >= before + 1.0);
+    until(&live, &order, ServerState::Suspended).await;
+    let shown = live.order(&order.id).await;
+    assert_eq!(shown.status(), OrderStatus::Provisioned);
+    assert!(shown.suspension_reasons.is_empty());
+    till::administer(&live, &order, "unsuspend").await;
+    assert_eq!(look(&live).await, 1);
+    until(&live, &order, ServerState::Running).await;
+
+    till::administer(&live, &order, "suspend").await;
+    let calls = live.world.panel.count_route("POST", UNSUSPEND);
+    assert_eq!(look(&live).await, 1);
+    until(&live, &order, ServerState::Suspended).await;
+    assert!(live.made(&order.id).suspended, "nobody undid it");
+    unsuspend(&live, &order.id).await;
+    until(&live, &order, ServerState::Running).await;
+    assert!(!live.made(&order.id).suspended);
+    assert_eq!(live.world.panel.count_route("POST", UNSUSPEND), calls + 1);
+    let changes = till::changes(&live, &order.id).await;
+    let told = changes
+        .iter()
+        .filter(|change| change.to.contains("nothing here keeps it stopped"));
+    assert_eq!(told.count(), 2);
+    // One that runs is not touched by it.
+    unsuspend(&live, &other.id).await;
+    live.wait_until_unleased().await;
+    until(&live, &other, ServerState::Running).await;
+    assert_eq!(live.world.panel.count_route("POST", UNSUSPEND), calls + 1);
+    assert_eq!(look(&live).await, 0);
+    live.close().await;
+}
+
+/// Nobody plays on what is not paid for, and nothing is stopped for it that was paid meanwhile.
+async fn what_others_let_go_on_is_stopped_again(engine: Engine) {
+    let live = Live::open(engine).await;
+    let stripe = &live.world.stripe;
+    let mut orders = Vec::new();
+    for status in [
+        SubscriptionStatus::Unpaid,
+        SubscriptionStatus::Canceled,
+        SubscriptionStatus::Unpaid,
+    ] {
+        let order = live.buy(Uuid::new_v4()).await;
+        stripe
+            .set_subscription_status(&live.subscription(&order), status)
+            .unwrap();
+        until(&live, &order, ServerState::Suspended).await;
+        orders.push(order);
+    }
+    let [unpaid, over, paid] = orders.as_slice() else {
+        panic!("{orders:?}")
+    };
+    for order in &orders {
+        till::administer(&live, order, "unsuspend").await;
+    }
+    // What its customer paid is heard of by the read that precedes every suspension.
+    till::delivered(&live).await;
+    till::deliver_webhooks(&live, false);
+    let own = live.subscription(paid);
+    stripe
+        .set_subscription_status(&own, SubscriptionStatus::Active)
+        .unwrap();
+    assert_eq!(look(&live).await, 3);
+    for order in [unpaid, over] {
+        wait::until("it is stopped again", PATIENCE, || async {
+            live.made(&order.id).suspended
+        })
+        .await;
+        until(&live, order, ServerState::Suspended).await;
+    }
+    until(&live, paid, ServerState::Running).await;
+    assert!(!live.made(&paid.id).suspended);
+    assert_eq!(look(&live).await, 0);
+    live.close().await;
 }

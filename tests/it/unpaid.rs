@@ -383,23 +383,6 @@ async fn a_suspension_without_an_answer_reaches_the_node(engine: Engine) {
     live.close().await;
 }
 
-/// Runs the install script of the order's server again, as an administrator would.
-async fn reinstall(live: &Live, order: &Order) {
-    let panel = &live.world.panel;
-    let url = format!(
-        "{}/api/application/servers/{}/reinstall",
-        panel.url(),
-        order.pterodactyl_server_id
-    );
-    let answer = till::http()
-        .post(url)
-        .bearer_auth(panel.key())
-        .header("accept", "application/json")
-        .send()
-        .await;
-    assert_eq!(answer.unwrap().status(), 204);
-}
-
 /// Contract 3.6: suspended during an install, the panel forgets the install.
 async fn a_server_is_not_stopped_while_it_installs(engine: Engine) {
     let live = Live::open(engine).await;
@@ -407,7 +390,7 @@ async fn a_server_is_not_stopped_while_it_installs(engine: Engine) {
     let panel = &live.world.panel;
     panel.set_install_delay(Duration::from_secs(600));
     // An administrator runs the script again.
-    reinstall(&live, &order).await;
+    till::administer(&live, &order, "reinstall").await;
     set(&live, &order, SubscriptionStatus::Unpaid);
     live.wait_for_reason(&order.id, "INSTALLING").await;
     assert_eq!(panel.count_route("POST", SUSPEND), 0);

@@ -6,6 +6,7 @@ mod burst;
 mod crashes;
 mod cuts;
 mod forged;
+mod money;
 mod parallel;
 mod renderings;
 mod sending;

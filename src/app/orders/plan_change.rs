@@ -16,7 +16,7 @@ use crate::{
         self, OrderId,
         catalog::Spec,
         lenience::Lenience,
-        order::Facts,
+        order::{ErrorReason, Facts},
         plan_change::{PlanChange, hindrance, larger},
     },
 };
@@ -76,7 +76,8 @@ pub async fn change_plan(
         .make(app, |tx, facts, _, now_us| async move {
             live(&facts)?;
             ready(&facts)?;
-            if wanted.is_had_by(&facts) {
+            let as_sold = facts.order.error_reason != Some(ErrorReason::PlanMismatch);
+            if wanted.is_had_by(&facts) && as_sold {
                 return Ok(());
             }
             let target = target.as_ref().map_err(domain::Error::clone)?;

@@ -17,7 +17,7 @@ use crate::{
     },
     domain::{
         OrderId,
-        order::{EndWish, Facts},
+        order::{EndWish, Facts, ServerState},
     },
 };
 
@@ -34,7 +34,9 @@ pub async fn suspend_server(
     set_suspended(app, change, id, remark, true).await
 }
 
-/// Ends an operator's suspension. What billing suspends stays suspended.
+/// Ends an operator's suspension. What billing suspends stays suspended. Where nothing here keeps
+/// the server stopped and it was seen to stand still, it goes on although somebody suspended it on
+/// the panel, or our store was set back to a time before its suspension.
 pub async fn unsuspend_server(
     app: &Arc<App>,
     caller: &Caller,
@@ -89,6 +91,11 @@ async fn set_suspended(
     change
         .make(app, |tx, facts, note, now_us| async move {
             live(&facts)?;
+            if !suspended && is_others(&facts) {
+                suspension::adopt(&tx, id, now_us).await?;
+                let text = "whoever suspended it, an operator lets it go on";
+                return say(&tx, id, text, remark, &note, now_us).await;
+            }
             if facts.server.operator_suspended_us.is_some() == suspended {
                 // So it is already.
                 return Ok(());
@@ -97,6 +104,16 @@ async fn set_suspended(
             say(&tx, id, text, remark, &note, now_us).await
         })
         .await
+}
+
+/// Whether it stands still, as far as was seen, although nothing here keeps it stopped, nor was it
+/// told to: somebody else saw to that.
+fn is_others(facts: &Facts) -> bool {
+    let server = &facts.server;
+    server.delivered()
+        && facts.server_state() == ServerState::Suspended
+        && !facts.suspension_reasons().any()
+        && server.suspended_us.or(server.suspend_sent_us).is_none()
 }
 
 async fn say(

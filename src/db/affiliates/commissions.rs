@@ -97,26 +97,36 @@ pub async fn earn(
     invoice_ids: &[String],
     now_us: i64,
 ) -> Result<u64, Error> {
-    if invoice_ids.is_empty() {
-        return Ok(0);
-    }
-    lock(tx, referral.affiliate).await?;
-    let updated = rows::Entity::update_many()
-        .col_expr(
-            rows::Column::State,
-            Expr::value(CommissionState::Earned.as_str()),
-        )
-        .filter(rows::Column::OrderId.eq(referral.order_id.0))
-        .filter(rows::Column::InvoiceId.is_in(invoice_ids))
-        .filter(rows::Column::State.eq(CommissionState::Pending.as_str()))
-        .filter(rows::Column::EarnsUs.lte(now_us))
-        .exec(&**tx)
-        .await?
-        .rows_affected;
+    let change = (CommissionState::Pending, CommissionState::Earned);
+    let updated = set_state(tx, referral, invoice_ids, change, Some(now_us)).await?;
     if updated > 0 {
         sum(tx, referral.affiliate).await?;
     }
     Ok(updated)
+}
+
+/// Has those of an order's that are for these invoices, and in the one state, be in the other; of
+/// those that earn later than a time none. Tells how many that were.
+async fn set_state(
+    tx: &Tx,
+    referral: &Referral,
+    invoice_ids: &[String],
+    (from, to): (CommissionState, CommissionState),
+    earns_by_us: Option<i64>,
+) -> Result<u64, Error> {
+    if invoice_ids.is_empty() {
+        return Ok(0);
+    }
+    lock(tx, referral.affiliate).await?;
+    let mut update = rows::Entity::update_many()
+        .col_expr(rows::Column::State, Expr::value(to.as_str()))
+        .filter(rows::Column::OrderId.eq(referral.order_id.0))
+        .filter(rows::Column::InvoiceId.is_in(invoice_ids))
+        .filter(rows::Column::State.eq(from.as_str()));
+    if let Some(by_us) = earns_by_us {
+        update = update.filter(rows::Column::EarnsUs.lte(by_us));
+    }
+    Ok(update.exec(&**tx).await?.rows_affected)
 }
 
 /// Takes back what an order's payments earned, because they went back or were lost in a dispute:
@@ -147,21 +157,8 @@ pub async fn reverse(tx: &Tx, id: OrderId, invoice_id: Option<&str>) -> Result<u
 /// Lets what was taken back wait again to count, of these invoices, whose money the shop has after
 /// all: a dispute was won, or a refund failed. Tells how many that were. The order is locked.
 pub async fn restore(tx: &Tx, referral: &Referral, invoice_ids: &[String]) -> Result<u64, Error> {
-    if invoice_ids.is_empty() {
-        return Ok(0);
-    }
-    lock(tx, referral.affiliate).await?;
-    let updated = rows::Entity::update_many()
-        .col_expr(
-            rows::Column::State,
-            Expr::value(CommissionState::Pending.as_str()),
-        )
-        .filter(rows::Column::OrderId.eq(referral.order_id.0))
-        .filter(rows::Column::InvoiceId.is_in(invoice_ids))
-        .filter(rows::Column::State.eq(CommissionState::Reversed.as_str()))
-        .exec(&**tx)
-        .await?;
-    Ok(updated.rows_affected)
+    let change = (CommissionState::Reversed, CommissionState::Pending);
+    set_state(tx, referral, invoice_ids, change, None).await
 }
 
 /// Those of an order, oldest first.

@@ -1,8 +1,10 @@
 //! What the panel was told about a server's suspension, and what came of it.
 
 use sea_orm::{
-    ActiveModelTrait, ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, sea_query::Expr,
+    ActiveModelTrait,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
 
@@ -71,11 +73,16 @@ pub async fn set_operator(tx: &Tx, id: OrderId, suspended: bool, now_us: i64) ->
     Ok(())
 }
 
-/// Notes that it is suspended. Whoever wanted its install script run again asks again when it
-/// goes on: that may be long after.
+/// Notes that it is suspended: since when it stood still first. Whoever wanted its install script
+/// run again asks again when it goes on: that may be long after.
 pub async fn set_suspended(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    let since = Expr::col(servers::Column::SuspendedUs).if_null(now_us);
+    servers::Entity::update_many()
+        .col_expr(servers::Column::SuspendedUs, since)
+        .filter(servers::Column::OrderId.eq(id.0))
+        .exec(&**tx)
+        .await?;
     let change = servers::ActiveModel {
-        suspended_us: Set(Some(now_us)),
         suspend_held_us: Set(None),
         reinstall_us: Set(None),
         reinstall_sent_us: Set(None),
@@ -95,6 +102,49 @@ pub async fn set_unsuspended(tx: &Tx, id: OrderId, status: &str, now_us: i64) ->
         suspended_us: Set(None),
         observed_status: Set(Some(status.to_owned())),
         panel_write_us: Set(Some(now_us)),
+        ..change(id)
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Every server that was ready once, and whether the panel showed it suspended when it was last
+/// looked at: also of orders that are over.
+pub async fn shown(connection: &impl ConnectionTrait) -> Result<Vec<(OrderId, bool)>, Error> {
+    let rows: Vec<(Uuid, Option<String>)> = servers::Entity::find()
+        .select_only()
+        .columns([servers::Column::OrderId, servers::Column::ObservedStatus])
+        .filter(servers::Column::FirstRunningUs.is_not_null())
+        .filter(servers::Column::DeletedUs.is_null())
+        .filter(servers::Column::MissingUs.is_null())
+        .order_by_asc(servers::Column::OrderId)
+        .into_tuple()
+        .all(connection)
+        .await?;
+    let shown = |(id, status): (Uuid, Option<String>)| {
+        let stopped = status.as_deref() == Some("suspended");
+        (OrderId(id), stopped)
+    };
+    Ok(rows.into_iter().map(shown).collect())
+}
+
+/// Notes whether the panel showed it suspended.
+pub async fn set_shown(tx: &Tx, id: OrderId, stopped: bool, now_us: i64) -> Result<(), Error> {
+    let status = if stopped { "suspended" } else { "" };
+    let change = servers::ActiveModel {
+        observed_status: Set(Some(status.to_owned())),
+        observed_us: Set(Some(now_us)),
+        ..change(id)
+    };
+    change.update(&**tx).await?;
+    Ok(())
+}
+
+/// Takes a suspension as ours that an operator wants to end, whoever made it: the worker looks at
+/// the panel, and lets the server go on where it stands still.
+pub async fn adopt(tx: &Tx, id: OrderId, now_us: i64) -> Result<(), Error> {
+    let change = servers::ActiveModel {
+        suspend_sent_us: Set(Some(now_us)),
         ..change(id)
     };
     change.update(&**tx).await?;

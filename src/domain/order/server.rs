@@ -88,6 +88,11 @@ impl Server {
         self.exists() && self.ever_ran() && self.missing_us.is_none()
     }
 
+    /// It was stopped, and the panel showed since that it runs: somebody let it go on there.
+    pub fn let_go(&self) -> bool {
+        self.suspended_us.is_some() && self.observed_status.as_deref() == Some("")
+    }
+
     /// A create was sent and nobody knows yet what came of it.
     pub fn in_doubt(&self) -> bool {
         self.create_sent_us.is_some() && self.panel_id.is_none()

@@ -384,7 +384,8 @@ fn entitled_step(facts: &Facts, timing: &Timing, now_us: i64) -> Option<Step> {
             let runs_on = held_until_us(facts, now_us).is_some() || runs_on_unread(facts);
             // What is over and gone finds that out by this, and is done with.
             let there = server.missing_us.is_none() || facts.billing.over();
-            (server.suspended_us.is_none() && there && !runs_on).then_some(Step::Suspend)
+            let stands_still = server.suspended_us.is_some() && !server.let_go();
+            (!stands_still && there && !runs_on).then_some(Step::Suspend)
         }
         // Not made for somebody who does not pay for it, or whose bank takes the money back;
         // nothing else would look again.

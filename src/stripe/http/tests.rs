@@ -108,6 +108,7 @@ async fn every_call_goes_to_its_own_path() {
     let filter = SessionFilter {
         customer: Some("cus_1".to_owned()),
         status: Some("open".to_owned()),
+        subscription: Some("sub_1".to_owned()),
         created_gte: Some(1_700_000_000),
     };
     let listed = stripe.sessions(&filter, Some("cs_0")).await.unwrap();
@@ -132,7 +133,7 @@ async fn every_call_goes_to_its_own_path() {
             "GET /v1/checkout/sessions/cs%3Fa%23b%25&c?expand%5B%5D=line_items",
             "POST /v1/checkout/sessions/cs_test_1/expire",
             "GET /v1/checkout/sessions?limit=100&customer=cus_1&status=open\
-             &created%5Bgte%5D=1700000000&starting_after=cs_0",
+             &subscription=sub_1&created%5Bgte%5D=1700000000&starting_after=cs_0",
             "GET /v1/checkout/sessions?limit=100",
             "GET /v1/subscriptions/sub_1",
             "GET /v1/prices/price_1",

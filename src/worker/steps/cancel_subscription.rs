@@ -35,7 +35,9 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         match work.app.stripe.cancel_subscription(id).await {
             Ok(_) => {}
             // One that has ended this very moment is refused like one that never was.
-            Err(stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. }) => {
+            Err(error @ (stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. })) => {
+                metrics::counter!("spawnpoint_cancels_refused_total").increment(1);
+                tracing::warn!(%error, "Stripe does not end a subscription");
                 return Ok(work.patiently(WaitingReason::StripeUnavailable));
             }
             Err(error) => return Ok(sync_billing::failed(work, &error)),

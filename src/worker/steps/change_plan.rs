@@ -7,13 +7,13 @@ use crate::{
     app::Error,
     db::{
         billing, holds, order_changes, order_events,
-        orders::{self, Bought},
+        orders::{self, Bought, Progress},
         servers,
     },
     domain::{
         SECOND_US,
         entitlement::Standing,
-        order::{Facts, WaitingReason},
+        order::{ErrorReason, Facts, WaitingReason},
         plan_change::{self, Item, Next, PlanChange, Swap},
         step::Step,
     },
@@ -240,6 +240,10 @@ async fn paid(work: &Work, facts: &Facts, change: &PlanChange) -> Result<Outcome
         billing::set_prices(&tx, id, &change.prices).await?;
         order_changes::set_paid(&tx, id, &order.plan_id, &order.spec, now_us).await?;
         servers::set_respec(&tx, id, now_us).await?;
+        if order.error_reason == Some(ErrorReason::PlanMismatch) {
+            // Its items are the order's again.
+            orders::set_progress(&tx, id, &Progress::default()).await?;
+        }
         Ok(orders::set_done(&tx, id).await?)
     })
     .await?;

@@ -58,6 +58,7 @@ pub(super) async fn withstood(
         Ok(())
     })
     .await?;
+    metrics::counter!("spawnpoint_servers_withstood_total", "step" => step.name()).increment(1);
     if !long {
         return Ok(work.slowed(work.panel_failed(error)));
     }

@@ -190,6 +190,7 @@ async fn end(work: &Work, facts: &Facts, subscription_id: &str) -> Result<(), No
             // One that has ended this very moment is refused like one that never was: it is
             // read again before anything goes back.
             Err(stripe::Error::NotFound { .. } | stripe::Error::Invalid { .. }) => {
+                metrics::counter!("spawnpoint_cancels_refused_total").increment(1);
                 return Err(NotDone::Waits);
             }
             Err(error) => return Err(error.into()),

@@ -26,7 +26,7 @@ use crate::{
 
 mod matching;
 
-use matching::Finding;
+use matching::Compared;
 
 pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
     match &facts.billing.subscription_id {
@@ -42,7 +42,7 @@ async fn follow(work: &Work, facts: &Facts, id: &str) -> Result<Outcome, Error> 
         Ok(subscription) => subscription,
         Err(error) => return Ok(failed(work, &error)),
     };
-    let finding = matching::of_subscription(work, facts, &subscription).await?;
+    let compared = matching::of_subscription(work, facts, &subscription).await?;
     let disputes = match disputes::read(work, facts).await? {
         Ok(disputes) => disputes,
         Err(error) => return Ok(failed(work, &error)),
@@ -52,10 +52,10 @@ async fn follow(work: &Work, facts: &Facts, id: &str) -> Result<Outcome, Error> 
         hints_read: facts.billing.hints,
         session: None,
         subscription: Some(subscription_read(work, facts, &subscription, now_us)),
-        confirmed: finding.is_none(),
+        confirmed: !matches!(compared, Compared::Differs(_)),
         read_us: now_us,
     };
-    store(work, facts, read, finding, &disputes).await?;
+    store(work, facts, read, compared, &disputes).await?;
     Ok(Outcome::Again)
 }
 
@@ -101,7 +101,8 @@ async fn first(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         confirmed: paid && finding.is_none() && subscription.is_some(),
         read_us: now_us,
     };
-    store(work, facts, read, finding, &disputes).await?;
+    let compared = finding.map_or(Compared::Unknown, Compared::Differs);
+    store(work, facts, read, compared, &disputes).await?;
     if paid && subscription.is_none() {
         // Stripe makes it after the payment; the session names it a moment later.
         return Ok(work.later(WaitingReason::StripeUnavailable));
@@ -119,11 +120,16 @@ async fn store(
     work: &Work,
     facts: &Facts,
     read: &Read,
-    finding: Option<Finding>,
+    compared: Compared,
     disputed: &Reads,
 ) -> Result<(), Error> {
-    let (id, order, finding) = (work.id(), &facts.order, &finding);
-    let put_back = finding.is_none() && order.error_reason == Some(ErrorReason::PlanMismatch);
+    let (id, order) = (work.id(), &facts.order);
+    let put_back =
+        matches!(compared, Compared::Same) && order.error_reason == Some(ErrorReason::PlanMismatch);
+    let finding = &match compared {
+        Compared::Differs(finding) => Some(finding),
+        Compared::Same | Compared::Unknown => None,
+    };
     let note = &work.note(Step::SyncBilling.name());
     let over = read.subscription.as_ref().is_some_and(|found| {
         found.ended_at_us.is_some() || Standing::of(Some(&found.status)) == Standing::Over
@@ -138,11 +144,8 @@ async fn store(
     work.store(Step::SyncBilling, |tx, now_us| async move {
         let news = billing::set_read(&tx, id, read).await?;
         if let Some(session_id) = news.paid_late {
-            let reason = RefundReason::PaidAfterCancel;
-            if refunds::decide(&tx, id, &session_id, reason, now_us).await? {
-                let text = format!("{session_id} is to be refunded: {}", reason.text());
-                order_events::remark(&tx, id, &text, note, now_us).await?;
-            }
+            let refund = (session_id.as_str(), RefundReason::PaidAfterCancel);
+            refunds::decide_and_tell(&tx, id, refund, note, now_us).await?;
         }
         disputes::store(&tx, (id, over), disputed, disputes_policy, note, now_us).await?;
         if read.confirmed {
@@ -151,15 +154,9 @@ async fn store(
         affiliates::follow(&work.app, &tx, facts, read.confirmed, now_us).await?;
         // What was told of may be that a change of plan is paid; with its subscription it ends.
         order_changes::set_look(&tx, id, None).await?;
-        if undelivered
-            && let Some(session_id) = &facts.billing.session_id
-            && refunds::decide(&tx, id, session_id, RefundReason::Unfulfillable, now_us).await?
-        {
-            let text = format!(
-                "{session_id} is to be refunded: {}",
-                RefundReason::Unfulfillable.text()
-            );
-            order_events::remark(&tx, id, &text, note, now_us).await?;
+        if undelivered && let Some(session_id) = &facts.billing.session_id {
+            let refund = (session_id.as_str(), RefundReason::Unfulfillable);
+            refunds::decide_and_tell(&tx, id, refund, note, now_us).await?;
         }
         // Its status says nothing of that, and the server runs on.
         if let Some(paused) = news.collection_paused {

@@ -2,12 +2,16 @@
 //! there, or set the panel back to a backup that is older than they are. They are shown as
 //! missing, and not made again: what was on them does not come back with a new one. One that is
 //! there again goes on. A server that was deleted and is there again, as after such a backup, is
-//! told of and counted: nobody pays for it, and to delete it is a person's decision.
+//! told of and counted: nobody pays for it, and to delete it is a person's decision. And servers
+//! that somebody stopped there, or let go on.
 //!
 //! Many within an hour, or all of them, say something of the panel. Then nothing is stored of
 //! those that are too many, and the sweep is held until an operator has looked.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{Found, cut_short};
 use crate::{
@@ -26,6 +30,8 @@ use crate::{
     },
     panel::{self, Walk},
 };
+
+mod stopped;
 
 /// So many are asked for one by one in a run, each by its external id: what is not in a list is
 /// not gone for that. The rest waits for the next run; the panel has other callers.
@@ -52,7 +58,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     let began_us = app.db.now().await?;
     let released = micros_of(cursor, RELEASED).is_some_and(|us| began_us - us < RELEASED_FOR_US);
     let expected = missing::expected(store).await?;
-    let Seen { gone, back, others } = match look(app, &expected).await {
+    let seen = match look(app, &expected).await {
         Ok(Some(seen)) => seen,
         Ok(None) => return Ok(found(0, cursor.to_owned())),
         Err(error) => {
@@ -60,10 +66,13 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
             return Ok(found(0, cursor.to_owned()));
         }
     };
-    for id in &back {
+    let Seen {
+        gone, back, others, ..
+    } = &seen;
+    for id in back {
         change(app, *id, began_us, false).await?;
     }
-    let revived = missing::deleted_among(store, &others, began_us).await?;
+    let revived = missing::deleted_among(store, others, began_us).await?;
     for id in &revived {
         metrics::counter!("spawnpoint_servers_left_over_total").increment(1);
         tracing::error!(order_id = %id, "a server that was deleted is on the panel again");
@@ -87,7 +96,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
                 gone: gone.len() + lately,
                 live,
             },
-            &gone,
+            gone,
         )
         .await?;
         return Ok(found(gone.len(), cursor.to_owned()));
@@ -101,7 +110,9 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     } else {
         cursor.to_owned()
     };
-    Ok(found(gone.len() + back.len() + revived.len(), next))
+    let drifted = stopped::follow(app, &seen.stopped, began_us).await?;
+    let finds = gone.len() + back.len() + revived.len() + drifted;
+    Ok(found(finds, next))
 }
 
 fn micros_of(cursor: &str, prefix: &str) -> Option<i64> {
@@ -117,29 +128,32 @@ struct Seen {
     back: Vec<OrderId>,
     /// There, named as ours are, and not expected.
     others: Vec<OrderId>,
+    /// Those that bear our id and can be used or could: whether the panel keeps them stopped.
+    stopped: HashMap<OrderId, bool>,
 }
 
 /// Which of these are gone, and which that were missing are there again. `None`: the list lacks
 /// one that is there, so it says nothing.
 async fn look(app: &App, expected: &[Expected]) -> Result<Option<Seen>, panel::Error> {
-    if expected.is_empty() {
-        return Ok(Some(Seen::default()));
-    }
     let panel = &app.panel_housekeeping;
     let (mut ours, mut uuids) = (HashSet::new(), HashSet::new());
+    let mut stopped = HashMap::new();
     let mut walk = Walk::default();
     loop {
         let listed = panel.servers(walk.page()).await?;
         let ids: Vec<i64> = listed.data.iter().map(|server| server.id).collect();
         for server in listed.data {
             // Panel ids are given out again after a rebuild: the external id decides.
-            ours.extend(
-                server
-                    .external_id
-                    .as_deref()
-                    .and_then(parse_uuid)
-                    .map(OrderId),
-            );
+            let named = server.external_id.as_deref().and_then(parse_uuid);
+            if let Some(id) = named.map(OrderId) {
+                ours.insert(id);
+                match server.status.as_deref() {
+                    None => stopped.insert(id, false),
+                    Some("suspended") => stopped.insert(id, true),
+                    // Nothing is said of that while its install runs, or failed.
+                    Some(_) => None,
+                };
+            }
             uuids.insert(server.uuid);
         }
         if !walk.go_on(&ids, listed.pages)? {
@@ -171,6 +185,7 @@ async fn look(app: &App, expected: &[Expected]) -> Result<Option<Seen>, panel::E
         gone,
         back,
         others: ours.into_iter().collect(),
+        stopped,
     }))
 }
 

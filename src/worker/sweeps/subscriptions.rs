@@ -1,16 +1,17 @@
 //! Finds subscriptions that are not as we last read them, though no event told of it: the
 //! safety net below the events, which Stripe itself may lose. What is missing in the list
-//! means nothing. Those that live although nothing is delivered for them are counted and told:
-//! somebody pays, and only a person can find out what for.
+//! means nothing. Those that live although nothing is delivered for them go back where a session of
+//! ours made them; the others are counted and told: somebody pays, and only a person can find out
+//! what for.
 
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Found, SUBSCRIPTIONS, cut_short,
+    Found, SUBSCRIPTIONS, count_cut_short, cut_short,
     hint::{Find, tell},
 };
 use crate::{
-    app::{App, Error, checkout::form},
+    app::{App, Error, checkout::form, stripe_events},
     db::{
         billing::{self, KnownSubscription},
         orders,
@@ -19,6 +20,7 @@ use crate::{
     stripe::{self, Subscription},
 };
 
+const ACTOR: &str = "sweep:subscriptions";
 /// Pages of 100 subscriptions in one run.
 const PAGES: usize = 20;
 
@@ -39,7 +41,13 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
                 break;
             }
         };
-        finds += compare(app, &page.data).await?;
+        let seen = compare(app, &page.data).await?;
+        finds += seen.finds;
+        if seen.unclear {
+            count_cut_short(SUBSCRIPTIONS);
+            (more, soon) = (false, true);
+            break;
+        }
         after = page.data.last().map(|listed| listed.id.clone());
         after = after.filter(|_| page.has_more);
         more = after.is_some();
@@ -56,7 +64,29 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     })
 }
 
-async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<i32, Error> {
+/// What a page tells.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    finds: i32,
+    /// Stripe did not say all: it is to be looked at again.
+    unclear: bool,
+}
+
+impl Seen {
+    const UNCLEAR: Self = Self {
+        finds: 0,
+        unclear: true,
+    };
+
+    const fn one() -> Self {
+        Self {
+            finds: 1,
+            unclear: false,
+        }
+    }
+}
+
+async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<Seen, Error> {
     let ids: Vec<&str> = listed.iter().map(|listed| listed.id.as_str()).collect();
     let named: Vec<OrderId> = listed.iter().filter_map(order_of).collect();
     let known = billing::known_subscriptions(app.db.read(), &ids, &named).await?;
@@ -66,7 +96,7 @@ async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<i32, Error> 
         .values()
         .filter_map(|row| Some((row.subscription_id.as_deref()?, row)))
         .collect();
-    let mut finds = 0;
+    let mut seen = Seen::default();
     for listed in listed {
         if listed.livemode != app.stripe.livemode() {
             continue;
@@ -78,29 +108,23 @@ async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<i32, Error> 
             row.subscription_id.is_none().then_some(row)
         });
         if let Some(why) = stray(listed, known, &by_order) {
-            metrics::counter!("spawnpoint_subscriptions_stray_total", "why" => why.as_str())
-                .increment(1);
-            tracing::error!(
-                subscription_id = listed.id,
-                order_id = listed.order_id,
-                why = why.as_str(),
-                "a subscription lives, and nothing is delivered for it"
-            );
-            finds += 1;
+            let stray = handle_stray(app, listed, why).await?;
+            seen.finds += stray.finds;
+            seen.unclear |= stray.unclear;
         }
         let Some(known) = known else { continue };
         if differs(known, listed) || has_other_items(app, known, listed).await? {
             let find = Find {
-                actor: "sweep:subscriptions",
+                actor: ACTOR,
                 cause: &listed.id,
                 text: "Stripe's list shows another state of its subscription; no event told of it",
                 paid_session: None,
             };
             tell(app, known.order_id, &find).await?;
-            finds += 1;
+            seen.finds += 1;
         }
     }
-    Ok(finds)
+    Ok(seen)
 }
 
 /// Why somebody pays for a subscription for which nothing is delivered here.
@@ -124,9 +148,37 @@ impl Stray {
     }
 }
 
-/// Whether nobody here has to do with one that lives. A second one whose event came is given back
-/// by itself and ends by that, as does one of an order that was given up: a later look finds them
-/// over.
+/// Gives back what was paid for one that its order has no place for, and tells of one that nobody
+/// here sold.
+async fn handle_stray(app: &Arc<App>, listed: &Subscription, why: Stray) -> Result<Seen, Error> {
+    if why != Stray::NoSuchOrder
+        && let Some(id) = order_of(listed)
+    {
+        // What is still in the list may have ended.
+        match app.stripe.subscription(&listed.id).await {
+            Ok(now) if !lives(&now) => return Ok(Seen::default()),
+            Ok(_) | Err(_) => {}
+        }
+        match stripe_events::give_back_of(app, id, &listed.id, ACTOR).await {
+            Ok(stripe_events::Stray::GoesBack) => return Ok(Seen::one()),
+            Ok(stripe_events::Stray::Unknown) => return Ok(Seen::UNCLEAR),
+            Ok(stripe_events::Stray::ForPeople) => {}
+            Err(error) if error.is_passing() => return Err(error),
+            // One order that cannot be read or written must not hide the news of all others.
+            Err(error) => tracing::error!(order_id = %id, %error, "a stray subscription"),
+        }
+    }
+    metrics::counter!("spawnpoint_subscriptions_stray_total", "why" => why.as_str()).increment(1);
+    tracing::error!(
+        subscription_id = listed.id,
+        order_id = listed.order_id,
+        why = why.as_str(),
+        "a subscription lives, and nothing is delivered for it"
+    );
+    Ok(Seen::one())
+}
+
+/// Whether nobody here has to do with one that lives.
 fn stray(
     listed: &Subscription,
     known: Option<&KnownSubscription>,
@@ -146,8 +198,12 @@ fn stray(
     })
 }
 
+/// Whether somebody pays for it, or may. One whose first payment is still to come (`incomplete`) is
+/// looked at once it came.
 fn lives(listed: &Subscription) -> bool {
-    listed.ended_at.is_none() && Standing::of(Some(&listed.status)) != Standing::Over
+    listed.ended_at.is_none()
+        && listed.status != "incomplete"
+        && Standing::of(Some(&listed.status)) != Standing::Over
 }
 
 fn order_of(listed: &Subscription) -> Option<OrderId> {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sandbox::panel::{Fault, FaultAction};
+use sandbox::panel::{DaemonMode, Fault, FaultAction};
 use spawnpoint::rpc::proto;
 use uuid::Uuid;
 
@@ -17,12 +17,14 @@ both_engines!(
     killed_around_a_second_install,
     killed_around_a_reinstall,
     killed_around_a_delete,
+    killed_around_a_forced_delete,
     killed_before_room_is_given_back,
 );
 
 const LONG_INSTALL: Duration = Duration::from_secs(600);
 const REINSTALL: &str = "/servers/{server}/reinstall";
 const DELETE: &str = "/servers/{server}";
+const FORCED: &str = "/servers/{server}/{force}";
 const SEEDS: u32 = 20;
 
 /// P-07: killed before the panel was told to reinstall a used server, and after it was: its
@@ -126,6 +128,62 @@ async fn killed_around_a_delete(engine: Engine) {
         }
     }
     scene.close().await;
+}
+
+/// P-07: killed before the panel forgot a server whose node is away, and after it did: decided and
+/// told of once.
+async fn killed_around_a_forced_delete(engine: Engine) {
+    let policy = [
+        ("FORCE_DELETE_AFTER_SECONDS", "7200".to_owned()),
+        ("RETRY_SECONDS", "0.05".to_owned()),
+    ];
+    let mut scene = Scene::open_with(engine, |_| {}, &policy).await;
+    for _ in 0..effort::runs(1, SEEDS) {
+        for after_work in [false, true] {
+            let order = scene.purchases(1).await.remove(0);
+            scene.live.wait_running(&order.id).await;
+            scene.live.wait_until_unleased().await;
+            let node = scene.live.made(&order.id).node;
+            scene.live.world.panel.set_daemon(node, DaemonMode::Down);
+            let hang = FaultAction::Hang {
+                milliseconds: 120_000,
+            };
+            let mut hang = Fault::on_route("DELETE", FORCED, hang);
+            if after_work {
+                hang = hang.after_work();
+            }
+            let armed = Armed::Panel(scene.live.world.panel.inject(hang));
+            changes::terminate(&scene.live, &order.id).await;
+            failing_for_hours(&scene, &order, &armed).await;
+            scene.kill_when_hanging(&armed, 1).await;
+            scene.restart().await;
+            scene.wait_until_over().await;
+            let panel = &scene.live.world.panel;
+            assert_eq!(panel.servers(), [], "after_work {after_work}");
+            panel.set_daemon(node, DaemonMode::Ok);
+            let events = scene.live.events(&order.id).await;
+            let told = events.iter().filter(|event| event.to.contains("by force"));
+            assert_eq!(told.count(), 1, "after_work {after_work}");
+            rest::assert_ledger_is_the_panels(&scene.live).await;
+        }
+    }
+    scene.close().await;
+}
+
+/// As if its node had been away for as long as the policy waits, until it is deleted by force.
+async fn failing_for_hours(scene: &Scene, order: &proto::Order, armed: &Armed) {
+    let db = &scene.live.store.db;
+    let id = sql::id(db, order.id.parse().unwrap());
+    // Whoever notes the next failure may write the time that was there before.
+    let earlier = format!(
+        "UPDATE servers SET node_failing_us = node_failed_us - 10800000000
+            WHERE order_id = {id} AND force_sent_us IS NULL"
+    );
+    wait::until("it is deleted by force", PATIENCE, || async {
+        sql::run(db, &earlier).await.unwrap();
+        scene.fired(armed) > 0
+    })
+    .await;
 }
 
 /// P-07: killed while Stripe is read for an order that was canceled before anything was

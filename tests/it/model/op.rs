@@ -298,6 +298,7 @@ fn clockwork() -> impl Strategy<Value = Op> {
         1 => Just(Sweep::One("stripe_events")),
         1 => Just(Sweep::One("subscriptions")),
         1 => Just(Sweep::One("charges")),
+        1 => Just(Sweep::One("servers")),
     ];
     prop_oneof![
         8 => Just(Op::Work),

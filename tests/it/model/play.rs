@@ -222,13 +222,23 @@ impl Play<'_> {
     /// Lets a subscription that is so far go on to there.
     pub fn dun(&mut self, at: Pick, from: Dunning, to: Dunning) -> Result<(), String> {
         let owing = self.owing(from);
-        let Some((id, subscription)) = pick(&owing, at).cloned() else {
-            return Ok(());
-        };
+        match pick(&owing, at) {
+            Some((id, subscription)) => self.set_dunning(*id, subscription, to),
+            None => Ok(()),
+        }
+    }
+
+    /// Lets an order's subscription go on to there.
+    pub fn set_dunning(
+        &mut self,
+        id: OrderId,
+        subscription: &str,
+        to: Dunning,
+    ) -> Result<(), String> {
         let stripe = &self.world.standins.stripe;
         let set = match to {
-            Dunning::PastDue => stripe.fail_payment(&subscription),
-            _ => stripe.set_subscription_status(&subscription, to.status()),
+            Dunning::PastDue => stripe.fail_payment(subscription),
+            _ => stripe.set_subscription_status(subscription, to.status()),
         };
         set.map_err(|refusal| format!("no dunning: {}", refusal.message))?;
         self.story(id).dunning = to;

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, ops::AddAssign};
 
 /// What is counted, and how many of it a thousand stories must bring at least: about
 /// half of what they do bring.
-const KINDS: [(&str, u64); 43] = [
+const KINDS: [(&str, u64); 48] = [
     ("purchase", 900),
     ("request repeated", 120),
     ("payment", 310),
@@ -45,6 +45,11 @@ const KINDS: [(&str, u64); 43] = [
     ("install lost", 1),
     ("install failed", 30),
     ("wake-up by an operator", 4),
+    ("server suspended", 70),
+    ("server let go on", 30),
+    ("server deleted", 38),
+    ("look at another's order", 2500),
+    ("log searched", 60),
     ("end: provisioned", 300),
     ("end: canceled", 540),
     ("end: error", 4),

@@ -36,8 +36,9 @@ const NOT_CHANGED: [&str; 7] = [
 ];
 /// Those that orders live by. What only tidies up, or follows profiles that no story changes,
 /// would cost a third of the time.
-const ALL: [&str; 7] = [
+const ALL: [&str; 8] = [
     "install_watch",
+    "servers",
     "pending_sessions",
     "panel_mirror",
     "stripe_events",
@@ -80,7 +81,7 @@ pub(super) fn reason(error: &app::Error) -> Option<&'static str> {
 }
 
 impl Play<'_> {
-    fn user(&self, number: u8) -> UserId {
+    pub fn user(&self, number: u8) -> UserId {
         UserId(Uuid::from_u128(
             (u128::from(self.seed) << 64) | (1 + u128::from(number)),
         ))

@@ -66,3 +66,14 @@ pub async fn rename(live: &Live, order_id: &str, name: &str) -> Result<proto::Or
     let answer = live.orders().rename_server(live.operator(message)).await?;
     Ok(answer.into_inner().order.unwrap())
 }
+
+/// Ends an order and deletes its server at once, as an operator.
+pub async fn terminate(live: &Live, order_id: &str) {
+    let message = proto::TerminateServerRequest {
+        order_id: order_id.to_owned(),
+        ..proto::TerminateServerRequest::default()
+    };
+    let mut client = live.provisioning();
+    let ended = client.terminate_server(live.operator(message)).await;
+    ended.unwrap();
+}

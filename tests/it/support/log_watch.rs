@@ -5,13 +5,17 @@ use std::{
     collections::VecDeque,
     io::Write,
     sync::{
-        Mutex, MutexGuard, Once, PoisonError,
+        Arc, Mutex, MutexGuard, Once, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 
 use sandbox::audit::{Invariant, Violation};
 use spawnpoint::telemetry::{self, Format};
+use tracing::{
+    Dispatch,
+    subscriber::{DefaultGuard, NoSubscriber},
+};
 use tracing_subscriber::{layer::SubscriberExt, util::SubscriberInitExt};
 
 /// All that is ours, at TRACE, and what libraries may write at all. The stand-ins play others'
@@ -114,6 +118,51 @@ pub fn search<'a>(
         }
     }
     found
+}
+
+/// What is logged on this thread alone, where nothing of the process is watched.
+pub struct ThreadLog {
+    lines: Arc<Mutex<Vec<u8>>>,
+    _guard: DefaultGuard,
+}
+
+/// Takes the lines of one thread.
+struct Kept(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Kept {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl ThreadLog {
+    /// Keeps it from now on.
+    pub fn begin() -> Self {
+        // Where there is one subscriber only, what another thread logs first is taken as nobody's.
+        static ANOTHER: OnceLock<Dispatch> = OnceLock::new();
+        ANOTHER.get_or_init(|| Dispatch::new(NoSubscriber::default()));
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&lines);
+        let layer = telemetry::layer(Format::Json, FILTER, move || Kept(Arc::clone(&kept)));
+        let guard = tracing_subscriber::registry().with(layer).set_default();
+        Self {
+            lines,
+            _guard: guard,
+        }
+    }
+
+    /// How many lines there were, and those that show one of the secrets.
+    pub fn end(self, secrets: &[(String, String)]) -> (usize, Vec<Violation>) {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&lines);
+        (text.lines().count(), search(text.lines(), secrets))
+    }
 }
 
 impl Drop for LogWatch {

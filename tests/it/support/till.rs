@@ -197,6 +197,21 @@ pub fn event_about(live: &Live, kind: &str, object_id: &str) -> EventView {
     found.unwrap_or_else(|| panic!("no {kind} about {object_id}"))
 }
 
+/// Has the panel do something to the order's server, as an administrator would: `suspend`,
+/// `unsuspend` or `reinstall`.
+pub async fn administer(live: &Live, order: &proto::Order, verb: &str) {
+    let panel = &live.world.panel;
+    let server = order.pterodactyl_server_id;
+    let url = format!("{}/api/application/servers/{server}/{verb}", panel.url());
+    let answer = http()
+        .post(url)
+        .bearer_auth(panel.key())
+        .header("accept", "application/json")
+        .send()
+        .await;
+    assert_eq!(answer.unwrap().status(), 204);
+}
+
 /// Waits until nothing is on its way to the gateway.
 pub async fn delivered(live: &Live) {
     assert!(

@@ -9,7 +9,8 @@ pub use objects::{
     Rendering,
     Rendering::{New, Old},
 };
-use objects::{envelope, invoice, merge, session, subscription, with_strangers};
+pub use objects::{envelope, with_strangers};
+use objects::{invoice, merge, session, subscription};
 
 /// The ids of one purchase.
 pub struct Ids {
@@ -38,7 +39,8 @@ pub struct Row {
     pub fate: Fate,
 }
 
-/// The whole table: 8 types in 2 renderings as they are, then whatever may be odd of them.
+/// The whole table: every type that names its order, in 2 renderings, then whatever may be odd of
+/// them. Those about money name none: see [`super::money`].
 pub fn table(ids: &Ids) -> Vec<Row> {
     let mut rows = Vec::new();
     for rendering in [Old, New] {
@@ -76,11 +78,13 @@ fn plain(ids: &Ids, rendering: Rendering, row: &mut Add<'_>) {
             session(ids),
         );
     }
-    for kind in [UPDATED, "customer.subscription.deleted"] {
-        row("as it is", applied, kind, subscription(ids, rendering));
+    for kind in ["created", "updated", "deleted", "paused", "resumed"] {
+        let kind = format!("customer.subscription.{kind}");
+        row("as it is", applied, &kind, subscription(ids, rendering));
     }
-    for kind in [PAID, "invoice.payment_failed"] {
-        row("as it is", applied, kind, invoice(ids, rendering));
+    for kind in ["paid", "payment_failed", "payment_action_required"] {
+        let kind = format!("invoice.{kind}");
+        row("as it is", applied, &kind, invoice(ids, rendering));
     }
 }
 

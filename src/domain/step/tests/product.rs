@@ -360,7 +360,10 @@ fn breaks_entitlement(facts: &Facts, step: Step, now_us: i64) -> Rules {
     match step {
         Step::Suspend => vec![
             (!usable, "stops what nobody can use"),
-            (server.suspended_us.is_some(), "stops what stands still"),
+            (
+                server.suspended_us.is_some() && !server.let_go(),
+                "stops what stands still",
+            ),
             (standing == Standing::Good, "stops what is paid for"),
             (
                 standing == Standing::Unclear && facts.billing.suspend_since_us.is_none(),

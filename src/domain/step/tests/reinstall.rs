@@ -57,7 +57,11 @@ fn it_comes_after_all_that_is_more_urgent() {
     // It would let it go on.
     stopped.server.suspend_sent_us = Some(MADE_US);
     stopped.server.suspended_us = Some(MADE_US);
+    stopped.server.observed_status = Some("suspended".to_owned());
     assert_eq!(plan(&stopped, MADE_US), Step::Rest(None));
+    // Somebody let it go on at the panel.
+    stopped.server.observed_status = Some(String::new());
+    assert_eq!(plan(&stopped, MADE_US), Step::Suspend);
     let mut parked = wanted();
     parked.order.error_reason = Some(ErrorReason::PanelRejected);
     assert_eq!(plan(&parked, MADE_US), Step::Rest(None));

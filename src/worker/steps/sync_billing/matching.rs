@@ -8,6 +8,9 @@ use crate::{
     worker::claim::Work,
 };
 
+/// So many items are named: more than any order of ours has.
+const SHOWN: usize = 10;
+
 /// Why the order is parked, and in words.
 pub(super) type Finding = (ErrorReason, String);
 
@@ -23,25 +26,44 @@ pub(super) async fn of_payment(
     Ok(text.map(|text| (ErrorReason::BillingMismatch, text)))
 }
 
-/// What somebody changed at Stripe of a subscription that was what was ordered. A change of
-/// plan that is on its way is looked at by the step for it.
+/// How the items of a subscription compare with what was ordered.
+pub(super) enum Compared {
+    /// They are what was ordered.
+    Same,
+    /// Nobody can say: Stripe's answer does not hold them, or a change of plan is on its way, which
+    /// is looked at by the step for it.
+    Unknown,
+    /// They are not.
+    Differs(Finding),
+}
+
+/// What somebody changed at Stripe of a subscription that was what was ordered.
 pub(super) async fn of_subscription(
     work: &Work,
     facts: &Facts,
     subscription: &Subscription,
-) -> Result<Option<Finding>, Error> {
+) -> Result<Compared, Error> {
     let Some(lines) = subscription.lines.as_deref() else {
-        return Ok(None);
+        return Ok(Compared::Unknown);
     };
-    if facts.wanted_plan().is_some() {
-        return Ok(None);
-    }
     let ordered = billing::ordered(work.app.db.read(), work.id()).await?;
-    let changed = !form::same_lines(&form::items(&ordered), Some(lines));
-    Ok(changed.then(|| {
-        let text = "the subscription's items are no longer the order's";
-        (ErrorReason::PlanMismatch, text.to_owned())
-    }))
+    if form::same_lines(&form::items(&ordered), Some(lines)) {
+        return Ok(Compared::Same);
+    }
+    if facts.wanted_plan().is_some() {
+        return Ok(Compared::Unknown);
+    }
+    let items: Vec<String> = lines
+        .iter()
+        .take(SHOWN)
+        .map(|line| format!("{} x {}", line.quantity, line.price))
+        .collect();
+    let text = format!(
+        "the subscription's items are no longer the order's, but {}: ChangePlan says what it is \
+         to be",
+        items.join(", ")
+    );
+    Ok(Compared::Differs((ErrorReason::PlanMismatch, text)))
 }
 
 /// What of the payment is not what was ordered. `amount_total` is never compared:

@@ -17,7 +17,7 @@ pub enum Rendering {
 }
 
 /// An event about an object.
-pub(super) fn envelope(id: &str, kind: &str, rendering: Rendering, object: Value) -> Value {
+pub fn envelope(id: &str, kind: &str, rendering: Rendering, object: Value) -> Value {
     json!({
         "id": id,
         "object": "event",
@@ -183,7 +183,7 @@ pub(super) fn invoice(ids: &Ids, rendering: Rendering) -> Value {
 }
 
 /// Every object gets fields that no version has.
-pub(super) fn with_strangers(mut value: Value) -> Value {
+pub fn with_strangers(mut value: Value) -> Value {
     fn visit(value: &mut Value) {
         match value {
             Value::Object(fields) => {
