@@ -75,7 +75,8 @@ async fn make(
     code: Option<&str>,
     random: &(impl Fn() -> [u8; 10] + Sync),
 ) -> Result<(), Error> {
-    if let Some(own) = affiliates::find(&**tx, user_id).await? {
+    let own = affiliates::find(&**tx, user_id).await?;
+    if let Some(own) = own.as_ref().filter(|own| !own.is_erased()) {
         if code.is_none_or(|code| code == own.code) {
             return Ok(());
         }
@@ -86,15 +87,23 @@ async fn make(
         }
         .into());
     }
+    let again = own.is_some();
+    let have = async |code: &str| {
+        if again {
+            affiliates::set_code(tx, user_id, code).await
+        } else {
+            affiliates::insert(tx, user_id, code).await
+        }
+    };
     let Some(code) = code else {
         for _ in 0..TRIES {
-            if affiliates::insert(tx, user_id, &generated(random())).await? {
+            if have(&generated(random())).await? {
                 return Ok(());
             }
         }
         return Err(Error::Internal("no code is free".to_owned()));
     };
-    if affiliates::insert(tx, user_id, code).await? {
+    if have(code).await? {
         return Ok(());
     }
     Err(domain::Error::Exists {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use super::{App, Caller, Error};
 use crate::{
     db::{
-        Tx, billing,
+        Tx, billing, order_events,
         orders::{self, Locked, Note, leases},
         stripe_events::{self, NewEvent, Source, State},
     },
     domain::{
-        self, OrderId, SECOND_US,
+        self, DAY_US, OrderId, SECOND_US,
         ids::parse_uuid,
         order::{Facts, is_settled},
     },
@@ -31,6 +31,9 @@ use stray::Paid;
 pub(crate) use stray::{Stray, give_back_of};
 
 const METHOD: &str = "OrderService/RecordStripeEvent";
+/// For whoever tells the customer: the invoice has a page for it, and so has the billing portal. Of
+/// one that is heard of days later nobody knows whether it still holds.
+const TO_CONFIRM: &str = "the bank wants the customer to confirm a payment";
 
 /// An event on disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,6 +206,11 @@ async fn apply(
         });
     }
     hint(tx, &locked.facts, event, now_us).await?;
+    let recent = now_us - event.created.saturating_mul(SECOND_US) < DAY_US;
+    let to_confirm = event.kind == "invoice.payment_action_required" && recent;
+    if to_confirm && !locked.facts.billing.over() {
+        order_events::remark(tx, id, TO_CONFIRM, &note, now_us).await?;
+    }
     orders::seal(tx, locked, &note, now_us).await?;
     Ok(done)
 }

@@ -10,7 +10,10 @@ use sea_orm::{
 };
 
 use super::{Db, Error, Tx, entity::affiliates};
-use crate::domain::{UserId, affiliate::Affiliate};
+use crate::domain::{
+    UserId,
+    affiliate::{Affiliate, ERASED},
+};
 
 pub mod commissions;
 pub mod referrals;
@@ -56,6 +59,19 @@ pub async fn find(
     Ok(row.map(affiliate))
 }
 
+/// Gives one whose code was erased another, and tells whether nobody else has it.
+pub async fn set_code(tx: &Tx, user_id: UserId, code: &str) -> Result<bool, Error> {
+    if find_by_code(&**tx, code).await?.is_some() {
+        return Ok(false);
+    }
+    affiliates::Entity::update_many()
+        .col_expr(affiliates::Column::Code, Expr::value(code))
+        .filter(affiliates::Column::UserId.eq(user_id.0))
+        .exec(&**tx)
+        .await?;
+    Ok(true)
+}
+
 /// The one with this code, in whatever case it is written.
 pub async fn find_by_code(
     connection: &impl ConnectionTrait,
@@ -68,13 +84,13 @@ pub async fn find_by_code(
     Ok(row.map(affiliate))
 }
 
-/// Replaces a code that a user chose, and that may say who that is, by the user's id; what it earned
-/// is kept for accounting.
+/// Replaces a code that a user chose, and that may say who that is, by the user's id behind a sign
+/// that no code has: nobody can name it any more. What it earned is kept for accounting.
 pub async fn forget_code(tx: &Tx, user_id: UserId) -> Result<(), Error> {
     affiliates::Entity::update_many()
         .col_expr(
             affiliates::Column::Code,
-            Expr::value(user_id.0.simple().to_string()),
+            Expr::value(format!("{ERASED}{}", user_id.0.simple())),
         )
         .filter(affiliates::Column::UserId.eq(user_id.0))
         .exec(&**tx)

@@ -62,6 +62,16 @@ pub struct Affiliate {
     pub credits_minor: i64,
 }
 
+/// No code that anybody chooses or names begins so.
+pub const ERASED: char = '~';
+
+impl Affiliate {
+    /// Whether its code was erased with its user.
+    pub fn is_erased(&self) -> bool {
+        self.code.starts_with(ERASED)
+    }
+}
+
 /// What an affiliate gets for one paid invoice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Commission {

@@ -2,8 +2,8 @@
 //! replica at a time, and only stores facts; orders act on them by their own steps.
 
 use std::{
-    convert::Infallible, error::Error as StdError, future::Future, pin::Pin, sync::Arc,
-    time::Duration,
+    convert::Infallible, error::Error as StdError, fmt::Display, future::Future, pin::Pin,
+    sync::Arc, time::Duration,
 };
 
 use tokio::time::timeout;
@@ -103,6 +103,23 @@ fn count_cut_short(sweep: &'static str) {
     metrics::counter!("spawnpoint_sweeps_cut_short_total", "sweep" => sweep).increment(1);
 }
 
+/// What came of one of many. Trouble with it that would come again is told, and must not hide the
+/// news of all others; what passes ends the run.
+fn one_of_many<T: Default>(
+    sweep: &'static str,
+    which: &impl Display,
+    done: Result<T, Error>,
+) -> Result<T, Error> {
+    match done {
+        Err(error) if !error.is_passing() => {
+            count_cut_short(sweep);
+            tracing::error!(sweep, %which, error = %chain(&error), "it could not be looked at");
+            Ok(T::default())
+        }
+        done => done,
+    }
+}
+
 /// No sweep is asked for more often.
 const SHORTEST_TICK: Duration = Duration::from_millis(20);
 /// A sweep that is due before this is asked for only then; and after a run that left something to
@@ -137,7 +154,10 @@ pub(super) fn spawn(
                     // What is due soon is not asked for before.
                     Ok(Ok(Some(due_in))) => pause = due_in.clamp(SHORTEST_TICK, tick.max(SOON)),
                     Ok(Ok(None)) => {}
-                    Ok(Err(error)) => cut_short(name, &error, "its run"),
+                    Ok(Err(error)) => {
+                        cut_short(name, &error, "its run");
+                        pause = AGAIN.min(tick);
+                    }
                     Err(_elapsed) => {
                         count_cut_short(name);
                         tracing::error!(sweep = name, "a sweep did not end in time");
@@ -164,6 +184,7 @@ const PANEL_MIRROR: &str = "panel_mirror";
 const STRIPE_EVENTS: &str = "stripe_events";
 const SUBSCRIPTIONS: &str = "subscriptions";
 const COMMISSIONS: &str = "commissions";
+const PROFILES: &str = "profiles";
 
 /// The one that is no sweep of others: it gives what happened its numbers.
 const SEQUENCER: &str = "sequencer";
@@ -195,7 +216,7 @@ fn timed(periods: &Periods) -> [(&'static str, Duration, Run); 11] {
         (SERVERS, periods.servers, |app, cursor| {
             Box::pin(servers::run(app, cursor))
         }),
-        ("profiles", periods.profiles, |app, cursor| {
+        (PROFILES, periods.profiles, |app, cursor| {
             Box::pin(profiles::run(app, cursor))
         }),
         ("request_keys", periods.request_keys, |app, _| {
@@ -277,11 +298,13 @@ async fn turn(
     let due_in = match &found {
         Ok(found) if found.more => Some(SOON),
         Ok(found) if found.soon => Some(AGAIN.min(period)),
-        _ => None,
+        // It has not looked, whatever it is that came between.
+        Err(_) => Some(AGAIN.min(period)),
+        Ok(_) => None,
     };
-    if due_in.is_some() {
+    if let Some(due_in) = due_in {
         db::sweeps::break_off(&app.db, name, owner, &run).await?;
-        return Ok(due_in);
+        return found.map(|_| Some(due_in));
     }
     db::sweeps::finish(&app.db, name, owner, &run).await?;
     found.map(|_| Some(from_micros(began_us + period_us - ended_us)))

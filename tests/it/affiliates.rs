@@ -23,6 +23,7 @@ use crate::support::{
 };
 
 mod codes;
+mod leaving;
 mod ledger;
 
 both_engines!(

@@ -9,7 +9,7 @@ use sandbox::{
     world::Options,
 };
 use serde_json::json;
-use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState};
+use spawnpoint::rpc::proto::{self, Order, OrderStatus, ServerState};
 use uuid::Uuid;
 
 use crate::support::{
@@ -216,8 +216,8 @@ async fn whatever_fails_for_good_leaves_nothing_behind(engine: Engine) {
     live.close().await;
 }
 
-/// P-10: the server cannot be deleted and the payment cannot go back: both are shown, tried ever
-/// more seldom, and done once they can be.
+/// P-10: the server cannot be deleted and the payment cannot go back: both are shown, tried again,
+/// the refund ever more seldom, and done once they can be.
 async fn what_cannot_be_undone_is_shown_and_tried_again(engine: Engine) {
     let live = Live::open_with(engine, policy).await;
     let order = failing(&live, Failing::Install).await;
@@ -254,6 +254,15 @@ async fn what_cannot_be_undone_is_shown_and_tried_again(engine: Engine) {
         .await;
     assert_eq!(shown.status(), OrderStatus::Canceled);
     assert!(shown.next_attempt_time.is_some(), "{shown:?}");
+    let list = proto::ListOrdersRequest {
+        status: OrderStatus::Canceled.into(),
+        ..proto::ListOrdersRequest::default()
+    };
+    let mut client = live.orders();
+    let listed = client.list_orders(live.viewer(list)).await.unwrap();
+    let listed = listed.into_inner().orders;
+    let found = listed.iter().find(|listed| listed.id == order.id);
+    assert_eq!(found.unwrap().waiting_reason, "PANEL_UNAVAILABLE");
     let events = live.events(&order.id).await;
     let told = events
         .iter()

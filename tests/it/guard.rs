@@ -123,6 +123,8 @@ async fn more_disputes_than_may_stop_servers_wait_for_an_operator(engine: Engine
         dispute(&live, order);
     }
     until_held(&live, 6).await;
+    let held = "spawnpoint_guard_holds_total{sweep=\"charges\"}";
+    assert!(live.counted(held).await >= 6.0, "no alarm");
     wait::until("the others stand still", PATIENCE, || async {
         stopped(&live, &orders) == MOST
     })

@@ -17,6 +17,7 @@ use crate::support::{
 both_engines!(
     a_look_tells_how_long_it_took,
     a_look_that_stripe_cuts_short_is_counted,
+    a_look_that_the_store_cuts_short_stays_due,
     a_subscription_whose_order_is_not_in_the_store_is_told_of,
     items_that_are_not_the_orders_are_seen_in_the_list,
 );
@@ -74,6 +75,31 @@ async fn a_look_that_stripe_cuts_short_is_counted(engine: Engine) {
             assert_ne!(sweeps::shown(&live, sweep).await.last_run_time, last);
         }
     }
+    live.close().await;
+}
+
+/// What could not be looked at for the store's sake is not taken as looked at.
+async fn a_look_that_the_store_cuts_short_stays_due(engine: Engine) {
+    let live = open(engine).await;
+    live.buy(Uuid::new_v4()).await;
+    till::delivered(&live).await;
+    live.wait_until_unleased().await;
+    let last = sweeps::shown(&live, SUBSCRIPTIONS).await.last_run_time;
+    let away = "ALTER TABLE billing RENAME TO billing_away";
+    sql::run(&live.store.db, away).await.unwrap();
+    let failed = sweeps::try_to_look(&live, SUBSCRIPTIONS).await;
+    let back = "ALTER TABLE billing_away RENAME TO billing";
+    sql::run(&live.store.db, back).await.unwrap();
+    assert!(failed.is_err());
+    assert_eq!(
+        sweeps::shown(&live, SUBSCRIPTIONS).await.last_run_time,
+        last
+    );
+    sweeps::look(&live, SUBSCRIPTIONS).await;
+    assert_ne!(
+        sweeps::shown(&live, SUBSCRIPTIONS).await.last_run_time,
+        last
+    );
     live.close().await;
 }
 

@@ -22,6 +22,7 @@ use crate::support::{
 
 both_engines!(
     with_every_webhook_lost_for_four_days_one_pass_heals_everything,
+    with_every_webhook_lost_one_pass_finds_what_became_of_money,
     what_stripe_itself_lost_is_seen_in_its_list_of_subscriptions,
     a_look_that_breaks_off_goes_on_where_it_was,
     a_list_longer_than_one_look_is_seen_to_its_end,
@@ -129,6 +130,50 @@ async fn with_every_webhook_lost_for_four_days_one_pass_heals_everything(engine:
     let look = sweeps::shown(&live, EVENTS).await;
     assert_eq!(i64::from(look.finds), swept, "one pass found all of it");
     assert!(look.last_run_time.is_some());
+    live.close().await;
+}
+
+/// W-18, of money: a debt that was paid, a payment that a bank disputes, one that was given back,
+/// and an order that was paid twice.
+async fn with_every_webhook_lost_one_pass_finds_what_became_of_money(engine: Engine) {
+    let live = open(engine).await;
+    let stripe = &live.world.stripe;
+    let owed = running(&live).await;
+    let disputed = running(&live).await;
+    let given_back = running(&live).await;
+    let twice = running(&live).await;
+    set(&live, &owed, SubscriptionStatus::Unpaid);
+    let (stays, stopped) = (OrderStatus::Provisioned, ServerState::Suspended);
+    wait_for(&live, &owed, stays, stopped).await;
+    go_deaf(&live).await;
+    set(&live, &owed, SubscriptionStatus::Active);
+    stripe
+        .open_dispute(&live.subscription(&disputed), "fraudulent")
+        .unwrap();
+    stripe
+        .refund_by_hand(&live.subscription(&given_back), None)
+        .unwrap();
+    let second = till::pay_again(&live, &twice).await;
+    let second = stripe.session(&second).unwrap().subscription.unwrap();
+    pass(&live, 4 * DAY);
+    sweeps::look(&live, EVENTS).await;
+    sweeps::look(&live, "charges").await;
+
+    live.wait_running(&owed.id).await;
+    wait_for(&live, &disputed, stays, stopped).await;
+    wait_for(&live, &given_back, OrderStatus::Canceled, stopped).await;
+    wait::until("the second payment went back", PATIENCE, || async {
+        stripe
+            .refunds()
+            .iter()
+            .any(|refund| refund.subscription.as_ref() == Some(&second))
+    })
+    .await;
+    live.wait_until_unleased().await;
+    let ended = stripe.subscription(&second).unwrap();
+    assert_eq!(ended.status, SubscriptionStatus::Canceled);
+    live.wait_running(&twice.id).await;
+    assert_eq!(stripe.refunds().len(), 2);
     live.close().await;
 }
 

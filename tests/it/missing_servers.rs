@@ -221,6 +221,8 @@ async fn a_panel_that_lost_many_servers_is_looked_at_first(engine: Engine) {
         lose(&live, order);
     }
     until_held(&live).await;
+    let held = "spawnpoint_guard_holds_total{sweep=\"servers\"}";
+    assert!(live.counted(held).await >= 1.0, "no alarm");
     let held = shown(&live).await;
     assert!(held.guard.contains("6 of 7 servers"), "{held:?}");
     sweep(&live).await;

@@ -26,6 +26,7 @@ both_engines!(
     a_restored_backup_makes_nothing_twice,
     a_plan_that_was_changed_after_the_backup_has_ways_out,
     what_was_stopped_or_deleted_after_the_backup_is_found,
+    a_day_away_is_caught_up_with,
 );
 
 async fn restart(live: &mut Live) {
@@ -95,6 +96,12 @@ async fn a_restored_backup_makes_nothing_twice(engine: Engine) {
     assert_eq!(live.world.panel.servers().len(), 1);
     assert_eq!(live.panel_users(user).len(), 1);
     assert_eq!(live.world.stripe.subscriptions().len(), 1);
+    let creates = live.creates(&order.id);
+    let made = creates
+        .iter()
+        .filter(|call| call.status.is_some_and(|status| status < 300));
+    assert_eq!(made.count(), 1, "{creates:?}");
+    assert!(live.world.stripe.refunds().is_empty());
     live.close_expecting(&[Invariant::I6], RESTORED).await;
 }
 
@@ -264,6 +271,59 @@ async fn what_was_stopped_or_deleted_after_the_backup_is_found(engine: Engine) {
     // Nor is it in it that an operator had one deleted at once.
     let lost = [Invariant::I6, Invariant::I8];
     live.close_expecting(&lost, RESTORED).await;
+}
+
+/// O-02: the control plane is away for a day, and nobody takes Stripe's events. What Stripe says by
+/// then is done, and nothing else: neither to who owes for a day, nor to who has paid meanwhile.
+async fn a_day_away_is_caught_up_with(engine: Engine) {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let mut live = Live::open(engine).await;
+    let mut orders = Vec::new();
+    for _ in 0..4 {
+        orders.push(live.buy(Uuid::new_v4()).await);
+    }
+    let [untouched, ended, owing, paid] = orders.as_slice() else {
+        unreachable!("four were bought");
+    };
+    let own = live.subscription(paid);
+    live.world.stripe.fail_payment(&own).unwrap();
+    let is = |order: &proto::Order, status: &str| order.subscription_status == status;
+    live.wait_order(&paid.id, "it is past due", |order| is(order, "past_due"))
+        .await;
+    live.wait_until_unleased().await;
+    till::delivered(&live).await;
+    live.world.stop_cores().await;
+    till::deliver_webhooks(&live, false);
+    let stripe = &live.world.stripe;
+    stripe
+        .set_subscription_status(&own, SubscriptionStatus::Active)
+        .unwrap();
+    stripe
+        .cancel_subscription(&live.subscription(ended))
+        .unwrap();
+    stripe.fail_payment(&live.subscription(owing)).unwrap();
+    stripe.advance(DAY);
+    live.world.start_core(Mode::All).await.unwrap();
+    live.skip(DAY);
+    sweeps::look(&live, "stripe_events").await;
+    live.wait_order(&ended.id, "its end is found", |order| {
+        order.status() == proto::OrderStatus::Canceled
+            && order.server_state() == proto::ServerState::Suspended
+    })
+    .await;
+    for (order, status) in [(untouched, "active"), (owing, "past_due"), (paid, "active")] {
+        let now = live
+            .wait_order(&order.id, "what Stripe says is known", |order| {
+                is(order, status)
+            })
+            .await;
+        assert_eq!(now.server_state(), proto::ServerState::Running);
+    }
+    live.wait_until_unleased().await;
+    let panel = &live.world.panel;
+    let suspends = panel.count_route("POST", "/servers/{server}/suspend");
+    assert_eq!((suspends, panel.servers().len()), (1, 4));
+    live.close().await;
 }
 
 async fn a_restart_while_in_doubt_adopts_the_server(engine: Engine) {

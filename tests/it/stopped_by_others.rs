@@ -1,6 +1,8 @@
 //! Servers that an administrator stops on the panel itself, or lets go on: the one is not ours to
 //! undo, and is told until an operator says otherwise; the other is undone where nobody pays.
 
+use std::time::Duration;
+
 use sandbox::{audit::Invariant, stripe::SubscriptionStatus};
 use spawnpoint::rpc::proto::{Order, OrderStatus, ServerState};
 use uuid::Uuid;
@@ -8,7 +10,7 @@ use uuid::Uuid;
 use crate::support::{
     changes::unsuspend,
     db::Engine,
-    live::{Live, PATIENCE},
+    live::{Live, PATIENCE, cart},
     sweeps, till, wait,
 };
 
@@ -76,10 +78,15 @@ async fn what_others_stop_is_seen_and_an_operator_lets_it_go_on(engine: Engine) 
     let live = Live::open(engine).await;
     let order = live.buy(Uuid::new_v4()).await;
     let other = live.buy(Uuid::new_v4()).await;
+    // Meanwhile every server is looked at for an install that does not end.
+    live.world.panel.set_install_delay(Duration::from_secs(600));
+    let installing = live.purchase(cart(Uuid::new_v4())).await;
+    live.wait_for_reason(&installing.id, "INSTALLING").await;
     assert_eq!(look(&live).await, 0);
     let drifted = "spawnpoint_servers_drifted_total{how=\"stopped_by_others\"}";
     let before = live.counted(drifted).await;
     till::administer(&live, &order, "suspend").await;
+    sweeps::look(&live, "install_watch").await;
     assert_eq!(look(&live).await, 1);
     assert_eq!(look(&live).await, 0, "told once");
     assert!(live.counted(drifted).await >= before + 1.0);
@@ -111,6 +118,8 @@ async fn what_others_stop_is_seen_and_an_operator_lets_it_go_on(engine: Engine) 
     until(&live, &other, ServerState::Running).await;
     assert_eq!(live.world.panel.count_route("POST", UNSUSPEND), calls + 1);
     assert_eq!(look(&live).await, 0);
+    live.world.panel.advance(Duration::from_secs(601));
+    live.wait_running(&installing.id).await;
     live.close().await;
 }
 

@@ -16,6 +16,7 @@ both_engines!(
     a_second_subscription_that_no_event_told_of_goes_back_once,
     one_of_an_order_that_is_over_goes_back_once,
     one_that_was_made_by_hand_is_left_to_people,
+    one_that_cannot_be_looked_at_hides_nothing,
 );
 
 const SUBSCRIPTIONS: &str = "subscriptions";
@@ -156,5 +157,43 @@ async fn one_that_was_made_by_hand_is_left_to_people(engine: Engine) {
     assert!(live.world.stripe.refunds().is_empty());
     assert_eq!(till::rows(&live, "refunds").await, 0);
     live.world.stripe.clear_faults();
+    live.close().await;
+}
+
+/// Stripe does not say who bought it: that is no finding, all others are looked at, and it is tried
+/// again soon.
+async fn one_that_cannot_be_looked_at_hides_nothing(engine: Engine) {
+    let live = open(engine).await;
+    let (order, other) = (
+        live.buy(Uuid::new_v4()).await,
+        live.buy(Uuid::new_v4()).await,
+    );
+    till::delivered(&live).await;
+    till::deliver_webhooks(&live, false);
+    let second = till::pay_again(&live, &order).await;
+    let stripe = &live.world.stripe;
+    let own = live.subscription(&other);
+    stripe
+        .set_subscription_status(&own, SubscriptionStatus::Paused)
+        .unwrap();
+    let down = Effect::Status {
+        status: 503,
+        body: None,
+    };
+    let down = Fault::on("GET", "/v1/checkout/sessions", down).always();
+    let down = stripe.inject(down);
+    let last = sweeps::shown(&live, SUBSCRIPTIONS).await.last_run_time;
+    sweeps::look(&live, SUBSCRIPTIONS).await;
+    assert!(stripe.fired(down) > 0);
+    let shown = sweeps::shown(&live, SUBSCRIPTIONS).await;
+    assert_eq!((shown.finds, shown.last_run_time), (1, last), "still due");
+    live.wait_order(&other.id, "its news is read", |order| {
+        order.subscription_status == "paused"
+    })
+    .await;
+    assert!(stripe.refunds().is_empty());
+    stripe.remove_fault(down);
+    live.wait_until_unleased().await;
+    goes_back_once(&live, &order, &second).await;
     live.close().await;
 }

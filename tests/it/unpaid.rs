@@ -145,6 +145,11 @@ async fn each_news_of_a_bill_is_enough_by_itself(engine: Engine) {
     let due = wait_status(&live, &order, "past_due").await;
     assert_eq!(due.server_state(), ServerState::Running, "it has its grace");
     assert_eq!(heard("invoice.payment_action_required").await, 1);
+    let events = live.events(&order.id).await;
+    let asked = events
+        .iter()
+        .filter(|event| event.to.contains("wants the customer to confirm"));
+    assert_eq!(asked.count(), 1);
     for kind in withheld {
         assert_eq!(heard(kind).await, 0, "{kind}");
     }

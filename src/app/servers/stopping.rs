@@ -97,8 +97,11 @@ async fn set_suspended(
                 return say(&tx, id, text, remark, &note, now_us).await;
             }
             if facts.server.operator_suspended_us.is_some() == suspended {
-                // So it is already.
-                return Ok(());
+                // So it is already; but somebody may say more about it.
+                if !suspended || remark.is_empty() {
+                    return Ok(());
+                }
+                return say(&tx, id, text, remark, &note, now_us).await;
             }
             suspension::set_operator(&tx, id, suspended, now_us).await?;
             say(&tx, id, text, remark, &note, now_us).await

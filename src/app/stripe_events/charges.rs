@@ -127,9 +127,13 @@ async fn one(app: &Arc<App>, event_id: &str) -> Result<Option<bool>, Error> {
         },
         Err(_) => Answer::Refused("its payload is gone"),
     };
-    // By Stripe's own time of it: a gateway may tell any.
-    let believed_before_us = app.db.now().await? - NOBODYS_AFTER_US;
-    if matches!(answer, Answer::Unlisted) && stored.created_us > believed_before_us {
+    // By Stripe's own time of it, for a gateway may tell any; and by ours, for the clocks differ.
+    let now_us = app.db.now().await?;
+    let received_us = Some(stored.received_us).filter(|us| *us <= now_us);
+    let known_us = stored
+        .created_us
+        .max(received_us.unwrap_or(stored.created_us));
+    if matches!(answer, Answer::Unlisted) && known_us > now_us - NOBODYS_AFTER_US {
         return Ok(Some(false));
     }
     settle(app, event_id, &answer).await.map(Some)

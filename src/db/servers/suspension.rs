@@ -3,7 +3,7 @@
 use sea_orm::{
     ActiveModelTrait,
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait},
 };
 use uuid::Uuid;
@@ -109,7 +109,7 @@ pub async fn set_unsuspended(tx: &Tx, id: OrderId, status: &str, now_us: i64) ->
 }
 
 /// Every server that was ready once, and whether the panel showed it suspended when it was last
-/// looked at: also of orders that are over.
+/// looked at: also of orders that are over. Not what is installed again or being stopped.
 pub async fn shown(connection: &impl ConnectionTrait) -> Result<Vec<(OrderId, bool)>, Error> {
     let rows: Vec<(Uuid, Option<String>)> = servers::Entity::find()
         .select_only()
@@ -117,6 +117,13 @@ pub async fn shown(connection: &impl ConnectionTrait) -> Result<Vec<(OrderId, bo
         .filter(servers::Column::FirstRunningUs.is_not_null())
         .filter(servers::Column::DeletedUs.is_null())
         .filter(servers::Column::MissingUs.is_null())
+        .filter(servers::Column::ReinstallSentUs.is_null())
+        .filter(servers::Column::ObservedStatus.is_in(["", "suspended"]))
+        .filter(
+            Condition::any()
+                .add(servers::Column::SuspendSentUs.is_null())
+                .add(servers::Column::SuspendedUs.is_not_null()),
+        )
         .order_by_asc(servers::Column::OrderId)
         .into_tuple()
         .all(connection)

@@ -216,7 +216,8 @@ fn runs_on_unread(facts: &Facts) -> bool {
 /// Whether disputes alone are to stop a server that the panel was not told of yet.
 fn stops_for_disputes(facts: &Facts) -> bool {
     let server = &facts.server;
-    let told = server.suspended_us.or(server.suspend_sent_us).is_some();
+    let stands_still = server.suspended_us.is_some() && !server.let_go();
+    let told = stands_still || server.suspend_sent_us.is_some();
     !told && usable(facts) && facts.disputed_alone()
 }
 

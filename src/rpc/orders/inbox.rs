@@ -29,7 +29,7 @@ pub(super) async fn list(
     violations.require(
         state.is_some() || message.state.is_empty(),
         "state",
-        "must be applied, ignored or failed, or empty",
+        "must be received, applied, ignored or failed, or empty",
     );
     validate::text(&mut violations, "type", &message.r#type, 0, TYPE_CHARS);
     let order_id = (!message.order_id.is_empty())

@@ -95,7 +95,14 @@ fn build(server: &Server, spec: &Spec) -> Build {
 
 /// Stores what the server has now.
 async fn follows(work: &Work, facts: &Facts, server: &Server) -> Result<Outcome, Error> {
-    let (id, observed) = (work.id(), &created::observed(server));
+    let (id, mut observed) = (work.id(), created::observed(server));
+    // That somebody else stopped it, or let it go on, is the sweep `servers`' news.
+    let either = |status: &String| matches!(status.as_str(), "" | "suspended");
+    let known = facts.server.observed_status.clone().filter(either);
+    if let Some(known) = known.filter(|_| either(&observed.status)) {
+        observed.status = known;
+    }
+    let observed = &observed;
     let wanted_us = (facts.server.rename_us, facts.server.respec_us);
     let need = facts.order.spec.need();
     let paid = facts

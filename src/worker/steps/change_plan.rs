@@ -41,6 +41,10 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         return sync_billing::take(work, facts).await;
     }
     let Some(items) = items(&found) else {
+        if is_stale(&change, work.app.db.now().await?) {
+            let why = "Stripe did not tell what it is for";
+            return drop_change(work, facts, &change, why).await;
+        }
         return Ok(work.patiently(WaitingReason::StripeUnavailable));
     };
     match plan_change::next(&items, &change.prices, found.pending_until) {
@@ -54,6 +58,15 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             drop_change(work, facts, &change, "its subscription is not paid").await
         }
         Next::Ask(swaps) => ask(work, facts, &change, subscription_id, &swaps).await,
+    }
+}
+
+/// Whether it is too late to send it, or to send it again.
+fn is_stale(change: &PlanChange, now_us: i64) -> bool {
+    match change.sent_us {
+        Some(sent_us) => now_us - sent_us > KEY_KNOWN_US,
+        // Nobody who asked so long ago expects to be charged now.
+        None => now_us - change.asked_us > ASKED_US,
     }
 }
 
@@ -78,12 +91,7 @@ async fn ask(
     swaps: &[Swap],
 ) -> Result<Outcome, Error> {
     let (id, now_us) = (work.id(), work.app.db.now().await?);
-    let stale = match change.sent_us {
-        Some(sent_us) => now_us - sent_us > KEY_KNOWN_US,
-        // Nobody who asked so long ago expects to be charged now.
-        None => now_us - change.asked_us > ASKED_US,
-    };
-    if stale {
+    if is_stale(change, now_us) {
         return drop_change(work, facts, change, "Stripe did not answer in time").await;
     }
     let request = match &change.request {
@@ -118,18 +126,49 @@ async fn ask(
     {
         // A stored failure is answered for ever: the items tell.
         Ok(_) | Err(stripe::Error::Unknown { replayed: true, .. }) => {
-            work.store(Step::ChangePlan, |tx, _| async move {
-                Ok(order_changes::set_answered(&tx, id).await?)
-            })
-            .await?;
+            set_answered(work).await?;
             Ok(Outcome::Again)
         }
         Err(error @ (stripe::Error::Invalid { .. } | stripe::Error::NotFound { .. })) => {
             tracing::warn!(%error, "Stripe");
-            drop_change(work, facts, change, "Stripe refused it").await
+            refused(work, facts, change, subscription_id).await
         }
         Err(error) => Ok(sync_billing::failed(work, &error)),
     }
+}
+
+/// Whether anything came of what Stripe refused: a card that declines may leave a change that waits
+/// for its payment, and then its room has to be held.
+async fn refused(
+    work: &Work,
+    facts: &Facts,
+    change: &PlanChange,
+    subscription_id: &str,
+) -> Result<Outcome, Error> {
+    let found = match work.app.stripe.subscription(subscription_id).await {
+        Ok(found) => found,
+        Err(error) => return Ok(sync_billing::failed(work, &error)),
+    };
+    let items = items(&found);
+    let next = items.map(|items| plan_change::next(&items, &change.prices, found.pending_until));
+    match next {
+        Some(Next::Applied | Next::Pending(_) | Next::Trim(_)) => {
+            set_answered(work).await?;
+            Ok(Outcome::Again)
+        }
+        Some(Next::Ask(_)) => drop_change(work, facts, change, "Stripe refused it").await,
+        None => Ok(work.patiently(WaitingReason::StripeUnavailable)),
+    }
+}
+
+/// From here on its items tell.
+async fn set_answered(work: &Work) -> Result<(), Error> {
+    let id = work.id();
+    work.store(Step::ChangePlan, |tx, _| async move {
+        Ok(order_changes::set_answered(&tx, id).await?)
+    })
+    .await?;
+    Ok(())
 }
 
 /// `items[n][...]` with the difference charged at once. A piece of a price that is only added

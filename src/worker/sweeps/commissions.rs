@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use super::{COMMISSIONS, Found, cut_short};
+use super::{COMMISSIONS, Found, cut_short, one_of_many};
 use crate::{
     app::{App, Error},
     db::{
@@ -73,7 +73,11 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         last = Some(id);
         match look(app, referral).await {
             Ok(found) => finds += found,
-            Err(Trouble::Own(error)) => return Err(error),
+            Err(Trouble::Own(error)) if error.is_passing() => return Err(error),
+            Err(Trouble::Own(error)) => {
+                one_of_many(COMMISSIONS, &id, Err::<(), _>(error))?;
+                put_off(app, id, now_us + DAY_US).await?;
+            }
             Err(Trouble::Stripe(error)) => {
                 tracing::warn!(order_id = %id, "its invoices could not be read");
                 cut_short(COMMISSIONS, &error, "the invoices of a referred order");
@@ -81,9 +85,7 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
                     broke_off = true;
                     break;
                 }
-                let tomorrow_us = now_us + DAY_US;
-                let put_off = |tx| async move { referrals::put_off(&tx, id, tomorrow_us).await };
-                app.db.tx(put_off).await?;
+                put_off(app, id, now_us + DAY_US).await?;
             }
         }
     }
@@ -94,6 +96,12 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         more: more && !broke_off,
         ..Found::default()
     })
+}
+
+/// Has one that cannot be looked at wait.
+async fn put_off(app: &App, id: OrderId, until_us: i64) -> Result<(), Error> {
+    let put_off = |tx| async move { referrals::put_off(&tx, id, until_us).await };
+    Ok(app.db.tx(put_off).await?)
 }
 
 /// Whether it says nothing of other orders.

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::{Found, INSTALL_WATCH, cut_short};
+use super::{Found, INSTALL_WATCH, cut_short, one_of_many};
 use crate::{
     app::{App, Error},
     db::{
@@ -39,10 +39,9 @@ async fn used_servers(app: &Arc<App>) -> Result<i32, Error> {
                 break;
             }
         };
-        if server.external_id.as_deref() == Some(id.to_string().as_str())
-            && observe(app, id, &server, began_us).await?
-        {
-            finds += 1;
+        if server.external_id.as_deref() == Some(id.to_string().as_str()) {
+            let seen = observe(app, id, &server, (true, began_us)).await;
+            finds += i32::from(one_of_many(INSTALL_WATCH, &id, seen)?);
         }
     }
     Ok(finds)
@@ -71,10 +70,12 @@ async fn new_servers(app: &Arc<App>) -> Result<i32, Error> {
             // Panel ids are reused after a rebuild: the external id decides.
             if let Some(id) = ours.get(&server.id)
                 && server.external_id.as_deref() == Some(id.to_string().as_str())
-                && observe(app, *id, server, began_us).await?
             {
-                finds += 1;
-                waiting = waiting.saturating_sub(1);
+                let seen = observe(app, *id, server, (false, began_us)).await;
+                if one_of_many(INSTALL_WATCH, id, seen)? {
+                    finds += 1;
+                    waiting = waiting.saturating_sub(1);
+                }
             }
         }
         match walk.go_on(&ids, listed.pages) {
@@ -93,19 +94,21 @@ async fn new_servers(app: &Arc<App>) -> Result<i32, Error> {
     Ok(finds)
 }
 
-/// Stores what was seen of a server, unless it is older than our last write to the
-/// panel. Tells whether the install ended.
+/// Stores what was seen of a server that was never ready yet, or of one that was `used`, unless it
+/// is older than our last write to the panel. Tells whether the install ended.
 async fn observe(
     app: &Arc<App>,
     id: OrderId,
     server: &Server,
-    began_us: i64,
+    (used, began_us): (bool, i64),
 ) -> Result<bool, Error> {
     let status = server.status.clone().unwrap_or_default();
     let Some(facts) = orders::find(app.db.read(), id).await? else {
         return Ok(false);
     };
-    if facts.server.observed_status.as_deref() == Some(status.as_str()) {
+    let known = &facts.server;
+    // What became of others since they were installed is the sweep `servers`' news.
+    if known.ever_ran() != used || known.observed_status.as_deref() == Some(status.as_str()) {
         return Ok(false);
     }
     let observed = &Observed {
@@ -131,7 +134,7 @@ async fn observe(
             let stale = known
                 .panel_write_us
                 .is_some_and(|wrote_us| wrote_us > began_us);
-            if stale || !known.exists() {
+            if stale || !known.exists() || known.ever_ran() != used {
                 return Ok(false);
             }
             let first_running = !known.ever_ran() && observed.status.is_empty();

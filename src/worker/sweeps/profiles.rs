@@ -4,7 +4,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use super::Found;
+use super::{Found, PROFILES, one_of_many};
 use crate::{
     app::{App, Error},
     db::profiles::follow::{self, Follower},
@@ -69,15 +69,18 @@ where
         for profile in due {
             let user_id = profile.user_id;
             after = Some(user_id);
-            match tell(profile).await? {
-                Told::Done => finds += 1,
-                Told::Refused(why) => {
+            let told = tell(profile).await.map(Some);
+            match one_of_many(PROFILES, &user_id, told)? {
+                Some(Told::Done) => finds += 1,
+                Some(Told::Refused(why)) => {
                     let name = follower.name();
                     metrics::counter!("spawnpoint_profiles_not_followed_total", "by" => name)
                         .increment(1);
                     tracing::error!(%user_id, follower = name, %why, "a profile is not followed");
                 }
-                Told::Trouble => {
+                // It is asked again in the next round.
+                None => {}
+                Some(Told::Trouble) => {
                     return Ok(Found {
                         finds,
                         cursor: shown(after),

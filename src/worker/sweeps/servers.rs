@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Found, cut_short};
+use super::{Found, cut_short, one_of_many};
 use crate::{
     app::{App, Error},
     db::{
@@ -70,16 +70,18 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         gone, back, others, ..
     } = &seen;
     for id in back {
-        change(app, *id, began_us, false).await?;
+        one_of_many(SERVERS, id, change(app, *id, began_us, false).await)?;
     }
     let revived = missing::deleted_among(store, others, began_us).await?;
     for id in &revived {
         metrics::counter!("spawnpoint_servers_left_over_total").increment(1);
         tracing::error!(order_id = %id, "a server that was deleted is on the panel again");
     }
+    let drifted = stopped::follow(app, &seen.stopped, began_us).await?;
     if held {
         // What is there is there; of what is gone nothing more is said.
-        return Ok(found(back.len() + revived.len(), cursor.to_owned()));
+        let finds = back.len() + revived.len() + drifted;
+        return Ok(found(finds, cursor.to_owned()));
     }
     // An hour back, without those that a release let pass.
     let since_us =
@@ -99,10 +101,10 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
             gone,
         )
         .await?;
-        return Ok(found(gone.len(), cursor.to_owned()));
+        return Ok(found(gone.len() + drifted, cursor.to_owned()));
     }
     for id in gone.iter().take(LOOKS) {
-        change(app, *id, began_us, true).await?;
+        one_of_many(SERVERS, id, change(app, *id, began_us, true).await)?;
     }
     let done = released && gone.len() <= LOOKS;
     let next = if done {
@@ -110,7 +112,6 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     } else {
         cursor.to_owned()
     };
-    let drifted = stopped::follow(app, &seen.stopped, began_us).await?;
     let finds = gone.len() + back.len() + revived.len() + drifted;
     Ok(found(finds, next))
 }

@@ -9,6 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 use super::{
     Found, SUBSCRIPTIONS, count_cut_short, cut_short,
     hint::{Find, tell},
+    one_of_many,
 };
 use crate::{
     app::{App, Error, checkout::form, stripe_events},
@@ -27,7 +28,7 @@ const PAGES: usize = 20;
 pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
     let mut finds = 0;
     let mut after = (!cursor.is_empty()).then(|| cursor.to_owned());
-    let (mut more, mut soon) = (true, false);
+    let (mut more, mut soon, mut unclear) = (true, false, false);
     for _ in 0..PAGES {
         let page = match app.stripe.subscriptions(after.as_deref()).await {
             Ok(page) => page,
@@ -43,17 +44,17 @@ pub(super) async fn run(app: &Arc<App>, cursor: &str) -> Result<Found, Error> {
         };
         let seen = compare(app, &page.data).await?;
         finds += seen.finds;
-        if seen.unclear {
-            count_cut_short(SUBSCRIPTIONS);
-            (more, soon) = (false, true);
-            break;
-        }
+        unclear |= seen.unclear;
         after = page.data.last().map(|listed| listed.id.clone());
         after = after.filter(|_| page.has_more);
         more = after.is_some();
         if !more {
             break;
         }
+    }
+    if unclear {
+        count_cut_short(SUBSCRIPTIONS);
+        soon |= !more;
     }
     // Where there are more pages than one run reads, the next run goes on behind them.
     Ok(Found {
@@ -108,23 +109,35 @@ async fn compare(app: &Arc<App>, listed: &[Subscription]) -> Result<Seen, Error>
             row.subscription_id.is_none().then_some(row)
         });
         if let Some(why) = stray(listed, known, &by_order) {
-            let stray = handle_stray(app, listed, why).await?;
+            let stray = handle_stray(app, listed, why).await;
+            let stray = one_of_many(SUBSCRIPTIONS, &listed.id, stray)?;
             seen.finds += stray.finds;
             seen.unclear |= stray.unclear;
         }
         let Some(known) = known else { continue };
-        if differs(known, listed) || has_other_items(app, known, listed).await? {
-            let find = Find {
-                actor: ACTOR,
-                cause: &listed.id,
-                text: "Stripe's list shows another state of its subscription; no event told of it",
-                paid_session: None,
-            };
-            tell(app, known.order_id, &find).await?;
-            seen.finds += 1;
-        }
+        let told = tell_of_news(app, known, listed).await;
+        seen.finds += i32::from(one_of_many(SUBSCRIPTIONS, &known.order_id, told)?);
     }
     Ok(seen)
+}
+
+/// Has an order read that is not as we know it. Tells whether it is one.
+async fn tell_of_news(
+    app: &Arc<App>,
+    known: &KnownSubscription,
+    listed: &Subscription,
+) -> Result<bool, Error> {
+    if !differs(known, listed) && !has_other_items(app, known, listed).await? {
+        return Ok(false);
+    }
+    let find = Find {
+        actor: ACTOR,
+        cause: &listed.id,
+        text: "Stripe's list shows another state of its subscription; no event told of it",
+        paid_session: None,
+    };
+    tell(app, known.order_id, &find).await?;
+    Ok(true)
 }
 
 /// Why somebody pays for a subscription for which nothing is delivered here.
@@ -159,13 +172,10 @@ async fn handle_stray(app: &Arc<App>, listed: &Subscription, why: Stray) -> Resu
             Ok(now) if !lives(&now) => return Ok(Seen::default()),
             Ok(_) | Err(_) => {}
         }
-        match stripe_events::give_back_of(app, id, &listed.id, ACTOR).await {
-            Ok(stripe_events::Stray::GoesBack) => return Ok(Seen::one()),
-            Ok(stripe_events::Stray::Unknown) => return Ok(Seen::UNCLEAR),
-            Ok(stripe_events::Stray::ForPeople) => {}
-            Err(error) if error.is_passing() => return Err(error),
-            // One order that cannot be read or written must not hide the news of all others.
-            Err(error) => tracing::error!(order_id = %id, %error, "a stray subscription"),
+        match stripe_events::give_back_of(app, id, &listed.id, ACTOR).await? {
+            stripe_events::Stray::GoesBack => return Ok(Seen::one()),
+            stripe_events::Stray::Unknown => return Ok(Seen::UNCLEAR),
+            stripe_events::Stray::ForPeople => {}
         }
     }
     metrics::counter!("spawnpoint_subscriptions_stray_total", "why" => why.as_str()).increment(1);

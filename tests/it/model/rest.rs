@@ -310,6 +310,10 @@ impl Play<'_> {
             if story.told && story.money == Money::None {
                 self.world.tally.one("walk-away");
             }
+            // All are bought with the smaller one.
+            if facts.order.plan_id == "mc-4gb" {
+                self.world.tally.one("larger plan delivered");
+            }
             self.world.tally.one(match facts.order.status.as_str() {
                 "provisioned" => "end: provisioned",
                 "canceled" => "end: canceled",

@@ -23,8 +23,8 @@ use crate::support::{
     till::{catalog_with, deliver_webhooks, event_about},
 };
 
-/// What comes in between, whatever flow is looked at.
-const ASIDE: [&str; 3] = ["LISTEN", "NOTIFY", "api_tokens"];
+/// What comes in between, whatever flow is looked at: the last asks whether the store is well.
+const ASIDE: [&str; 4] = ["LISTEN", "NOTIFY", "api_tokens", "transaction_read_only"];
 const LEASE: Duration = Duration::from_secs(30);
 /// Orders that one shop has ports for.
 pub const ROOM: usize = 150;

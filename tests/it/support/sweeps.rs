@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use spawnpoint::{
+    app::Error,
     rpc::proto,
     worker::{ByHand, Settings},
 };
@@ -23,9 +24,14 @@ pub async fn shown(live: &Live, name: &str) -> proto::Sweep {
 
 /// One turn of a sweep.
 pub async fn look(live: &Live, name: &str) {
+    try_to_look(live, name).await.unwrap();
+}
+
+/// One turn of a sweep that may fail.
+pub async fn try_to_look(live: &Live, name: &str) -> Result<(), Error> {
     let app = Arc::clone(&live.world.cores[0].app);
     let hand = ByHand::new(app, Settings::default());
-    hand.sweep_one(name).await.unwrap();
+    hand.sweep_one(name).await
 }
 
 /// Waits until each of these has looked once by itself, and none has its turn.

@@ -49,6 +49,22 @@ fn what_others_say_of_it_is_done_at_once() {
     assert_eq!(plan(&told, MADE_US), Step::Suspend);
 }
 
+/// Somebody else had stopped it, and let it go on: it waits for the guard like any that runs.
+#[test]
+fn what_others_let_go_on_is_held_too() {
+    let mut let_go = held();
+    let_go.server.suspended_us = Some(MADE_US);
+    let_go.server.observed_status = Some(String::new());
+    let wait = Step::Wait {
+        until_us: AGAIN_US,
+        reason: None,
+    };
+    assert_eq!(plan(&let_go, MADE_US), wait);
+    assert_eq!(plan(&let_go, AGAIN_US), Step::Suspend);
+    let_go.server.observed_status = Some("suspended".to_owned());
+    assert_eq!(plan(&let_go, MADE_US), Step::Rest(None));
+}
+
 #[test]
 fn its_customer_waits_for_nothing() {
     let mut leaves = held();

@@ -45,13 +45,13 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
         }
     }
     let (id, note) = (work.id(), &work.note(Step::Refund.name()));
-    work.store(Step::Refund, |tx, now_us| async move {
+    let before = facts.billing.refunds_due;
+    let now = work.store(Step::Refund, |tx, now_us| async move {
         // It may have become ready since it was planned.
         let now = orders::find(&*tx, id).await?;
         let still = now.is_some_and(|facts| given_up(&facts, timing, now_us));
         let reason = RefundReason::Unfulfillable;
         if still && refunds::decide(&tx, id, session_id, reason, now_us).await? {
-            metrics::counter!("spawnpoint_orders_given_up_total").increment(1);
             billing::set_wish(&tx, id, EndWish::Now, now_us).await?;
             // What stood in its way does not stand in the way of its end.
             let progress = &Progress {
@@ -64,7 +64,9 @@ pub(super) async fn take(work: &Work, facts: &Facts) -> Result<Outcome, Error> {
             order_events::remark(&tx, id, &text, note, now_us).await?;
         }
         Ok(())
-    })
-    .await?;
+    });
+    if now.await?.billing.refunds_due > before {
+        metrics::counter!("spawnpoint_orders_given_up_total").increment(1);
+    }
     Ok(Outcome::Again)
 }

@@ -5,7 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::LOOKS;
+use super::{LOOKS, one_of_many};
 use crate::{
     app::{App, Error},
     db::{
@@ -34,12 +34,8 @@ pub(super) async fn follow(
     });
     let mut finds = 0;
     for (id, stopped) in differs.take(LOOKS) {
-        match one(app, id, stopped, began_us).await {
-            Ok(found) => finds += usize::from(found),
-            Err(error) if error.is_passing() => return Err(error),
-            // One order that cannot be read must not hide the news of all others.
-            Err(error) => tracing::error!(order_id = %id, %error, "a server on the panel"),
-        }
+        let found = one(app, id, stopped, began_us).await;
+        finds += usize::from(one_of_many(SERVERS, &id, found)?);
     }
     Ok(finds)
 }
