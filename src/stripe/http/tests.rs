@@ -113,10 +113,8 @@ async fn every_call_goes_to_its_own_path() {
     };
     let listed = stripe.sessions(&filter, Some("cs_0")).await.unwrap();
     assert_eq!((listed.data.len(), listed.has_more), (2, true));
-    stripe
-        .sessions(&SessionFilter::default(), None)
-        .await
-        .unwrap();
+    let all = SessionFilter::default();
+    stripe.sessions(&all, None).await.unwrap();
     stripe.subscription("sub_1").await.unwrap();
     stripe.price("price_1").await.unwrap();
     let found = stripe.customers("a+b@c.de").await.unwrap();
